@@ -1,0 +1,95 @@
+"""What Flask gives its own applications, around the WSGI application you have.
+
+A request meets the layers from the outside in, the response from the inside out::
+
+            request │                    ▲ response
+    ┌───────────────▼────────────────────┴────────────────┐
+    │ ErrorPagesMiddleware     an answer for every error  │
+    │ ┌─────────────────────────────────────────────────┐ │
+    │ │ ContextMiddleware      request, g, session, db  │ │
+    │ │ ┌─────────────────────────────────────────────┐ │ │
+    │ │ │ SessionMiddleware    signed, lazy           │ │ │
+    │ │ │ ┌─────────────────────────────────────────┐ │ │ │
+    │ │ │ │ DatabaseMiddleware  one transaction     │ │ │ │
+    │ │ │ │ ┌─────────────────────────────────────┐ │ │ │ │
+    │ │ │ │ │ RouterMiddleware  routes in front   │ │ │ │ │
+    │ │ │ │ │        ┌────────────────┐           │ │ │ │ │
+    │ │ │ │ │        │    your app    │           │ │ │ │ │
+    │ │ │ │ │        └────────────────┘           │ │ │ │ │
+    └─┴─┴─┴─┴─────────────────────────────────────┴─┴─┴─┴─┘
+
+Each is a `Middleware` with up to four hooks; `build_stack` puts them together, and one engine runs them all.
+Names are loaded when they are first used, so that importing wsgikit costs little.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wsgikit.context.locals import copy_current_context as copy_current_context
+    from wsgikit.context.locals import current_app as current_app
+    from wsgikit.context.locals import db as db
+    from wsgikit.context.locals import g as g
+    from wsgikit.context.locals import has_request_context as has_request_context
+    from wsgikit.context.locals import request as request
+    from wsgikit.context.locals import session as session
+    from wsgikit.context.middleware import ContextMiddleware as ContextMiddleware
+    from wsgikit.database.middleware import DatabaseMiddleware as DatabaseMiddleware
+    from wsgikit.error_pages.middleware import ErrorPagesMiddleware as ErrorPagesMiddleware
+    from wsgikit.onion.exchange import Exchange as Exchange
+    from wsgikit.onion.middleware import Middleware as Middleware
+    from wsgikit.onion.request import Request as Request
+    from wsgikit.onion.request import Response as Response
+    from wsgikit.onion.stack import Stack as Stack
+    from wsgikit.onion.stack import build_stack as build_stack
+    from wsgikit.onion.stack import use as use
+    from wsgikit.routing.middleware import RouterMiddleware as RouterMiddleware
+    from wsgikit.routing.router import Router as Router
+    from wsgikit.sessions.middleware import SessionMiddleware as SessionMiddleware
+    from wsgikit.templating import Templates as Templates
+    from wsgikit.templating import render_template as render_template
+    from wsgikit.templating import render_template_string as render_template_string
+    from wsgikit.templating import stream_template as stream_template
+    from wsgikit.views import abort as abort
+    from wsgikit.views import flash as flash
+    from wsgikit.views import get_flashed_messages as get_flashed_messages
+    from wsgikit.views import jsonify as jsonify
+    from wsgikit.views import redirect as redirect
+    from wsgikit.views import send_file as send_file
+    from wsgikit.views import url_for as url_for
+
+__version__ = "0.1.0"
+
+# Each module with the public names that live in it.
+_HOMES = {
+    "wsgikit.context.locals": "copy_current_context current_app db g has_request_context request session",
+    "wsgikit.context.middleware": "ContextMiddleware",
+    "wsgikit.database.middleware": "DatabaseMiddleware",
+    "wsgikit.error_pages.middleware": "ErrorPagesMiddleware",
+    "wsgikit.onion.exchange": "Exchange",
+    "wsgikit.onion.middleware": "Middleware",
+    "wsgikit.onion.request": "Request Response",
+    "wsgikit.onion.stack": "Stack build_stack use",
+    "wsgikit.routing.middleware": "RouterMiddleware",
+    "wsgikit.routing.router": "Router",
+    "wsgikit.sessions.middleware": "SessionMiddleware",
+    "wsgikit.templating": "Templates render_template render_template_string stream_template",
+    "wsgikit.views": "abort flash get_flashed_messages jsonify redirect send_file url_for",
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = sorted(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]  # the table above is the one list
+
+
+def __getattr__(name: str) -> Any:
+    module = _HOME_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'wsgikit' has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(module), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""The locals: `request`, `g`, `session`, `db`, `current_app`, and the layer that binds them."""

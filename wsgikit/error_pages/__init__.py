@@ -1,0 +1,1 @@
+"""An answer for every error: pages for visitors, a traceback for developers."""

@@ -1,0 +1,175 @@
+"""The headers of a response: a list of pairs in which order, case and repetition are kept (RFC 9110 §5).
+
+No dict is ever made of them: a dict loses the second ``Set-Cookie``.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Headers", "merge_vary"]
+
+import re
+from collections.abc import Iterable, Iterator, MutableSequence
+from typing import overload
+
+from wsgikit.exceptions import ApplicationError, complaint
+
+# RFC 9110 §5.5: CR, LF and NUL in a value would end the field and begin another (response splitting).
+_FORBIDDEN = re.compile(r"[\r\n\0]")
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+
+class Headers(MutableSequence[tuple[str, str]]):
+    """The head of a response as layers change it: a list of ``(name, value)`` that can also be asked by name.
+
+    Names are compared without regard to case and kept as they were written.
+
+    Args:
+        items: the pairs to begin with; the list is copied, so the one an application passed stays as it was.
+
+    Raises:
+        ApplicationError: a name or value that can't stand in a head.
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
+        self._items = list(items)
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """Return the value of the first header of this name."""
+        name = name.lower()
+        for key, value in self._items:
+            if key.lower() == name:
+                return value
+        return default
+
+    def get_all(self, name: str) -> list[str]:
+        """Return the values of all headers of this name, in order."""
+        name = name.lower()
+        return [value for key, value in self._items if key.lower() == name]
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is a header of this name."""
+        return self.get(name) is not None
+
+    def add(self, name: str, value: str) -> None:
+        """Append a header, next to any others of its name."""
+        self._items.append(_checked(name, value))
+
+    def set(self, name: str, value: str) -> None:
+        """Put the value in the place of the first header of this name, remove the others; append where none is."""
+        pair = _checked(name, value)
+        wanted = name.lower()
+        kept: list[tuple[str, str]] = []
+        placed = False
+        for item in self._items:
+            if item[0].lower() != wanted:
+                kept.append(item)
+            elif not placed:
+                kept.append(pair)
+                placed = True
+        if not placed:
+            kept.append(pair)
+        self._items[:] = kept
+
+    def setdefault(self, name: str, value: str) -> str:
+        """Return the value of the header, which is added first where there is none."""
+        present = self.get(name)
+        if present is None:
+            self.add(name, value)
+            return value
+        return present
+
+    def discard(self, name: str) -> None:
+        """Remove all headers of this name; none need be there."""
+        wanted = name.lower()
+        self._items[:] = [item for item in self._items if item[0].lower() != wanted]
+
+    def remove(self, value: str | tuple[str, str]) -> None:
+        """Remove all headers of a name, or one exact pair."""
+        if isinstance(value, str):
+            self.discard(value)
+        else:
+            self._items.remove(value)
+
+    def vary(self, *names: str) -> None:
+        """Say that the response depends on these request headers: merged into one ``Vary``, never doubled."""
+        merged = merge_vary(self.get_all("Vary"), names)
+        if merged is not None:
+            self.set("Vary", merged)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[str, str]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[tuple[str, str]]: ...
+    def __getitem__(self, index: int | slice) -> tuple[str, str] | list[tuple[str, str]]:
+        return self._items[index]
+
+    @overload
+    def __setitem__(self, index: int, value: tuple[str, str]) -> None: ...
+    @overload
+    def __setitem__(self, index: slice, value: Iterable[tuple[str, str]]) -> None: ...
+    def __setitem__(self, index: int | slice, value: object) -> None:
+        if isinstance(index, slice):
+            self._items[index] = [_checked(*pair) for pair in value]  # type: ignore[attr-defined]  # by overload
+        else:
+            self._items[index] = _checked(*value)  # type: ignore[misc]  # by overload
+
+    def __delitem__(self, index: int | slice) -> None:
+        del self._items[index]
+
+    def insert(self, index: int, value: tuple[str, str]) -> None:
+        """Put a pair before the one at `index`."""
+        self._items.insert(index, _checked(*value))
+
+    def __contains__(self, item: object) -> bool:
+        return self.has(item) if isinstance(item, str) else item in self._items
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Headers):
+            return self._items == other._items
+        return self._items == other
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def __repr__(self) -> str:
+        return f"Headers({self._items!r})"
+
+    def as_list(self) -> list[tuple[str, str]]:
+        """Return the list itself, as `start_response` takes it."""
+        return self._items
+
+
+def merge_vary(present: Iterable[str], names: Iterable[str]) -> str | None:
+    """Return the ``Vary`` value that has `present` and `names`, or None where nothing is to be changed.
+
+    ``*`` stands for all names (RFC 9110 §12.5.5), so nothing is added to it.
+    """
+    present = list(present)
+    known = [word for value in present for word in (part.strip() for part in value.split(",")) if word]
+    if "*" in known:
+        return None
+    seen = {word.lower() for word in known}
+    missing = [name for name in names if name.lower() not in seen]
+    if not missing:
+        return None
+    return ", ".join([*known, *missing])
+
+
+def _checked(name: str, value: str) -> tuple[str, str]:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ApplicationError(complaint("headers", "name", "a token of RFC 9110 §5.6.2", name))
+    if not isinstance(value, str):
+        raise ApplicationError(complaint("headers", name, "a str", type(value).__name__, "Convert it with str()"))
+    if _FORBIDDEN.search(value):
+        # The value may be a cookie: it is not shown.
+        raise ApplicationError(
+            complaint("headers", name, "a value without CR, LF or NUL", "a value with one", "Quote or remove it")
+        )
+    return name, value

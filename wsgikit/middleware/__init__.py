@@ -1,0 +1,1 @@
+"""The catalogue: every other middleware, one file each."""

@@ -1,0 +1,1 @@
+"""How layers turn: the exchange, the hooks, the engine that runs them, and the stack they make."""

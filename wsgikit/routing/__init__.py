@@ -1,0 +1,1 @@
+"""Rules, the matcher, the router and its layer."""

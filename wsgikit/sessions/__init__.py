@@ -1,0 +1,1 @@
+"""The session: the layer, the session object, signing, and the stores."""

@@ -1,0 +1,1 @@
+"""For tests: a client, the conformance suite, fixtures."""

@@ -1,0 +1,73 @@
+"""The words of PEP 3333: the types, the environ keys that layers meet in, and which bodies are at rest.
+
+Types are for annotations only; nothing here is checked while a request runs.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "EXCHANGE",
+    "DB",
+    "DB_COMMIT",
+    "REQUEST_ID",
+    "ROUTING_ARGS",
+    "SESSION",
+    "STACK",
+    "TEMPLATES",
+    "THROW_ERRORS",
+    "Environ",
+    "ExcInfo",
+    "HeaderList",
+    "StartResponse",
+    "WSGIApplication",
+    "Write",
+    "is_at_rest",
+]
+
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Protocol, TypeAlias
+
+Environ: TypeAlias = dict[str, Any]
+HeaderList: TypeAlias = list[tuple[str, str]]
+ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
+Write: TypeAlias = Callable[[bytes], object]
+
+
+class StartResponse(Protocol):
+    """``start_response(status, headers, exc_info=None) -> write`` of PEP 3333."""
+
+    def __call__(self, status: str, headers: HeaderList, exc_info: Any = None, /) -> Write: ...
+
+
+WSGIApplication: TypeAlias = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+# The keys in which layers meet. Each is written by one layer and read by any other.
+EXCHANGE = "wsgikit.exchange"
+"""The `Exchange` of the innermost onion that the request has entered."""
+STACK = "wsgikit.stack"
+"""The `Stack` that the request is in."""
+SESSION = "wsgikit.session"
+DB = "wsgikit.db"
+DB_COMMIT = "wsgikit.db.commit"
+"""True or False decides for one request whether its transaction is committed."""
+REQUEST_ID = "wsgikit.request_id"
+TEMPLATES = "wsgikit.templates"
+ROUTING_ARGS = "wsgiorg.routing_args"
+"""``(positional, named)`` arguments of the matched route, as the WSGI community agreed on."""
+THROW_ERRORS = "x-wsgiorg.throw_errors"
+"""Where true, errors are not caught, so that a test sees them."""
+
+
+def is_at_rest(body: object, environ: Environ) -> bool:
+    """Tell whether sending `body` runs no code of the application's.
+
+    That is so for a list or tuple, and for what the server's own ``wsgi.file_wrapper`` made. Such a body may be
+    handed over as the very object it is, and what the request holds may be given back before its first byte leaves.
+    """
+    kind = type(body)
+    if kind is list or kind is tuple:
+        return True
+    wrapper = environ.get("wsgi.file_wrapper")
+    # uWSGI's wrapper is a function, not a class: then it can't be told, and the body is treated as lazy.
+    return isinstance(wrapper, type) and isinstance(body, wrapper)
