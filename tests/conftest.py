@@ -1,0 +1,41 @@
+"""What all tests share: how a test asks for a service, and that no local is left behind."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+SERVICES = {
+    "postgresql": ("127.0.0.1", 5432),
+    "mariadb": ("127.0.0.1", 3306),
+    "redis": ("127.0.0.1", 6379),
+    "memcached": ("127.0.0.1", 11211),
+}
+
+
+def _answers(service: str) -> bool:
+    try:
+        with socket.create_connection(SERVICES[service], timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def require_service():
+    """A function that skips the test where a service does not answer, and fails it in CI."""
+    known: dict[str, bool] = {}
+
+    def require(service: str) -> None:
+        if service not in known:
+            known[service] = _answers(service)
+        if not known[service]:
+            host, port = SERVICES[service]
+            reason = f"no {service} answers on {host}:{port}"
+            if os.environ.get("CI") == "true":
+                pytest.fail(reason)
+            pytest.skip(reason)
+
+    return require
