@@ -1,0 +1,439 @@
+"""The engine: PEP 3333, once, for all layers.
+
+An `Onion` is what a run of fused layers is compiled to: lists of their hooks, and the application inside. It has one
+`Segment`, or two where a layer in it asks for a context of the request's own (`ContextMiddleware`): the layers outside
+that one, and those from it inwards. A segment takes an exchange in, past its `before_request` hooks, and out again,
+past its `after_request` hooks. What it does is what one layer nested in the other would do, and a test draws onions at
+random and holds the two side by side.
+
+The life of a response, and who closes it:
+
+    head held back   `turn` in → app → `turn` out; a failure asks `handle_exception`, from where it happened outwards
+    head handed      start_response of the server was called, no chunk passed yet: an error can still take its place
+    sent             a chunk was passed: nothing can be added any more
+    finished         body closed, teardown run: before the return for a body at rest, at `Body.close` for a lazy one
+"""
+
+from __future__ import annotations
+
+__all__ = ["Body", "Onion", "Segment"]
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import Context, copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from wsgikit.exceptions import ApplicationError, complaint
+from wsgikit.onion.exchange import CURRENT, HANDED, OPEN, SENT, Exchange, log_error
+from wsgikit.wsgi import EXCHANGE, Environ, StartResponse, WSGIApplication, is_at_rest
+
+if TYPE_CHECKING:
+    from wsgikit.onion.middleware import Middleware
+
+# A hook with the level it stands for: of the layer itself, or for `after`, of the next layer out.
+Leveled = tuple[int, Callable[..., Any]]
+HOOKS = ("before_request", "after_request", "handle_exception", "teardown_request")
+
+
+class Segment:
+    """Layers that share a context, as flat lists of those hooks that they override.
+
+    The lists named ``*_from`` are indexed by level: what runs when the request got as far in as that layer. The entry
+    after the last, which is also index -1, is empty: no layer was entered.
+    """
+
+    __slots__ = ("after", "after_from", "app", "before", "handlers_from", "has_context", "inside", "last", "teardown_from")
+
+    def __init__(self, layers: Sequence[Middleware], app: WSGIApplication | None, inside: Segment | None) -> None:
+        hooks = {name: [(level, hook) for level, hook in enumerate(_overridden(layers, name)) if hook] for name in HOOKS}
+        levels = range(len(layers))
+
+        def outwards(name: str, level: int) -> list[Leveled]:
+            return [pair for pair in reversed(hooks[name]) if pair[0] <= level]
+
+        self.app = app
+        self.inside = inside
+        self.has_context = inside is None and any(layer.own_context for layer in layers)
+        self.last = len(layers) - 1
+        self.before = tuple(hooks["before_request"])
+        self.after_from = (*(tuple((at - 1, f) for at, f in outwards("after_request", n)) for n in levels), ())
+        self.handlers_from = (*(tuple(outwards("handle_exception", n)) for n in levels), ())
+        self.teardown_from = (*(tuple(f for _, f in outwards("teardown_request", n)) for n in levels), ())
+        self.after = self.after_from[self.last]
+
+    def turn(self, exchange: Exchange) -> None:
+        """Take the request in and the response out, so that the exchange has the response; or raise."""
+        if self.has_context:
+            CURRENT.set(exchange)
+        level = -1
+        on_the_way_in = True
+        try:
+            for level, hook in self.before:
+                app = hook(exchange)
+                if app is not None:
+                    on_the_way_in = False
+                    exchange._entry = (self, level, level)
+                    exchange._teardown = exchange._onion.teardown_of(self, level)
+                    self.receive(exchange, app, hook)
+                    after = self.after_from[level]
+                    break
+            else:
+                on_the_way_in = False
+                level = self.last
+                after = self.after
+                inside = self.inside
+                if inside is None:
+                    body = self.app(exchange.environ, exchange._receive_head)  # type: ignore[misc]  # the innermost has one
+                    kind = type(body)
+                    if (
+                        (kind is not list and kind is not tuple)
+                        or exchange.status is None
+                        or exchange._pending is not None
+                    ):
+                        body = exchange._take(body, exchange._context if self.has_context else None)
+                    exchange._body = body
+                else:
+                    context = exchange._context = copy_context()
+                    context.run(inside.turn, exchange)
+                    body = exchange._body  # type: ignore[assignment]  # a turn leaves one
+                    kind = type(body)
+                    if kind is not list and kind is not tuple and not is_at_rest(body, exchange.environ):
+                        exchange._body = InContext(body, context)
+            if exchange._pending is None:
+                for level, hook in after:  # noqa: B007  # the handlers below need to know how far out it got
+                    hook(exchange)
+            else:
+                for level, hook in exchange._pending.get(self, ()):  # noqa: B007  # as above
+                    hook(exchange)
+        except Exception as error:
+            if on_the_way_in:
+                exchange._entry = (self, level, level)
+                exchange._teardown = exchange._onion.teardown_of(self, level)
+            remaining = self.recover(exchange, error, level)
+            if remaining is error:
+                raise
+            if remaining is not None:
+                raise remaining
+        except BaseException:
+            if on_the_way_in:
+                exchange._teardown = exchange._onion.teardown_of(self, level)
+            raise
+
+    def receive(self, exchange: Exchange, app: WSGIApplication, hook: Callable[..., Any]) -> None:
+        """Let `app`, which a hook returned, answer."""
+        if not callable(app):
+            raise ApplicationError(
+                complaint(_name(hook), "result", "a WSGI application or None", app, "Use exchange.reply(…)")
+            )
+        body = app(exchange.environ, exchange._receive_head)
+        exchange._body = exchange._take(body, exchange._context if self.has_context else None)
+
+    def recover(self, exchange: Exchange, error: Exception, level: int) -> Exception | None:
+        """Ask the layers from `level` outwards for an answer to an error; return the error that is left, if one is."""
+        if exchange._stage == SENT:
+            self.tell(exchange, error, level)
+            return error
+        exchange._discard()
+        exchange._note(error)
+        for at, hook in self.handlers_from[level]:
+            outer = at - 1
+            try:
+                app = hook(exchange, error)
+                if app is None:
+                    continue
+                exchange._entry = (self, at, outer)
+                self.receive(exchange, app, hook)
+                pending = exchange._pending
+                for outer, after in self.after_from[at] if pending is None else pending.get(self, ()):
+                    after(exchange)
+            except Exception as another:
+                return self.recover(exchange, another, outer)
+            return None
+        return error
+
+    def tell(self, exchange: Exchange, error: Exception, level: int) -> None:
+        """Let the layers know of an error that nothing can be answered to any more."""
+        exchange._note(error)
+        for _, hook in self.handlers_from[level]:
+            try:
+                hook(exchange, error)
+            except Exception as another:
+                log_error(exchange, another, f"in {_name(hook)}")
+
+
+class Onion:
+    """Fused layers around an application, compiled.
+
+    Args:
+        layers: outermost first; at most one has `own_context`.
+        app: what the innermost wraps.
+    """
+
+    __slots__ = ("app", "layers", "outside", "teardown")
+
+    def __init__(self, layers: Sequence[Middleware], app: WSGIApplication) -> None:
+        self.layers = tuple(layers)
+        self.app = app
+        own = [index for index, layer in enumerate(layers) if layer.own_context]
+        if own:
+            inside = Segment(layers[own[0] :], app, None)
+            self.outside = Segment(layers[: own[0]], None, inside)
+        else:
+            self.outside = Segment(layers, app, None)
+        innermost = self.outside.inside or self.outside
+        self.teardown = self.teardown_of(innermost, innermost.last)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request (PEP 3333)."""
+        exchange = Exchange(self, environ, start_response)
+        outer = environ.get(EXCHANGE)
+        if outer is not None and not outer._finished:
+            exchange._join(outer)
+        environ[EXCHANGE] = exchange
+        try:
+            self.outside.turn(exchange)
+            if exchange._stage == OPEN:
+                exchange._hand_over_head()
+            body = exchange._body
+            kind = type(body)
+            if kind is not list and kind is not tuple and not is_at_rest(body, environ):
+                return Body(exchange)
+        except BaseException as error:
+            self._give_up(exchange, error)
+            raise
+        exchange._closers = None  # a file wrapper is the server's to close
+        exchange.is_complete = True
+        first = exchange._end()
+        if first is not None:
+            raise first
+        return body  # type: ignore[return-value]  # a turn leaves one
+
+    def teardown_of(self, segment: Segment, level: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Return the teardown hooks, those in the request's context and those outside it, of the layers entered."""
+        hooks = segment.teardown_from[level]
+        if segment is not self.outside:
+            return hooks, self.outside.teardown_from[self.outside.last]
+        return ((), hooks)
+
+    def way_out(self, exchange: Exchange) -> list[tuple[Segment, tuple[Leveled, ...]]]:
+        """Return the after hooks that the exchange's response passes, by segment, innermost first."""
+        outside = self.outside
+        if exchange._entry is None:
+            segment = outside.inside or outside
+            after = segment.after
+        else:
+            segment, level, _ = exchange._entry
+            after = segment.after_from[level]
+        return [(segment, after)] if segment is outside else [(segment, after), (outside, outside.after)]
+
+    def recover(self, exchange: Exchange, error: Exception) -> Exception | None:
+        """Ask all layers that the failing response came out of for an answer, as for an error of the application."""
+        outside = self.outside
+        if exchange._entry is None:
+            segment = outside.inside or outside
+            level = segment.last
+        else:
+            segment, _, level = exchange._entry
+        remaining: Exception | None = error
+        if segment is not outside:
+            remaining = exchange._run(exchange._context, segment.recover, exchange, error, level)
+            level = outside.last
+            pending = exchange._pending
+            if remaining is None and exchange._body is not None:
+                if not is_at_rest(exchange._body, exchange.environ):
+                    exchange._body = InContext(exchange._body, exchange._context)
+                try:
+                    for level, hook in outside.after if pending is None else pending.get(outside, ()):
+                        hook(exchange)
+                except Exception as another:
+                    remaining = another
+        if remaining is not None:
+            remaining = outside.recover(exchange, remaining, level)
+        return remaining
+
+    def _give_up(self, exchange: Exchange, error: BaseException) -> None:
+        """Close and tear down, for the call ends with an exception."""
+        if exchange._stage == SENT and exchange._outer is None and isinstance(error, Exception):
+            log_error(exchange, error, "after the head was sent")
+        for another in (exchange._close_body(), exchange._end()):
+            if another is not None:
+                log_error(exchange, another, "while ending a request that failed")
+
+
+class InContext:
+    """A lazy body whose steps run in the context of its request, for layers outside that context."""
+
+    __slots__ = ("body", "context", "step")
+
+    def __init__(self, body: Iterable[bytes], context: Context | None) -> None:
+        self.body = body
+        self.context = context
+        self.step: Callable[[], bytes] | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self.step is None:
+            self.step = self.begin()
+        return self.step()
+
+    def begin(self) -> Callable[[], bytes]:
+        """Start the body, and return what makes its next chunk."""
+        if self.context is None:
+            return iter(self.body).__next__
+        return partial(self.context.run, self.context.run(iter, self.body).__next__)
+
+
+class Body:
+    """A lazy body on its way to the server: chunk for chunk, closed once, then everything is torn down.
+
+    It may be stepped and closed on any thread. One that is never closed is when it is collected.
+    """
+
+    __slots__ = ("__weakref__", "_exchange", "_source", "_step", "_unclosed")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._step: Callable[[], bytes] | None = None
+        self._source: object = None
+        self._unclosed = [True]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        step = self._step
+        if step is None:
+            return self._first()
+        try:
+            return step()
+        except StopIteration:
+            self._exchange.is_complete = True
+            raise
+        except BaseException as error:
+            self._fail(error)
+
+    def _begin(self) -> None:
+        source = self._source = self._exchange._body
+        self._step = source.begin() if isinstance(source, InContext) else iter(source).__next__  # type: ignore[arg-type]
+
+    def _first(self) -> bytes:
+        """Make the first chunk. Until it is passed on, an error or a layer can put another response in its place."""
+        exchange = self._exchange
+        while True:
+            try:
+                self._begin()
+                chunk = self._step()  # type: ignore[misc]  # set by _begin
+            except StopIteration:
+                if exchange._body is self._source:
+                    exchange.is_complete = True
+                    raise
+            except Exception as error:
+                if exchange._stage == SENT:
+                    self._fail(error)
+                self._recover(error)
+            except BaseException as error:
+                self._fail(error)
+            else:
+                if exchange._body is self._source:
+                    exchange._stage = SENT
+                    return chunk
+
+    def _recover(self, error: Exception) -> None:
+        exchange = self._exchange
+        self._step = self._source = None
+        try:
+            remaining = exchange._onion.recover(exchange, error)
+            if remaining is None:
+                exchange._exc_info = (type(error), error, error.__traceback__)
+                exchange._hand_over_head()
+        except BaseException as failed:
+            self._give_up(failed)
+            raise
+        if remaining is not None:
+            self._give_up(remaining)
+            raise remaining
+
+    def _fail(self, error: BaseException) -> NoReturn:
+        """End a stream that broke off: nothing can be added to what was sent."""
+        exchange = self._exchange
+        self._step = _stop
+        self._source = None
+        another = exchange._close_body()
+        if another is not None:
+            log_error(exchange, another, "while closing a stream that broke off")
+        if isinstance(error, Exception):
+            onion = exchange._onion
+            inside = onion.outside.inside
+            entry = exchange._entry
+            if entry is None or entry[0] is not onion.outside:
+                if inside is not None:
+                    level = inside.last if entry is None else entry[2]
+                    exchange._run(exchange._context, inside.tell, exchange, error, level)
+                onion.outside.tell(exchange, error, onion.outside.last)
+            else:
+                onion.outside.tell(exchange, error, entry[2])
+        self._give_up(error)
+        raise error
+
+    def _give_up(self, error: BaseException) -> None:
+        exchange = self._exchange
+        self._step = _stop
+        if exchange._outer is None:
+            if exchange._stage != OPEN and isinstance(error, Exception):
+                log_error(exchange, error, "in a stream")
+            try:
+                self.close()
+            except BaseException as another:  # noqa: BLE001  # the error that came first is raised
+                log_error(exchange, another, "while ending a stream that broke off")
+
+    def close(self) -> None:
+        """Close the body and end the request; once, whoever calls and how often."""
+        try:
+            self._unclosed.pop()
+        except IndexError:
+            return
+        exchange = self._exchange
+        self._step = _stop
+        self._source = None
+        if exchange._body is not None:
+            exchange._body = ()
+        first = exchange._close_body()
+        if first is not None and isinstance(first, Exception):
+            exchange.is_complete = False
+            exchange._note(first)
+        failed = exchange._end()
+        if first is None:
+            first = failed
+        elif failed is not None:
+            log_error(exchange, failed, "while ending the request")
+        if first is not None:
+            try:
+                raise first
+            finally:
+                first = failed = None
+
+    def __del__(self) -> None:
+        if self._unclosed:
+            try:
+                self.close()
+            except BaseException as error:  # noqa: BLE001  # nobody is there to raise it to
+                log_error(self._exchange, error, "while ending a request whose body the server never closed")
+
+
+def _stop() -> bytes:
+    raise StopIteration
+
+
+def _overridden(layers: Sequence[Middleware], name: str) -> list[Callable[..., Any] | None]:
+    from wsgikit.onion.middleware import Middleware  # that module imports this one
+
+    return [
+        getattr(layer, name) if getattr(type(layer), name) is not getattr(Middleware, name) else None for layer in layers
+    ]
+
+
+def _name(hook: Callable[..., Any]) -> str:
+    owner = getattr(hook, "__self__", None)
+    return f"{type(owner).__name__}.{hook.__name__}" if owner is not None else repr(hook)

@@ -1,0 +1,466 @@
+"""One request and its response, as the hooks of the layers see them."""
+
+from __future__ import annotations
+
+__all__ = ["CURRENT", "HANDED", "OPEN", "SENT", "Exchange", "Reply", "log_error"]
+
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import Context, ContextVar, copy_context
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from wsgikit.exceptions import ProtocolError, complaint
+from wsgikit.headers import Headers
+from wsgikit.wsgi import EXCHANGE, Environ, ExcInfo, HeaderList, StartResponse, WSGIApplication, Write, is_at_rest
+
+if TYPE_CHECKING:
+    from wsgikit.onion.engine import Onion, Segment
+    from wsgikit.onion.request import Request
+
+CURRENT: ContextVar[Exchange] = ContextVar("wsgikit.exchange")
+"""The exchange that the running code belongs to. Set in the context of a request, where an onion gives it one."""
+
+# How far the head of the response is on its way.
+OPEN = 0  # held back: hooks may change it
+HANDED = 1  # given to the server's start_response; PEP 3333 lets exc_info replace it
+SENT = 2  # a chunk was passed on: it is out
+
+
+class Exchange:
+    """A request on its way in and its response on its way out.
+
+    A layer's hooks get it as their argument; an application finds the one it is in under ``wsgikit.exchange``. It holds
+    the state of one request, so that layers hold none.
+
+    Attributes:
+        environ: the WSGI environ of the request.
+        status: the status line, such as ``"200 OK"``; None before there is a response.
+        error: the last `Exception` that the layers were asked to handle in this request, or None.
+        is_complete: whether the body was produced to its end. False in `teardown_request` says that the client left or
+            that an error cut it short.
+    """
+
+    # What most requests leave as it is stands on the class, so that making an exchange costs three assignments.
+    status: str | None = None
+    error: Exception | None = None
+    is_complete: bool = False
+    _raw_headers: HeaderList | None = None
+    _headers: Headers | None = None
+    _exc_info: ExcInfo | None = None
+    _body: Iterable[bytes] | None = None
+    _closers: list[tuple[Context | None, Callable[[], object]]] | None = None
+    _stage: int = OPEN
+    _server_write: Write
+    _pending: dict[Segment, Iterator[Any]] | None = None
+    _context: Context | None = None
+    _entry: tuple[Segment, int, int] | None = None
+    _teardown: tuple[tuple[Any, ...], tuple[Any, ...]] | None = None
+    _outer: Exchange | None = None
+    _nested: list[Exchange] | None = None
+    _callbacks: list[tuple[Context, Callable[[], object]]] | None = None
+    _finished: bool = False
+    _state: dict[Any, Any] | None = None
+    _request: Request | None = None
+
+    def __init__(self, onion: Onion, environ: Environ, start_response: StartResponse) -> None:
+        self._onion = onion
+        self.environ = environ
+        self._server = start_response
+
+    def __repr__(self) -> str:
+        method = self.environ.get("REQUEST_METHOD", "?")
+        return f"<Exchange {method} {self.environ.get('PATH_INFO', '')!r} {self.status or 'without a response yet'}>"
+
+    # ------------------------------------------------------------------ the request
+
+    @property
+    def request(self) -> Request:
+        """The request as an object, made on first use."""
+        request = self._request
+        if request is None:
+            from wsgikit.onion.request import Request  # webob is loaded by the first request that needs it
+
+            request = self._request = Request(self.environ)
+        return request
+
+    @property
+    def state(self) -> dict[Any, Any]:
+        """What layers remember of this request. Keys are the layer itself or an object that only its module has."""
+        if self._state is None:
+            self._state = {}
+        return self._state
+
+    # ------------------------------------------------------------------ the response
+
+    @property
+    def status_code(self) -> int:
+        """The status as a number, such as 200; 0 before there is a response."""
+        return int(self.status[:3]) if self.status else 0
+
+    @property
+    def headers(self) -> Headers:
+        """The headers of the response, free to be changed: the application's own list stays as it is."""
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = Headers(self._raw_headers or ())
+        return headers
+
+    @headers.setter
+    def headers(self, headers: Iterable[tuple[str, str]]) -> None:
+        self._headers = headers if isinstance(headers, Headers) else Headers(headers)
+
+    @property
+    def body(self) -> Iterable[bytes] | None:
+        """The body as it came from inside; None while the application answers through ``write()``.
+
+        Assign another to replace it. The old one is closed by the engine: at once where the new one is a list, a tuple or
+        a file wrapper, at the end where the new one is lazy and so may read from the old. What was said through
+        ``write()`` is dropped where a body takes its place. Headers that describe the body (``Content-Length``, ``ETag``)
+        are for the layer to change.
+        """
+        return self._body
+
+    @body.setter
+    def body(self, body: Iterable[bytes]) -> None:
+        if body is self._body:
+            return
+        self._body = body
+        if is_at_rest(body, self.environ):
+            first = self._close_body()
+            close = getattr(body, "close", None)
+            if close is not None:
+                self._closers = [(None, close)]
+            if first is not None:
+                raise first
+        else:
+            close = getattr(body, "close", None)
+            if close is not None:
+                if self._closers is None:
+                    self._closers = []
+                self._closers.append((None, close))
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether code of the application's runs while the body is sent."""
+        return self._body is None or not is_at_rest(self._body, self.environ)
+
+    @property
+    def is_head_sent(self) -> bool:
+        """Whether the head has been handed to the server: a change of status or headers comes too late."""
+        return self._stage != OPEN
+
+    def reply(
+        self,
+        status: int | str,
+        body: str | bytes | Iterable[bytes] = b"",
+        content_type: str | None = "text/plain; charset=utf-8",
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> WSGIApplication:
+        """Make an answer that a hook can return.
+
+        Args:
+            status: a code such as 404, or a line such as ``"404 Not Found"``.
+            body: text (sent as UTF-8), bytes, or an iterable of bytes. It is left out for HEAD and where the status allows
+                none (RFC 9110 §6.4.1).
+            content_type: the media type; None sends no such header.
+            headers: further pairs, in order.
+        """
+        return Reply(status, body, content_type, headers)
+
+    def on_teardown(self, function: Callable[[], object]) -> None:
+        """Call `function` once when the request has ended: the last one registered first, before the layers' teardown.
+
+        It runs in the context it was registered in. One that fails is logged and doesn't stop the others.
+        """
+        root = self
+        while root._outer is not None and not root._outer._finished:
+            root = root._outer
+        if root._finished:
+            function()
+            return
+        if root._callbacks is None:
+            root._callbacks = []
+        root._callbacks.append((copy_context(), function))
+
+    # ------------------------------------------------------------------ for the engine
+
+    def _join(self, outer: Exchange) -> None:
+        """Become part of the exchange around this one, which ends both."""
+        self._outer = outer
+        if outer._nested is None:
+            outer._nested = []
+        outer._nested.append(self)
+
+    def _receive_head(self, status: str, headers: HeaderList, exc_info: ExcInfo | None = None, /) -> Write:
+        """Be the `start_response` that the application calls (PEP 3333 "The start_response() Callable")."""
+        if self.status is not None:
+            if exc_info is None:
+                raise ProtocolError(
+                    complaint("start_response", "second call", "exc_info", None, "Call it once, or pass sys.exc_info()")
+                )
+            if self._stage == SENT:
+                try:
+                    raise exc_info[1].with_traceback(exc_info[2])
+                finally:
+                    exc_info = None  # PEP 3333 asks for it: the traceback would keep this frame alive
+        self.status = status
+        self._raw_headers = headers
+        if self._headers is not None:
+            self._headers = None
+        if exc_info is not None:
+            self._exc_info = exc_info
+            if self._stage == HANDED:  # the head that was handed over is replaced: layers see the new one
+                for _, after in self._onion.way_out(self):
+                    for _, hook in after:
+                        hook(self)
+                self._hand_over_head()
+        return self._write
+
+    def _write(self, data: bytes) -> None:
+        """Be the ``write()`` that `start_response` returns: what it is given is passed on at once."""
+        if self._stage == OPEN and self._pending is None:
+            way_out = self._onion.way_out(self)
+            self._pending = {segment: iter(after) for segment, after in way_out}
+            for segment, _ in way_out:
+                for _, hook in self._pending[segment]:
+                    hook(self)
+                    if self._body is not None:
+                        return  # a layer put a body in its stead; the layers outside see that one when the call returns
+            self._hand_over_head()
+        elif self._stage == OPEN:
+            return
+        self._stage = SENT
+        self._server_write(data)
+
+    def _hand_over_head(self) -> None:
+        """Give the head to the server."""
+        status = self.status
+        if status is None:
+            raise ProtocolError(complaint("onion", "response", "a call of start_response", None))
+        headers = self._headers
+        items = headers.as_list() if headers is not None else self._raw_headers
+        exc_info = self._exc_info
+        self._stage = HANDED
+        if exc_info is None:
+            self._server_write = self._server(status, items)  # type: ignore[arg-type]  # a status came with headers
+        else:
+            self._exc_info = None
+            try:
+                self._server_write = self._server(status, items, exc_info)  # type: ignore[arg-type]
+            finally:
+                exc_info = None
+
+    def _take(self, body: Iterable[bytes], context: Context | None) -> Iterable[bytes]:
+        """Take what the application returned: own its `close`, and pull it to its head where there is none yet."""
+        if body is None or isinstance(body, (str, bytes)):
+            raise ProtocolError(
+                complaint("application", "body", "an iterable of bytes", body, "Return a list: [body]"),
+            )
+        close = getattr(body, "close", None)
+        if close is not None:
+            if self._closers is None:
+                self._closers = []
+            if self._body is None:
+                self._closers.append((context, close))
+            else:
+                self._closers.insert(0, (context, close))
+        if self._pending is not None and self._body is not None:
+            # Written to, then replaced by a layer: neither the writing nor the rest is wanted.
+            if close is not None:
+                del self._closers[0]  # type: ignore[union-attr]  # inserted above
+                close()
+            return self._body
+        if self.status is not None:
+            return body
+        iterator = iter(body)
+        for first in iterator:
+            if self.status is None:
+                raise ProtocolError(
+                    complaint("application", "first chunk", "start_response called before it", type(first).__name__)
+                )
+            return chain((first,), iterator)
+        if self.status is None:
+            raise ProtocolError(complaint("application", "response", "a call of start_response", None))
+        first_error = self._close_body()
+        if first_error is not None:
+            raise first_error
+        return []
+
+    def _discard(self) -> None:
+        """Drop the response there is, for an error has come in its stead."""
+        error = self._close_body()
+        if error is not None:
+            log_error(self, error, "while closing the body of a response that failed")
+        self.status = None
+        self._raw_headers = self._headers = self._exc_info = self._body = self._pending = None
+
+    def _close_body(self) -> BaseException | None:
+        """Close what is open of the body, each part once, and return the first error."""
+        first = None
+        closers = self._closers
+        while closers:
+            try:
+                # pop() is one step for all threads, so that two that close at once can't both have the same part.
+                context, close = closers.pop()
+            except IndexError:
+                break
+            try:
+                self._run(context, close)
+            except BaseException as error:  # noqa: BLE001  # kept, and raised by the caller when all is closed
+                if first is None:
+                    first = error
+                else:
+                    log_error(self, error, "while closing the body")
+        return first
+
+    def _run(self, context: Context | None, function: Callable[..., Any], *args: Any) -> Any:
+        """Run in the request's context, from inside it or from outside."""
+        if context is None or CURRENT.get(None) is self:
+            return function(*args)
+        started = False
+
+        def run() -> Any:
+            nonlocal started
+            started = True
+            return function(*args)
+
+        try:
+            return context.run(run)
+        except RuntimeError:
+            if started:
+                raise
+        # Another thread is in the context at this moment: a step of the body that the server closes meanwhile.
+        return context.copy().run(function, *args)
+
+    def _note(self, error: Exception) -> None:
+        """Let this exchange and those around it know of an error."""
+        exchange: Exchange | None = self
+        while exchange is not None:
+            exchange.error = error
+            exchange = exchange._outer
+
+    def _end(self) -> BaseException | None:
+        """Finish, unless an exchange around this one will; return the first error."""
+        outer = self._outer
+        if outer is not None and not outer._finished:
+            return None
+        return self._finish()
+
+    def _finish(self) -> BaseException | None:
+        """Tear down, once: functions of `on_teardown`, then stacks inside this one, then the layers inside out."""
+        if self._finished:
+            return None
+        first: BaseException | None = None
+        callbacks = self._callbacks
+        if callbacks is not None or self._nested is not None:
+            first = self._finish_extras(callbacks)
+        self._finished = True
+        inside, outside = self._teardown or self._onion.teardown
+        if inside:
+            failed = self._run(self._context, self._tear_down, inside)
+            first = first or failed
+        if outside:
+            failed = self._tear_down(outside)
+            first = first or failed
+        environ = self.environ
+        if environ.get(EXCHANGE) is self:  # no cycle is left behind for the garbage collector
+            if self._outer is None:
+                del environ[EXCHANGE]
+            else:
+                environ[EXCHANGE] = self._outer
+        return first
+
+    def _finish_extras(self, callbacks: list[tuple[Context, Callable[[], object]]] | None) -> BaseException | None:
+        first: BaseException | None = None
+        for nested in reversed(self._nested or ()):
+            failed = nested._close_body()  # where a layer between forgot to
+            first = first or failed
+        while True:
+            callbacks = self._callbacks
+            if not callbacks:
+                break
+            context, function = callbacks.pop()
+            try:
+                context.run(function)
+            except BaseException as error:  # noqa: BLE001  # logged; the first one is raised at the end
+                log_error(self, error, "in a function of on_teardown()")
+                first = first or error
+        while self._nested:
+            failed = self._nested.pop()._finish()
+            first = first or failed
+        return first
+
+    def _tear_down(self, hooks: Iterable[Callable[[Exchange], object]]) -> BaseException | None:
+        first: BaseException | None = None
+        for hook in hooks:
+            try:
+                hook(self)
+            except BaseException as error:  # noqa: BLE001  # logged; the first one is raised at the end
+                layer = type(getattr(hook, "__self__", hook)).__name__
+                log_error(self, error, f"in {layer}.teardown_request")
+                first = first or error
+        return first
+
+
+class Reply:
+    """An answer made by a layer: a WSGI application of fixed status, headers and body."""
+
+    __slots__ = ("_body", "_headers", "_status")
+
+    def __init__(
+        self,
+        status: int | str,
+        body: str | bytes | Iterable[bytes],
+        content_type: str | None,
+        headers: Iterable[tuple[str, str]],
+    ) -> None:
+        self._status = status if isinstance(status, str) else _status_line(status)
+        head = Headers(headers)
+        if isinstance(body, str):
+            body = body.encode()
+        bodiless = self._status[:3] in ("204", "304") or self._status[0] == "1"
+        if not bodiless:
+            if content_type is not None and not head.has("Content-Type"):
+                head.add("Content-Type", content_type)
+            if isinstance(body, bytes) and not head.has("Content-Length"):
+                head.add("Content-Length", str(len(body)))
+        self._headers = head
+        self._body: Iterable[bytes] = [] if bodiless else [body] if isinstance(body, bytes) else body
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response(self._status, list(self._headers))
+        if environ["REQUEST_METHOD"] == "HEAD":
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                close()
+            return []
+        return self._body
+
+
+def _status_line(code: int) -> str:
+    from http import HTTPStatus  # only where a layer answers itself
+
+    try:
+        return f"{code} {HTTPStatus(code).phrase}"
+    except ValueError:
+        return f"{code} Unknown"
+
+
+def log_error(exchange: Exchange, error: BaseException, where: str) -> None:
+    """Log an error that nobody above may get to see, once."""
+    if getattr(error, "__wsgikit_logged__", False):
+        return
+    try:
+        error.__wsgikit_logged__ = True  # type: ignore[attr-defined]  # a mark, read just above and by error pages
+    except AttributeError:
+        pass  # an error with slots may be logged twice
+    import logging  # costs start-up time, and only failures log
+
+    environ = exchange.environ
+    logging.getLogger("wsgikit").error(
+        "%s %s: error %s",
+        environ.get("REQUEST_METHOD", "?"),
+        ascii(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))[1:-1],
+        where,
+        exc_info=(type(error), error, error.__traceback__),
+    )

@@ -1,0 +1,136 @@
+"""The base of every layer: up to four hooks, and an instance that never changes."""
+
+from __future__ import annotations
+
+__all__ = ["Middleware"]
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint
+from wsgikit.onion.engine import Onion
+from wsgikit.wsgi import Environ, StartResponse, WSGIApplication
+
+if TYPE_CHECKING:
+    from wsgikit.onion.exchange import Exchange
+
+
+class _Assembled(type):
+    """Makes an instance, then compiles it and freezes it: construction does the thinking, the call does the work."""
+
+    if not TYPE_CHECKING:  # type checkers shall read the signature of __init__
+
+        def __call__(cls, *args, **kwargs):
+            layer = super().__call__(*args, **kwargs)
+            if isinstance(layer, Middleware) and not layer._is_frozen:
+                layer._assemble()
+            return layer
+
+
+class Middleware(metaclass=_Assembled):
+    """A layer of the onion: subclass it and override the hooks you need.
+
+    Layers that wrap one another directly are fused: the outermost runs the hooks of all in flat loops. A layer that
+    must call its application other than once (a retry, say) overrides `__call__` instead and isn't fused.
+
+    State of a request goes on the exchange or in environ: after ``__init__`` the instance is frozen.
+
+    Args:
+        app: the WSGI application to wrap.
+
+    Attributes:
+        requires: environ keys that a layer outside this one must provide.
+        provides: environ keys that this layer sets for those inside it.
+        inside_of: names of classes that, where they are in the stack, must stand outside this one.
+        outside_of: names of classes that, where they are in the stack, must stand inside this one.
+        own_context: whether the request runs, from this layer inwards, in a `contextvars.Context` of its own.
+
+    Raises:
+        ConfigurationError: `app` can't be called.
+
+    Example::
+
+        class ServerHeader(Middleware):
+            def after_request(self, exchange: Exchange) -> None:
+                exchange.headers.set("Server", "mine")
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ()
+    inside_of: ClassVar[tuple[str, ...]] = ()
+    outside_of: ClassVar[tuple[str, ...]] = ()
+    own_context: ClassVar[bool] = False
+
+    app: WSGIApplication
+    _onion: Onion
+    _is_frozen = False
+
+    def __init__(self, app: WSGIApplication) -> None:
+        if not callable(app):
+            raise ConfigurationError(
+                complaint(type(self).__name__, "app", "a WSGI application", app, "Pass the application to wrap")
+            )
+        self.app = app
+
+    @property
+    def provides(self) -> tuple[str, ...]:
+        """The environ keys that this layer sets for those inside it; they may depend on an option."""
+        return ()
+
+    # ------------------------------------------------------------------ the hooks
+
+    def before_request(self, exchange: Exchange) -> WSGIApplication | None:
+        """See the request on its way in. Return a WSGI application to answer with it: what is inside is skipped."""
+
+    def after_request(self, exchange: Exchange) -> None:
+        """See the response on its way out, before its head leaves: status, headers and body may be changed.
+
+        It runs again, on the new response, where one takes the place of a first that had not been sent.
+        """
+
+    def handle_exception(self, exchange: Exchange, error: Exception) -> WSGIApplication | None:
+        """See an exception from inside. Return a WSGI application to answer with it.
+
+        Where `exchange.is_head_sent` and a chunk has left, this is only told: an answer can't be sent any more.
+        """
+
+    def teardown_request(self, exchange: Exchange) -> None:
+        """Give back what the request held: always, exactly once, on whatever thread."""
+
+    def close(self) -> None:
+        """Give back what the layer holds across requests: pools, connections. For tests and shutdown."""
+
+    # ------------------------------------------------------------------ the engine
+
+    def __call__(self, environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]:
+        """Answer one request (PEP 3333)."""
+        return self._onion(environ, start_response)
+
+    def _assemble(self) -> None:
+        if "app" not in self.__dict__:
+            raise ConfigurationError(
+                complaint(type(self).__name__, "__init__", "a call of super().__init__(app)", None, "Add it")
+            )
+        inner = self.app
+        layers: tuple[Middleware, ...] = (self,)
+        app = inner
+        if isinstance(inner, Middleware) and type(inner).__call__ is Middleware.__call__:
+            fused = inner._onion.layers
+            # Two contexts in one onion are two onions: the inner one is called as any application is.
+            if not (self.own_context and any(layer.own_context for layer in fused)):
+                layers += fused
+                app = inner._onion.app
+        self._onion = Onion(layers, app)
+        self._is_frozen = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._is_frozen:
+            raise ApplicationError(
+                f"{type(self).__name__}: {name}: can't be set after __init__: one instance serves all requests. "
+                "Keep what belongs to a request on the exchange or in environ."
+            )
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if self._is_frozen:
+            raise ApplicationError(f"{type(self).__name__}: {name}: can't be deleted after __init__.")
+        super().__delattr__(name)
