@@ -1,0 +1,103 @@
+"""What an option's value looks like to a reader: its repr, short and stable, with nothing secret in it."""
+
+from __future__ import annotations
+
+__all__ = ["is_secret", "mask"]
+
+import re
+import types
+from collections.abc import Mapping
+from functools import partial
+
+HIDDEN = "***"
+_ROUTINES = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
+
+# The last word of a name says what the value is: `secret_key` is a key, `token_header` is a header.
+_SECRET_LAST = {"key", "keys", "token", "tokens", "pin", "salt", "dsn", "authorization", "cookie"}
+# These words make a secret of whatever stands beside them, unless the last word says that it is something else.
+_SECRET_ANYWHERE = {
+    *("secret", "secrets", "password", "passwords", "passwd", "pwd", "passphrase", "credential", "credentials"),
+    *("apikey", "secretkey", "authkey"),
+}
+_NOT_SECRET_LAST = {"name", "names", "header", "headers", "bytes", "seconds", "length", "field", "path", "url", "file"}
+# Names that end like a secret and hold none: the environ key that a layer writes, a cache key's maker, a column.
+_PUBLIC_NAMES = re.compile(r"(^|_)(environ|primary|public|sort|cache|context)_keys?$")
+
+_WORD_BREAK = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
+# scheme://user:password@host, and the driver forms of it. The user may be empty (redis://:password@host).
+# The password may itself hold an "@", unescaped: everything up to the last one before the path is hidden.
+_URL_PASSWORD = re.compile(r"(?P<head>[A-Za-z][A-Za-z0-9+.\-]*://[^\s/?#:@'\"]*:)[^\s/?#'\"]*(?=@)")
+# password=… in a URL's query or in a libpq connection string.
+_ASSIGNED = re.compile(
+    r"(?P<head>\b[A-Za-z_\-]*(?:password|passwd|pwd|secret|token|api_?key|secret_?key|credential)s?=)"
+    r"(?:'[^']*'|\"[^\"]*\"|[^\s&;,'\")\]}]+)",
+    re.IGNORECASE,
+)
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
+_LONGEST = 200  # characters of one value: a line of a terminal and a half
+
+
+def is_secret(name: str) -> bool:
+    """Tell by its name whether an option holds a secret: ``secret_key``, ``db_password``, ``api_token``, …"""
+    words = [word.lower() for word in _WORD_BREAK.split(name) if word]
+    if not words or _PUBLIC_NAMES.search("_".join(words)):
+        return False
+    if words[-1] in _SECRET_LAST:
+        return True
+    return words[-1] not in _NOT_SECRET_LAST and not _SECRET_ANYWHERE.isdisjoint(words)
+
+
+def mask(name: str, value: object) -> str:
+    """Return the repr of an option's value that may be shown: secrets are ``***``, and so are passwords in URLs.
+
+    Functions and classes are shown by their dotted name, other objects without their address in memory, so that
+    two descriptions of the same onion are the same text.
+    """
+    if is_secret(name) and not _is_harmless(value):
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return f"[{', '.join([HIDDEN] * len(value))}]"
+        return HIDDEN
+    shown = _show(value)
+    return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
+
+
+def _is_harmless(value: object) -> bool:
+    return value is None or isinstance(value, bool) or (callable(value) and _dotted(value) is not None)
+
+
+def _show(value: object) -> str:
+    if isinstance(value, partial):
+        options = [f"{key}={mask(key, item)}" for key, item in value.keywords.items()]
+        return f"partial({', '.join([_show(value.func), *map(_show, value.args), *options])})"
+    dotted = _dotted(value)
+    if dotted is not None:
+        return dotted
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {mask(str(key), item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple, set, frozenset)) and type(value) in (list, tuple, set, frozenset):
+        return _show_collection(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a description must not fail because of somebody's __repr__
+        return f"<{type(value).__name__}>"
+    text = _ADDRESS.sub("", text)
+    text = _URL_PASSWORD.sub(rf"\g<head>{HIDDEN}", text)
+    return _ASSIGNED.sub(rf"\g<head>{HIDDEN}", text)
+
+
+def _show_collection(value: list[object] | tuple[object, ...] | set[object] | frozenset[object]) -> str:
+    items = [_show(item) for item in value]
+    if isinstance(value, list):
+        return f"[{', '.join(items)}]"
+    if isinstance(value, tuple):
+        return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
+    return f"{{{', '.join(sorted(items))}}}" if items else "set()"
+
+
+def _dotted(value: object) -> str | None:
+    if isinstance(value, (type, *_ROUTINES)):
+        name = getattr(value, "__qualname__", None)
+        module = getattr(value, "__module__", None)
+        if isinstance(name, str):
+            return name if module in (None, "builtins") else f"{module}.{name}"
+    return None
