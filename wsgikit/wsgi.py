@@ -10,6 +10,8 @@ __all__ = [
     "DB",
     "DB_COMMIT",
     "REQUEST_ID",
+    "REQUEST_LIMITS",
+    "ROUTING",
     "ROUTING_ARGS",
     "SESSION",
     "STACK",
@@ -52,6 +54,10 @@ DB = "wsgikit.db"
 DB_COMMIT = "wsgikit.db.commit"
 """True or False decides for one request whether its transaction is committed."""
 REQUEST_ID = "wsgikit.request_id"
+REQUEST_LIMITS = "wsgikit.request_limits"
+"""A dict of `max_content_length`, `max_form_memory_size`, `max_form_parts` for this request's body."""
+ROUTING = "wsgikit.routing"
+"""What the router that the request is in knows of it: `router`, `rule`, `endpoint`, `values`, `parent`."""
 TEMPLATES = "wsgikit.templates"
 ROUTING_ARGS = "wsgiorg.routing_args"
 """``(positional, named)`` arguments of the matched route, as the WSGI community agreed on."""
