@@ -11,14 +11,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wsgikit.options.dotted import load_dotted as load_dotted
     from wsgikit.options.keywords import check_keywords as check_keywords
     from wsgikit.options.masking import is_secret as is_secret
     from wsgikit.options.masking import mask as mask
+    from wsgikit.options.parsing import parse_options as parse_options
     from wsgikit.options.signature import REQUIRED as REQUIRED
     from wsgikit.options.signature import Option as Option
     from wsgikit.options.signature import describe_options as describe_options
 
-__all__ = ["REQUIRED", "Option", "check_keywords", "describe_options", "is_secret", "mask"]
+__all__ = [
+    "REQUIRED",
+    "Option",
+    "check_keywords",
+    "describe_options",
+    "is_secret",
+    "load_dotted",
+    "mask",
+    "parse_options",
+]
 
 _HOMES = {
     "REQUIRED": "signature",
@@ -26,7 +37,9 @@ _HOMES = {
     "check_keywords": "keywords",
     "describe_options": "signature",
     "is_secret": "masking",
+    "load_dotted": "dotted",
     "mask": "masking",
+    "parse_options": "parsing",
 }
 
 

@@ -81,13 +81,15 @@ def takes_any_option(factory: Callable[..., object]) -> bool:
     return rest is not None and _typed_dict(resolve(rest.annotation, home_of(factory))) is None
 
 
-def explain_keywords(factory: Callable[..., object], options: Mapping[str, object], where: str) -> None:
+def explain_keywords(
+    factory: Callable[..., object], options: Mapping[str, object], where: str, positional: int = 1
+) -> None:
     """Raise the error that says what is wrong with the options, if anything is: `check_keywords` in full."""
     signature = signature_of(factory)
     if signature is None:
         return
-    _check_takes_app(signature, where)
-    declared = describe_options(factory)
+    _check_takes_app(signature, where, positional)
+    declared = tuple(_options(factory, positional))
     known = {option.name for option in declared}
     unknown = [] if takes_any_option(factory) else [name for name in options if name not in known]
     if unknown:
@@ -129,7 +131,7 @@ def _call(factory: Callable[..., object], names: list[str]) -> str:
     return f"use({', '.join([name, *(f'{option}=…' for option in names)])})"
 
 
-def _check_takes_app(signature: inspect.Signature, where: str) -> None:
+def _check_takes_app(signature: inspect.Signature, where: str, positional: int) -> None:
     kinds = (
         inspect.Parameter.POSITIONAL_ONLY,
         inspect.Parameter.POSITIONAL_OR_KEYWORD,
@@ -140,16 +142,22 @@ def _check_takes_app(signature: inspect.Signature, where: str) -> None:
             f"{where}: expected a callable that takes the application as its first argument, "
             f"got one that takes {signature}. Write a class or a function of the form app -> app."
         )
+    takes = sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in signature.parameters.values())
+    if positional > takes and all(p.kind is not p.VAR_POSITIONAL for p in signature.parameters.values()):
+        raise ConfigurationError(
+            complaint(where, "positional arguments", f"at most {takes}, the application among them", positional)
+        )
 
 
-def _options(factory: Callable[..., object]) -> Iterator[Option]:
+def _options(factory: Callable[..., object], positional: int = 1) -> Iterator[Option]:
     signature = signature_of(factory)
     if signature is None:
         return
     home = home_of(factory)
     parameters = list(signature.parameters.values())
-    if parameters and parameters[0].kind in (parameters[0].POSITIONAL_ONLY, parameters[0].POSITIONAL_OR_KEYWORD):
-        del parameters[0]  # the application
+    # What is given by position is no option: the application, and what else `use` was given so.
+    given = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:positional]
+    parameters = [parameter for parameter in parameters if parameter not in given]
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
             continue

@@ -1,0 +1,97 @@
+"""An object by its dotted name, and an error that says which part of the name is wrong."""
+
+from __future__ import annotations
+
+__all__ = ["is_dotted_name", "load_dotted"]
+
+import importlib
+import re
+from types import ModuleType
+
+from wsgikit.exceptions import ConfigurationError, did_you_mean
+
+_WORD = r"[^\W\d]\w*"
+_DOTTED = re.compile(rf"{_WORD}(?:\.{_WORD})*(?P<attribute>:{_WORD}(?:\.{_WORD})*)?\Z")
+
+
+def is_dotted_name(text: str, *, with_colon: bool = False) -> bool:
+    """Tell whether a text is ``module:attribute`` or, unless `with_colon`, ``module.attribute``."""
+    match = _DOTTED.match(text)
+    return match is not None and (match["attribute"] is not None or (not with_colon and "." in text))
+
+
+def load_dotted(name: str, where: str, what: str) -> object:
+    """Import what a dotted name stands for.
+
+    Args:
+        name: ``module:attribute``, ``module:class.method``, ``module.attribute``, or a module alone.
+        where: begins the error's text: a file with line and section, or a target.
+        what: the option's name, as the user wrote it.
+
+    Raises:
+        ConfigurationError: no such module, one that fails while it is imported, or no such attribute in it.
+    """
+    if _DOTTED.match(name) is None:
+        raise ConfigurationError(f"{where}: {what}: expected a dotted name (package.module:attribute), got {name!r}.")
+    module_name, colon, path = name.partition(":")
+    if colon:
+        return _follow(_import(module_name, where, what), path, name, where, what)
+    # Without a colon the module is the longest beginning that can be imported.
+    words = name.split(".")
+    for count in range(len(words), 0, -1):
+        module = _import_or_none(".".join(words[:count]), where, what)
+        if module is not None:
+            return _follow(module, ".".join(words[count:]), name, where, what)
+    raise _no_module(name, words[0], where, what)
+
+
+def _import(name: str, where: str, what: str) -> ModuleType:
+    module = _import_or_none(name, where, what)
+    if module is None:
+        words = name.split(".")
+        missing = next(
+            beginning
+            for count in range(1, len(words) + 1)
+            if _import_or_none(beginning := ".".join(words[:count]), where, what) is None
+        )
+        raise _no_module(name, missing, where, what)
+    return module
+
+
+def _import_or_none(name: str, where: str, what: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            return None
+        raise _failed(name, error, where, what) from error
+    except Exception as error:  # a module may raise anything while it is imported, and each needs its place
+        raise _failed(name, error, where, what) from error
+
+
+def _follow(module: ModuleType, path: str, name: str, where: str, what: str) -> object:
+    found: object = module
+    seen = module.__name__
+    for word in path.split(".") if path else ():
+        try:
+            found = getattr(found, word)
+        except AttributeError:
+            suggestion = did_you_mean(word, [known for known in dir(found) if not known.startswith("_")])
+            raise ConfigurationError(
+                f"{where}: {what}: expected an attribute of {seen}, got {name!r}: it has no {word!r}."
+                + (f" {suggestion}." if suggestion else "")
+            ) from None
+        seen += f".{word}"
+    return found
+
+
+def _no_module(name: str, missing: str, where: str, what: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{where}: {what}: expected a module that can be imported, got {name!r}: there is no module {missing!r}. "
+        "Install it, or put its folder on PYTHONPATH."
+    )
+
+
+def _failed(name: str, error: Exception, where: str, what: str) -> ConfigurationError:
+    reason = f"{type(error).__name__}: {error}"
+    return ConfigurationError(f"{where}: {what}: expected a module that can be imported, got {name!r}: {reason}.")

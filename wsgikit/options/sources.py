@@ -1,0 +1,62 @@
+"""Values that don't stand in the file: ``env:NAME`` and ``file:PATH``."""
+
+from __future__ import annotations
+
+__all__ = ["resolve_source"]
+
+import os
+import re
+from pathlib import Path
+
+from wsgikit.exceptions import ConfigurationError, did_you_mean
+
+_ENV = re.compile(r"env:\s*(\w+)\Z", re.ASCII)
+
+
+def resolve_source(text: str, name: str, where: str, here: str, is_item: bool = False) -> str | None:
+    """Return the value that ``env:NAME`` or ``file:PATH`` stands for, or None where the text is neither.
+
+    The value is taken as it is: no ``%`` in it is looked at, and it is not resolved again. Of a file the last line
+    break is left out, which editors and ``echo`` add. A text that begins with ``file://`` is a URL.
+
+    Raises:
+        ConfigurationError: the variable isn't set, or the file can't be read.
+    """
+    text = text.strip()
+    if text.startswith("env:"):
+        return _of_environment(text, name, where)
+    if text.startswith("file:") and not text.startswith("file://") and (is_item or "\n" not in text):
+        return _of_file(text.removeprefix("file:").strip(), name, where, here)
+    return None
+
+
+def _of_environment(text: str, name: str, where: str) -> str | None:
+    match = _ENV.match(text)
+    if match is None:
+        if "\n" in text:  # a list with one source on each line
+            return None
+        raise ConfigurationError(
+            f"{where}: {name}: expected env: and the name of one environment variable, got {text!r}. "
+            f"Write several on a line each."
+        )
+    value = os.environ.get(match[1])
+    if value is None:
+        suggestion = did_you_mean(match[1], os.environ)
+        raise ConfigurationError(
+            f"{where}: {name}: expected the environment variable {match[1]} to be set, got nothing. "
+            + (f"{suggestion}." if suggestion else "Set it before the server starts.")
+        )
+    return value
+
+
+def _of_file(path: str, name: str, where: str, here: str) -> str:
+    file = Path(here, path)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigurationError(
+            f"{where}: {name}: expected a file that can be read, got {str(file)!r}: {reason}. "
+            "A relative path starts from the folder of the ini file."
+        ) from error
+    return text[:-1].removesuffix("\r") if text.endswith("\n") else text
