@@ -6,9 +6,9 @@ Types are for annotations only; nothing here is checked while a request runs.
 from __future__ import annotations
 
 __all__ = [
-    "EXCHANGE",
     "DB",
     "DB_COMMIT",
+    "EXCHANGE",
     "REQUEST_ID",
     "REQUEST_LIMITS",
     "ROUTING",

@@ -24,7 +24,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from wsgikit.exceptions import ApplicationError, complaint
-from wsgikit.onion.exchange import CURRENT, HANDED, OPEN, SENT, Exchange, log_error
+from wsgikit.onion.exchange import CURRENT, OPEN, SENT, Exchange, log_error
 from wsgikit.wsgi import EXCHANGE, Environ, StartResponse, WSGIApplication, is_at_rest
 
 if TYPE_CHECKING:
@@ -42,10 +42,22 @@ class Segment:
     after the last, which is also index -1, is empty: no layer was entered.
     """
 
-    __slots__ = ("after", "after_from", "app", "before", "handlers_from", "has_context", "inside", "last", "teardown_from")
+    __slots__ = (
+        "after",
+        "after_from",
+        "app",
+        "before",
+        "handlers_from",
+        "has_context",
+        "inside",
+        "last",
+        "teardown_from",
+    )
 
     def __init__(self, layers: Sequence[Middleware], app: WSGIApplication | None, inside: Segment | None) -> None:
-        hooks = {name: [(level, hook) for level, hook in enumerate(_overridden(layers, name)) if hook] for name in HOOKS}
+        hooks = {
+            name: [(level, hook) for level, hook in enumerate(_overridden(layers, name)) if hook] for name in HOOKS
+        }
         levels = range(len(layers))
 
         def outwards(name: str, level: int) -> list[Leveled]:
@@ -430,7 +442,8 @@ def _overridden(layers: Sequence[Middleware], name: str) -> list[Callable[..., A
     from wsgikit.onion.middleware import Middleware  # that module imports this one
 
     return [
-        getattr(layer, name) if getattr(type(layer), name) is not getattr(Middleware, name) else None for layer in layers
+        getattr(layer, name) if getattr(type(layer), name) is not getattr(Middleware, name) else None
+        for layer in layers
     ]
 
 

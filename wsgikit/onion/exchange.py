@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsgikit.exceptions import ProtocolError, complaint
 from wsgikit.headers import Headers
-from wsgikit.wsgi import EXCHANGE, Environ, ExcInfo, HeaderList, StartResponse, WSGIApplication, Write, is_at_rest
+from wsgikit.wsgi import EXCHANGE, Environ, ExcInfo, HeaderList, StartResponse, Write, WSGIApplication, is_at_rest
 
 if TYPE_CHECKING:
     from wsgikit.onion.engine import Onion, Segment
@@ -61,6 +61,7 @@ class Exchange:
     _finished: bool = False
     _state: dict[Any, Any] | None = None
     _request: Request | None = None
+    _g: Any = None  # the namespace that `g` stands for; the context room makes it
 
     def __init__(self, onion: Onion, environ: Environ, start_response: StartResponse) -> None:
         self._onion = onion
@@ -317,17 +318,11 @@ class Exchange:
         """Run in the request's context, from inside it or from outside."""
         if context is None or CURRENT.get(None) is self:
             return function(*args)
-        started = False
-
-        def run() -> Any:
-            nonlocal started
-            started = True
-            return function(*args)
-
         try:
-            return context.run(run)
-        except RuntimeError:
-            if started:
+            return context.run(function, *args)
+        except RuntimeError as error:
+            traceback = error.__traceback__
+            if (traceback is not None and traceback.tb_next) or not str(error).startswith("cannot enter context"):
                 raise
         # Another thread is in the context at this moment: a step of the body that the server closes meanwhile.
         return context.copy().run(function, *args)
@@ -357,13 +352,16 @@ class Exchange:
         self._finished = True
         inside, outside = self._teardown or self._onion.teardown
         if inside:
-            failed = self._run(self._context, self._tear_down, inside)
+            context = self._context
+            failed = self._tear_down(inside) if context is None else self._run(context, self._tear_down, inside)
             first = first or failed
         if outside:
             failed = self._tear_down(outside)
             first = first or failed
+        # No cycle is left behind for the garbage collector: environ and the context both lead here.
+        self._context = None
         environ = self.environ
-        if environ.get(EXCHANGE) is self:  # no cycle is left behind for the garbage collector
+        if environ.get(EXCHANGE) is self:
             if self._outer is None:
                 del environ[EXCHANGE]
             else:

@@ -23,6 +23,7 @@ class _Assembled(type):
         def __call__(cls, *args, **kwargs):
             layer = super().__call__(*args, **kwargs)
             if isinstance(layer, Middleware) and not layer._is_frozen:
+                layer._options = kwargs
                 layer._assemble()
             return layer
 
@@ -62,6 +63,7 @@ class Middleware(metaclass=_Assembled):
 
     app: WSGIApplication
     _onion: Onion
+    _options: dict[str, Any]  # as given, for Stack.describe
     _is_frozen = False
 
     def __init__(self, app: WSGIApplication) -> None:

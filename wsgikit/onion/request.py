@@ -213,7 +213,9 @@ class Request(webob.Request):
         if not (force or self.is_json):
             if silent:
                 return None
-            raise UnsupportedMediaType("The request body has to be JSON: send it with 'Content-Type: application/json'.")
+            raise UnsupportedMediaType(
+                "The request body has to be JSON: send it with 'Content-Type: application/json'."
+            )
         cached = self.environ.get("wsgikit.json")
         if cache and cached is not None and cached[0] is self.environ["wsgi.input"]:
             return cached[1]
@@ -314,7 +316,9 @@ class Response(webob.Response):
     (RFC 9110 §10.2.2), so that what is right behind a proxy stays right.
     """
 
-    def __init__(self, response: Any = None, status: int | str | None = None, headers: Any = None, **options: Any) -> None:
+    def __init__(
+        self, response: Any = None, status: int | str | None = None, headers: Any = None, **options: Any
+    ) -> None:
         mimetype = options.pop("mimetype", None)
         options.pop("direct_passthrough", None)
         if mimetype is not None:

@@ -1,0 +1,297 @@
+"""Layers and an application, put together: `build_stack`, `use`, `Stack`."""
+
+from __future__ import annotations
+
+__all__ = ["Layer", "Stack", "build_stack", "use", "walk"]
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, overload
+
+from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.onion.exchange import Exchange
+from wsgikit.onion.middleware import Middleware
+from wsgikit.onion.order import check_order
+from wsgikit.wsgi import STACK, Environ, StartResponse, WSGIApplication
+
+Options = ParamSpec("Options")
+L = TypeVar("L")
+
+
+class Layer:
+    """What `use` returns: a layer that is not built yet.
+
+    Attributes:
+        factory: what makes the layer from the application inside it.
+        options: the keywords it gets.
+        name: tells two layers of one class apart.
+    """
+
+    __slots__ = ("args", "factory", "name", "options")
+
+    def __init__(
+        self, factory: Callable[..., WSGIApplication], args: tuple[Any, ...], options: dict[str, Any], name: str | None
+    ) -> None:
+        self.factory = factory
+        self.args = args
+        self.options = options
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"use({_factory_name(self.factory)}{_shown(self.options, ', {}={}')})"
+
+    def build(self, app: WSGIApplication, where: str) -> WSGIApplication:
+        """Make the layer around `app`, or say what is wrong with its options."""
+        if not self.args:  # those of wsgikit take none
+            from wsgikit.options import check_keywords  # not needed by who nests classes by hand
+
+            check_keywords(self.factory, self.options, where)
+        layer = self.factory(app, *self.args, **self.options)
+        if not callable(layer):
+            remedy = "Return the application, wrapped or as it is"
+            raise ConfigurationError(complaint(where, "result", "a WSGI application", layer, remedy))
+        return layer
+
+
+# What build_stack takes for a layer.
+LayerLike: TypeAlias = Layer | Callable[[Any], WSGIApplication] | Literal[False] | None
+
+
+@overload
+def use(
+    factory: Callable[Concatenate[Any, Options], WSGIApplication], *args: Options.args, **options: Options.kwargs
+) -> Layer: ...
+@overload
+def use(factory: Callable[..., WSGIApplication], *, name: str, **options: Any) -> Layer: ...
+def use(factory: Callable[..., WSGIApplication], *args: Any, **options: Any) -> Layer:
+    """Describe a layer for `build_stack`: what makes it, and with which options.
+
+    Args:
+        factory: a `Middleware` class, or anything that takes an application and returns one.
+        args: further positional arguments, for factories of others that want them.
+        options: keyword arguments. ``name="…"`` tells two layers of one class apart; it is passed on where the factory
+            has an option of that name.
+
+    Raises:
+        ConfigurationError: `factory` can't be called.
+    """
+    if not callable(factory):
+        raise ConfigurationError(complaint("use", "factory", "a class or function that takes an app", factory))
+    if isinstance(factory, Middleware):
+        raise ConfigurationError(_instance_given("use", factory))
+    name = options.get("name")
+    if name is not None and not _takes_name(factory):
+        del options["name"]
+    return Layer(factory, args, options, name)
+
+
+class Stack:
+    """An onion around an application; itself the WSGI application to serve.
+
+    Use it as a context manager to have its pools and stores closed at the end.
+
+    Attributes:
+        app: the application in the middle.
+        layers: the layers as built, outermost first; those of others among them.
+    """
+
+    def __init__(self, app: WSGIApplication, entry: WSGIApplication, layers: Iterable[tuple[str, Any]]) -> None:
+        self.app = app
+        self._entry = entry
+        self._named = tuple(layers)
+        self.layers: tuple[Any, ...] = tuple(layer for _, layer in self._named)
+
+    @classmethod
+    def around(cls, app: WSGIApplication) -> Stack:
+        """Make a stack of layers that already wrap one another, as an ini pipeline or classic nesting leaves them.
+
+        Raises:
+            ConfigurationError: the layers can't work in the order they are in.
+        """
+        if isinstance(app, Stack):
+            return app
+        *layers, inner = walk(app)
+        named = _numbered([(type(layer).__name__, layer) for layer in layers])
+        check_order(named, "stack")
+        return cls(inner, app, named)
+
+    def __call__(self, environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]:
+        """Answer one request (PEP 3333)."""
+        environ[STACK] = self
+        return self._entry(environ, start_response)
+
+    def __repr__(self) -> str:
+        return f"<Stack {' > '.join([*(name for name, _ in self._named), _app_name(self.app)])}>"
+
+    def __enter__(self) -> Stack:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def find(self, cls: type[L], name: str | None = None) -> L | None:
+        """Return the outermost layer that is an instance of `cls` (and has that name), or None."""
+        for label, layer in self._named:
+            if isinstance(layer, cls) and (name is None or label == _label(type(layer).__name__, name)):
+                return layer
+        return None
+
+    def describe(self) -> str:
+        """Draw the onion as text: a line a layer, outermost first, with the options given and secrets masked."""
+        lines = []
+        for depth, (name, layer) in enumerate(self._named):
+            options = getattr(layer, "_options", {})
+            lines.append(f"{'  ' * depth}→ {name}{_shown(options, '  {}={}')}")
+        lines.append(f"{'  ' * len(self._named)}● {_app_name(self.app)}")
+        return "\n".join(lines)
+
+    def request_context(self, path: str = "/", **environ: Any) -> AbstractContextManager[Exchange]:
+        """Enter a made-up request, for tests, shells and scripts: the locals and what layers provide can be used.
+
+        No view runs and nothing is committed: what was opened is rolled back and given back at the end.
+
+        Args:
+            path: a path with or without a query string, or a whole URL.
+            environ: further environ keys, such as ``REQUEST_METHOD="POST"``.
+
+        Raises:
+            ConfigurationError: there is no `ContextMiddleware` in the stack.
+        """
+        from wsgikit.onion.visit import make_environ, visit  # for scripts and tests only
+
+        return visit(self.layers, {**make_environ(path), STACK: self, **environ})
+
+    def app_context(self) -> AbstractContextManager[Exchange]:
+        """Enter the application without a request: `g`, `db` and `current_app` can be used, `request` can't.
+
+        Raises:
+            ConfigurationError: there is no `ContextMiddleware` in the stack.
+        """
+        from wsgikit.onion.visit import NO_REQUEST, make_environ, visit  # for scripts and tests only
+
+        return visit(self.layers, {**make_environ("/"), STACK: self, NO_REQUEST: True})
+
+    def close(self) -> None:
+        """Give back what the layers hold across requests, innermost first. The stack can be used again after it."""
+        first: Exception | None = None
+        for layer in reversed(self.layers):
+            if isinstance(layer, Middleware):
+                try:
+                    layer.close()
+                except Exception as error:  # noqa: BLE001  # raised when all are closed
+                    first = first or error
+        if first is not None:
+            raise first
+
+
+def build_stack(app: WSGIApplication, *layers: LayerLike) -> Stack:
+    """Put layers around an application.
+
+    Args:
+        app: the WSGI application, or a `Router`.
+        layers: outermost first, as a request meets them: `use(…)`, or any callable that takes an application and
+            returns one. None and False are skipped, so that a layer can be left out by a condition.
+
+    Raises:
+        ConfigurationError: an option, a layer or the order can't work. Nothing is left for the first request to find.
+    """
+    where = "build_stack"
+    if isinstance(app, Layer) or not callable(app):
+        raise ConfigurationError(
+            complaint(
+                where, "app", "a WSGI application as the first argument", app, "Write build_stack(app, use(…), …)"
+            )
+        )
+    entry = app
+    built: list[tuple[str, Any]] = []
+    for number, layer in reversed([*enumerate(layers, 1)]):
+        if layer is None or layer is False:
+            continue
+        described = _as_layer(layer, f"{where}: layer {number}")
+        name = _label(_factory_name(described.factory), described.name)
+        entry = described.build(entry, f"{where}: {name}")
+        if isinstance(entry, Middleware):  # a function may have made it
+            name = _label(type(entry).__name__, described.name)
+        built.insert(0, (name, entry))
+    # A layer of others may stand twice unnamed: nothing is known of it that would make that a mistake.
+    numbered = iter(_numbered([(name, layer) for name, layer in built if not isinstance(layer, Middleware)]))
+    named = [(name, layer) if isinstance(layer, Middleware) else next(numbered) for name, layer in built]
+    check_order(named, where)
+    return Stack(app, entry, named)
+
+
+def _as_layer(layer: Any, where: str) -> Layer:
+    if isinstance(layer, Layer):
+        return layer
+    if isinstance(layer, Middleware):
+        raise ConfigurationError(_instance_given(where, layer))
+    if isinstance(layer, (list, tuple)):
+        raise ConfigurationError(
+            complaint(where, "layer", "one layer", layer, "Unpack the list: build_stack(app, *layers)")
+        )
+    if not callable(layer):
+        raise ConfigurationError(complaint(where, "layer", "use(…) or a callable app -> app", layer))
+    return Layer(layer, (), {}, None)
+
+
+def _instance_given(where: str, layer: Middleware) -> str:
+    name = type(layer).__name__
+    return complaint(where, "layer", "a class with its options", f"an instance of {name}", f"Write use({name}, …)")
+
+
+def _takes_name(factory: Callable[..., Any]) -> bool:
+    import inspect  # only where a layer is given a name
+
+    try:
+        parameters = inspect.signature(factory).parameters
+    except (TypeError, ValueError):
+        return False
+    return "name" in parameters
+
+
+def _inside_of(app: Any) -> Any:
+    """Return what a layer wraps, or None for what is no layer as far as can be told."""
+    for attribute in ("app", "application"):
+        inner = getattr(app, attribute, None)
+        if callable(inner) and not isinstance(app, type) and not isinstance(inner, type):
+            return inner
+    return None
+
+
+def _factory_name(factory: Any) -> str:
+    while hasattr(factory, "func"):  # functools.partial
+        factory = factory.func
+    return getattr(factory, "__name__", None) or type(factory).__name__
+
+
+def _label(kind: str, name: str | None) -> str:
+    return kind if name is None else f"{kind} {name!r}"
+
+
+def _numbered(layers: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Number the layers that share a name."""
+    counts: dict[str, int] = {}
+    result = []
+    for name, layer in layers:
+        counts[name] = count = counts.get(name, 0) + 1
+        result.append((name if count == 1 else f"{name} #{count}", layer))
+    return result
+
+
+def _app_name(app: Any) -> str:
+    name = getattr(app, "__qualname__", None)
+    module = getattr(app if name else type(app), "__module__", "?")
+    return f"{module}.{name}" if name else f"{module}.{type(app).__qualname__} object"
+
+
+def _shown(options: dict[str, Any], form: str) -> str:
+    from wsgikit.options import mask  # needed by show and by error texts only
+
+    return "".join(form.format(name, mask(name, value)) for name, value in options.items())
+
+
+def walk(app: Any) -> Iterator[Any]:
+    """Go through layers that wrap one another, outermost first, and the application last."""
+    while app is not None:
+        yield app
+        app = _inside_of(app)
