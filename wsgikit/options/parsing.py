@@ -24,7 +24,7 @@ def parse_options(
     texts: Mapping[str, str],
     where: Callable[[str], str] | str,
     *,
-    here: str = ".",
+    here: Callable[[str], str] | str = ".",
     hint: Callable[[str], str] | None = None,
 ) -> dict[str, Any]:
     """Make typed options of the texts of a section.
@@ -33,7 +33,7 @@ def parse_options(
         factory: the class or function whose signature declares the options.
         texts: key and text, as they stand in the file.
         where: begins the text of an error; as a function it is given the key, so that it can name the line.
-        here: the folder of the file: relative paths start from it.
+        here: the folder that relative paths start from; as a function it is given the key.
         hint: may say more of an unknown key: in which other section it would be right.
 
     Raises:
@@ -52,7 +52,7 @@ def parse_options(
             more = hint(key) if hint is not None else ""
             raise ConfigurationError(_unknown(key, list(declared), texts, place(key), more))
         annotation = _GUESSED if option is None else option.annotation
-        parsed[key] = _parse(key, text, annotation, place(key), here)
+        parsed[key] = _parse(key, text, annotation, place(key), here(key) if callable(here) else here)
     missing = [option for option in declared.values() if option.is_required and option.name not in parsed]
     if missing:
         raise ConfigurationError(_missing(missing[0], place("")))

@@ -1,0 +1,79 @@
+"""Applications by name, and several of them side by side."""
+
+from __future__ import annotations
+
+__all__ = ["PrefixMounts", "load_application"]
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+from wsgikit.exceptions import ConfigurationError
+from wsgikit.options import load_dotted
+from wsgikit.wsgi import Environ, StartResponse, WSGIApplication
+
+# What is looked for where only a module is named.
+USUAL_NAMES = ("stack", "app", "application")
+_CALLED = re.compile(r"(?P<name>[\w.:]+)\(\)\Z")
+
+
+def load_application(name: str, where: str, what: str) -> WSGIApplication:
+    """Import an application.
+
+    Args:
+        name: ``module:app``, ``module:make_app()``, or ``module`` alone, in which ``stack``, ``app`` and
+            ``application`` are looked for.
+        where: begins the text of an error.
+        what: the option's name.
+
+    Raises:
+        ConfigurationError: there is none of that name, or it isn't one.
+    """
+    called = _CALLED.match(name)
+    found = load_dotted(called["name"] if called else name, where, what)
+    if called is not None:
+        if not callable(found):
+            raise ConfigurationError(f"{where}: {what}: expected a function before the (), got {name!r}.")
+        found = found()
+    elif ":" not in name and not callable(found):
+        usual = next((getattr(found, usual) for usual in USUAL_NAMES if hasattr(found, usual)), None)
+        if usual is None:
+            raise ConfigurationError(
+                f"{where}: {what}: expected a module that has one of {', '.join(USUAL_NAMES)}, got {name!r}. "
+                f"Write {name}:<the application's name>."
+            )
+        found = usual
+    if not callable(found):
+        raise ConfigurationError(
+            f"{where}: {what}: expected a WSGI application, got {name!r}, which is of type {type(found).__name__}."
+        )
+    return cast(WSGIApplication, found)
+
+
+class PrefixMounts:
+    """Gives each request to the application with the longest prefix that its path begins with.
+
+    A prefix ends where a segment ends: ``/shop`` takes ``/shop`` and ``/shop/1``, not ``/shopping``. What was
+    consumed moves from ``PATH_INFO`` to ``SCRIPT_NAME`` (PEP 3333), so that the application finds its own place.
+
+    Attributes:
+        apps: prefix and application; ``""`` is the one for all other paths.
+    """
+
+    def __init__(self, apps: Mapping[str, WSGIApplication]) -> None:
+        self.apps = {prefix.rstrip("/"): app for prefix, app in apps.items()}
+        self._longest_first = sorted(self.apps.items(), key=lambda item: -len(item[0]))
+
+    def __call__(self, environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]:
+        """Answer one request (PEP 3333)."""
+        path = environ.get("PATH_INFO", "")
+        for prefix, app in self._longest_first:
+            if path == prefix or path.startswith(f"{prefix}/"):
+                if prefix:
+                    environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + prefix
+                    environ["PATH_INFO"] = path[len(prefix) :]
+                return app(environ, start_response)
+        body = b"Not Found\n"
+        head = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
+        start_response("404 Not Found", head)
+        return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]

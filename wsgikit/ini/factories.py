@@ -1,0 +1,193 @@
+"""The factories that PasteDeploy calls: one for each layer, one for applications, one that mounts several."""
+
+from __future__ import annotations
+
+__all__ = ["AppFactory", "IniFactory", "LayerFactory", "MountFactory", "ServerFactory", "layer_names"]
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import wsgikit
+from wsgikit.exceptions import ConfigurationError
+from wsgikit.ini.applications import PrefixMounts, load_application
+from wsgikit.ini.locate import locate
+from wsgikit.ini.source import Place
+from wsgikit.options import load_dotted, parse_options
+from wsgikit.options.parsing import IGNORED_PREFIX
+from wsgikit.wsgi import WSGIApplication
+
+_SUFFIX = "Middleware"
+_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+def layer_names() -> dict[str, str]:
+    """Return the ini name of every public middleware with its class's: ``{"session": "SessionMiddleware", …}``."""
+    classes = [name for name in wsgikit.__all__ if name.endswith(_SUFFIX) and name != _SUFFIX]
+    return {_CAPITAL.sub("_", name.removesuffix(_SUFFIX)).lower(): name for name in classes}
+
+
+class IniFactory:
+    """What an entry point gives PasteDeploy. It knows, or finds, where its options were written."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, /, *given: Any, **texts: str) -> Any:
+        """Be called by PasteDeploy: ``given`` depends on the entry point's group, ``texts`` are the section's keys."""
+        return self.call(given, texts, None)
+
+    def call(self, given: tuple[Any, ...], texts: dict[str, str], place: Place | None) -> Any:
+        """Make what this factory makes.
+
+        Args:
+            given: the positional arguments; the global configuration is the last of them.
+            texts: the section's keys.
+            place: where they were written, or None where the caller can't know.
+        """
+        global_conf = given[-1]
+        return self.make(given[:-1], _Section(self.name, global_conf, texts, place or self._locate(global_conf, texts)))
+
+    def make(self, given: tuple[Any, ...], section: _Section) -> Any:
+        """Make it from a section whose place is known as well as it can be."""
+        raise NotImplementedError
+
+    def _locate(self, global_conf: Mapping[str, Any], texts: dict[str, str]) -> Place | None:
+        return locate(global_conf.get("__file__"), self.name, texts)
+
+
+class _Section:
+    """The texts that a factory was called with, and what can be said of where they come from."""
+
+    def __init__(self, name: str, global_conf: Mapping[str, Any], texts: dict[str, str], place: Place | None) -> None:
+        self.global_conf = global_conf
+        self.texts = texts
+        self._place = place
+        self._name = name
+        self._check_nothing_is_lost()
+
+    def where(self, key: str = "") -> str:
+        """Name the file, line and section of a key."""
+        return f"egg:wsgikit#{self._name}" if self._place is None else self._place.where(key)
+
+    def here(self, key: str) -> str:
+        """Return the folder that a relative path in this key's value starts from."""
+        if self._place is not None:
+            for file, section in self._place.parts:
+                if key in file.sections.get(section, {}):
+                    return file.folder
+        return str(self.global_conf.get("here") or os.getcwd())
+
+    def options_of(self, factory: Callable[..., object]) -> dict[str, Any]:
+        """Make typed options of the texts."""
+        return parse_options(factory, self.texts, self.where, here=self.here, hint=self._elsewhere)
+
+    def blame(self, error: ConfigurationError) -> ConfigurationError:
+        """Return the error of a constructor with the place of the option it names in front."""
+        text = str(error)
+        named = next((key for key in self.texts if re.search(rf"(?<![\w-]){re.escape(key)}(?![\w-])", text)), "")
+        return ConfigurationError(f"{self.where(named)}: {text}")
+
+    def _elsewhere(self, key: str) -> str:
+        found = self._place.elsewhere(key) if self._place is not None else ""
+        return f"It is a key of {found}" if found else ""
+
+    def _check_nothing_is_lost(self) -> None:
+        """Report a key that PasteDeploy dropped because ``[DEFAULT]`` has one of the same name."""
+        for file, section in self._place.parts if self._place is not None else ():
+            for key in file.options_of(section):
+                if key not in self.texts and not key.startswith(IGNORED_PREFIX):
+                    raise ConfigurationError(
+                        f"{file.where(section, key)}: {key}: expected a key that neither [DEFAULT] nor a setting "
+                        f"from outside has, got one that they have: PasteDeploy then leaves it out of the section. "
+                        f"Rename the other one, and fetch it by 'get {key} = <its new name>'."
+                    )
+
+
+class LayerFactory(IniFactory):
+    """Makes a layer, for ``paste.filter_factory`` and ``paste.filter_app_factory`` alike.
+
+    PasteDeploy calls the first with the global configuration and the second with an application before it.
+    """
+
+    def __init__(self, name: str, factory: Callable[..., WSGIApplication] | None = None) -> None:
+        super().__init__(name)
+        self._factory = factory
+
+    def make(self, given: tuple[Any, ...], section: _Section) -> Any:
+        """Make the layer around the application, or a function that will."""
+        factory = self._factory or self._named(section)
+        options = section.options_of(factory)
+
+        def wrap(app: WSGIApplication) -> WSGIApplication:
+            try:
+                return factory(app, **options)
+            except ConfigurationError as error:
+                raise section.blame(error) from error
+
+        return wrap(*given) if given else wrap
+
+    def _named(self, section: _Section) -> Callable[..., WSGIApplication]:
+        """Return the class or function that the section names: a layer of the user's own."""
+        name = section.texts.pop("factory", None)
+        if name is None:
+            raise ConfigurationError(
+                f"{section.where()}: factory: expected a dotted name (package.module:attribute), got nothing. "
+                "Add factory = … to the section."
+            )
+        where = section.where("factory")
+        factory = load_dotted(name.strip(), where, "factory")
+        if not callable(factory):
+            raise ConfigurationError(f"{where}: factory: expected a class or function that takes an app, got {name!r}.")
+        return factory
+
+
+class AppFactory(IniFactory):
+    """Names the application in the middle, for ``paste.app_factory``: a `Router`, or any WSGI application."""
+
+    def make(self, given: tuple[Any, ...], section: _Section) -> WSGIApplication:
+        """Import the application."""
+        options = section.options_of(_app_of_section)
+        return load_application(options["app"], section.where("app"), "app")
+
+
+class MountFactory(IniFactory):
+    """Puts several applications side by side, for ``paste.composite_factory``: each key is a prefix."""
+
+    def make(self, given: tuple[Any, ...], section: _Section) -> WSGIApplication:
+        """Load each application of the section, and put it at its prefix."""
+        (loader,) = given
+        apps: dict[str, WSGIApplication] = {}
+        for prefix, name in section.texts.items():
+            if prefix.startswith(IGNORED_PREFIX):
+                continue
+            if not prefix.startswith("/"):
+                raise ConfigurationError(
+                    f"{section.where(prefix)}: {prefix}: expected a prefix that begins with '/', got {prefix!r}. "
+                    "Write / = name of an app, /admin = name of another"
+                )
+            try:
+                apps[prefix] = loader.get_app(name.strip(), global_conf=section.global_conf)
+            except LookupError as error:
+                raise ConfigurationError(f"{section.where(prefix)}: {prefix}: {error.args[0]}") from error
+        if not apps:
+            raise ConfigurationError(
+                f"{section.where()}: expected at least one prefix, got none. Add / = name of an app."
+            )
+        return PrefixMounts(apps)
+
+
+class ServerFactory(IniFactory):
+    """Runs a server, for ``paste.server_runner``."""
+
+    def make(self, given: tuple[Any, ...], section: _Section) -> None:
+        """Serve until the process ends."""
+        from wsgikit.ini.servers import run_server  # brings a server, which loading an application doesn't need
+
+        (app,) = given
+        run_server(app, **section.options_of(run_server))
+
+
+def _app_of_section(_: object, *, app: str) -> None:
+    """Declare the options of ``egg:wsgikit#app``."""

@@ -1,0 +1,193 @@
+"""Servers: Werkzeug's for development, waitress and gunicorn for production."""
+
+from __future__ import annotations
+
+__all__ = ["run_dev_server", "run_gunicorn", "run_server", "run_waitress"]
+
+import ipaddress
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+from wsgikit.exceptions import ConfigurationError
+from wsgikit.wsgi import THROW_ERRORS, Environ, StartResponse, WSGIApplication
+
+HOST = "127.0.0.1"
+PORT = 5000
+WAITRESS_THREADS = 4  # waitress's own default
+
+
+def run_server(
+    app: WSGIApplication,
+    *,
+    server: Literal["dev", "waitress"] = "dev",
+    host: str = HOST,
+    port: int = PORT,
+    threads: int = WAITRESS_THREADS,
+) -> None:
+    """Serve an application until the process ends: what ``[server:main]`` with ``use = egg:wsgikit#server`` does.
+
+    Args:
+        app: the application.
+        server: ``dev`` is Werkzeug's development server, ``waitress`` one for production.
+        host: the address to listen on.
+        port: the port.
+        threads: how many requests waitress answers at once; the development server makes a thread for each.
+    """
+    if server == "waitress":
+        run_waitress(app, host, port, threads)
+    else:
+        run_dev_server(lambda: app, host, port)
+
+
+def run_dev_server(
+    load: Callable[[], WSGIApplication],
+    host: str = HOST,
+    port: int = PORT,
+    *,
+    reload: bool = False,
+    debugger: bool = False,
+    watched_files: Sequence[str] = (),
+) -> None:
+    """Run Werkzeug's development server: one process, a thread for each request.
+
+    With `reload` the application is loaded in a process of its own, again after each change. One that can't be loaded
+    then doesn't end the server: the reason is printed and shown to the browser until a change puts it right.
+
+    Args:
+        load: makes the application.
+        host: the address to listen on.
+        port: the port; 0 takes a free one.
+        reload: whether changes of code and of `watched_files` are noticed.
+        debugger: whether an error opens Werkzeug's interactive debugger, to visitors from this machine only.
+        watched_files: files besides Python modules.
+
+    Raises:
+        ConfigurationError: a debugger was asked for on an address that others can reach.
+    """
+    from werkzeug.serving import is_running_from_reloader, run_simple
+
+    if debugger and not _is_loopback(host):
+        raise ConfigurationError(
+            f"serve: --debugger: expected an address of this machine only, got {host!r}: it lets a visitor run code. "
+            f"Leave --host {HOST}."
+        )
+    if not reload:
+        app = load()
+    elif is_running_from_reloader():
+        app = _load_or_explain(load)
+    else:  # the process that watches over the other serves nothing
+        app = _explain("reloading")
+    if debugger:
+        app = _Debugged(app)
+    run_simple(host, port, app, use_reloader=reload, threaded=True, extra_files=watched_files)
+
+
+def run_waitress(app: WSGIApplication, host: str = HOST, port: int = PORT, threads: int = WAITRESS_THREADS) -> None:
+    """Serve by waitress: one process, a fixed number of threads, on every system."""
+    try:
+        import waitress  # an extra
+    except ImportError as error:
+        raise _not_installed("waitress") from error
+    waitress.serve(app, host=host, port=port, threads=threads)
+
+
+def run_gunicorn(
+    load: Callable[[], WSGIApplication],
+    host: str = HOST,
+    port: int = PORT,
+    *,
+    workers: int = 1,
+    threads: int = 1,
+    preload: bool = False,
+) -> None:
+    """Serve by gunicorn: a process for each worker, each of which loads the application itself.
+
+    Args:
+        load: makes the application, in the worker: pools and connections are never shared across a fork.
+        host: the address to listen on.
+        port: the port.
+        workers: how many processes.
+        threads: how many threads in each.
+        preload: whether the application is loaded once, before the workers are made.
+    """
+    try:
+        from gunicorn.app.base import BaseApplication  # an extra, and not for Windows
+    except ImportError as error:
+        raise _not_installed("gunicorn") from error
+
+    class Served(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+        def load_config(self) -> None:
+            settings = {
+                "bind": f"{host}:{port}",
+                "workers": workers,
+                "threads": threads,
+                "preload_app": preload,
+            }
+            for key, value in settings.items():
+                self.cfg.set(key, value)
+
+        def load(self) -> Any:
+            return load()
+
+    Served().run()
+
+
+class _Debugged:
+    """Puts Werkzeug's interactive debugger around an application, for visitors from this machine only.
+
+    Errors have to reach it, so the layers inside are asked to let them through.
+    """
+
+    def __init__(self, app: WSGIApplication) -> None:
+        from werkzeug.debug import DebuggedApplication  # it is large, and seldom wanted
+
+        self._app = app
+        self._debugged = DebuggedApplication(app, evalex=True)
+
+    def __call__(self, environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]:
+        if environ.get("wsgi.multiprocess") or not _is_loopback(environ.get("REMOTE_ADDR", "")):
+            return self._app(environ, start_response)
+        environ.setdefault(THROW_ERRORS, True)
+        body: Iterable[bytes] = self._debugged(environ, start_response)
+        return body
+
+
+def _load_or_explain(load: Callable[[], WSGIApplication]) -> WSGIApplication:
+    try:
+        return load()
+    except Exception as error:  # noqa: BLE001 - anything may be wrong with code that is being worked on
+        if isinstance(error, ConfigurationError):
+            reason = str(error)
+            print(f"wsgikit: {reason}", file=sys.stderr)
+        else:
+            reason = traceback.format_exc()
+            print(reason, file=sys.stderr)
+        return _explain(reason)
+
+
+def _explain(reason: str) -> WSGIApplication:
+    body = f"The application could not be loaded.\n\n{reason}\n\nIt is loaded again when a file changes.\n".encode()
+
+    def explain(environ: Environ, start_response: StartResponse, /) -> list[bytes]:
+        head = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
+        start_response("500 Internal Server Error", head)
+        return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]
+
+    return explain
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _not_installed(package: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"serve: {package}: expected it to be installed, got no such package. Run: pip install 'wsgikit[serve]'."
+    )
