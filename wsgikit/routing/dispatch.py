@@ -1,0 +1,362 @@
+"""From a matched rule to a response: hooks, view, result, error handlers, in Flask's order.
+
+A `Plan` is what is known of an endpoint before any request. A `Matched` is one request of it, and the WSGI application
+that answers it: before_request returns it, the engine calls it.
+
+    url_value_preprocessor   the router's, then each included one's, inwards
+    before_request           the same; the first that returns something answers
+    the view
+    errorhandler             where one of these raised: by code inwards out, then by class inwards out
+    after_this_request       in the order they were asked for
+    after_request            inwards out, each router's last one first
+    teardown_request         the same, when the request has ended
+"""
+
+from __future__ import annotations
+
+__all__ = ["Matched", "Plan"]
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from wsgikit.exceptions import ApplicationError, complaint
+from wsgikit.onion.exchange import Exchange, log_error
+from wsgikit.routing.answers import (
+    HTML,
+    OK,
+    capture,
+    http_answer,
+    http_code,
+    make_parts,
+    send,
+    send_parts,
+    split,
+    with_head,
+)
+from wsgikit.routing.hooks import Hooks
+from wsgikit.routing.invoke import Wants, as_sync, name_of, wants_of, with_wants
+from wsgikit.wsgi import EXCHANGE, REQUEST_LIMITS, THROW_ERRORS, Environ, StartResponse, WSGIApplication
+
+if TYPE_CHECKING:
+    from wsgikit.onion.request import Response
+    from wsgikit.routing.router import Route, Router
+
+Call = tuple[Callable[..., Any], Wants]
+
+
+class Plan:
+    """What is to be done for the requests of one endpoint, worked out before the first.
+
+    Args:
+        router: the router that serves.
+        endpoint: the endpoint's name; None for requests that no rule matched.
+        view: the view function.
+        scopes: the hooks that apply, innermost first; the serving router's own are the last.
+    """
+
+    __slots__ = (
+        "after",
+        "before",
+        "endpoint",
+        "is_plain",
+        "limits",
+        "preprocessors",
+        "router",
+        "scopes",
+        "teardown",
+        "view",
+        "wants",
+        "where",
+    )
+
+    def __init__(
+        self,
+        router: Router,
+        endpoint: str | None,
+        view: Callable[..., Any] | None,
+        scopes: Sequence[Hooks],
+        arguments: frozenset[str] = frozenset(),
+    ) -> None:
+        self.router = router
+        self.endpoint = endpoint
+        self.view: Callable[..., Any] = as_sync(view) if view is not None else _no_view
+        self.wants = wants_of(view, arguments) if view is not None else ()
+        self.where = f"view {endpoint!r} ({name_of(view)})" if view is not None else "view"
+        self.scopes = tuple(scopes)
+        inwards = tuple(reversed(self.scopes))
+        self.preprocessors = _calls(function for hooks in inwards for function in hooks.preprocessors)
+        self.before = _calls(function for hooks in inwards for function in hooks.before)
+        self.after = _calls(function for hooks in self.scopes for function in reversed(hooks.after))
+        self.teardown = _calls(function for hooks in self.scopes for function in reversed(hooks.teardown))
+        self.limits = router.request_limits
+        self.is_plain = not (
+            self.preprocessors or self.before or self.after or self.teardown or self.wants or self.limits
+        )
+
+    def find_handler(self, error: Exception) -> Callable[..., Any] | None:
+        """Return the error handler for `error`: by code before by class, inner routers before outer ones."""
+        code = http_code(error)
+        for key in (None,) if code is None else (code, None):
+            for hooks in self.scopes:
+                handler = hooks.find_handler(error, key)
+                if handler is not None:
+                    return handler
+        return None
+
+
+class Matched:
+    """A request that a rule matched: what is known of it, and the WSGI application that answers it.
+
+    It is in environ under ``wsgikit.routing``.
+
+    Attributes:
+        plan: what is to be done.
+        rule: the rule; None where none matched.
+        values: what the path bound.
+        parent: the same of the router that this one is mounted in, or None.
+        error: why no rule matched.
+        after: functions of `after_this_request`.
+    """
+
+    __slots__ = ("after", "error", "parent", "plan", "raised", "rule", "values")
+
+    def __init__(self, plan: Plan, rule: Route | None, values: dict[str, Any] | None, parent: Any = None) -> None:
+        self.plan = plan
+        self.rule = rule
+        self.values = values
+        self.parent = parent
+        self.after: list[Callable[..., Any]] | None = None
+        self.error: Exception | None = None
+        self.raised: Exception | None = None
+
+    @property
+    def router(self) -> Router:
+        """The router that serves the request."""
+        return self.plan.router
+
+    @property
+    def endpoint(self) -> str | None:
+        """The name of the matched endpoint."""
+        return self.plan.endpoint
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        plan = self.plan
+        method = environ["REQUEST_METHOD"]
+        if not plan.is_plain or method == "OPTIONS":
+            return self.answer(environ)(environ, start_response)
+        try:
+            result = plan.view(**self.values)  # type: ignore[arg-type]  # a plain plan has a rule and so values
+        except Exception as error:  # noqa: BLE001  # handlers of the router come first; what they leave is raised
+            return self.answer(environ, error)(environ, start_response)
+        if self.after is None:
+            if type(result) is str:
+                body = result.encode()
+                start_response(OK, [("Content-Type", HTML), ("Content-Length", str(len(body)))])
+                return [body] if method != "HEAD" else []
+            if callable(result) and not isinstance(result, type):
+                return result(environ, start_response)  # type: ignore[no-any-return]  # a response or other application
+        return self.answer(environ, None, result)(environ, start_response)
+
+    # ------------------------------------------------------------------ with hooks, results and errors
+
+    def answer(self, environ: Environ, error: Exception | None = None, result: Any = None) -> WSGIApplication:
+        """Return the response.
+
+        Args:
+            error: what the view raised, where it was called already.
+            result: what the view returned, where it was called already.
+        """
+        exchange: Exchange = environ[EXCHANGE]
+        plan = self.plan
+        if plan.limits:
+            environ[REQUEST_LIMITS] = plan.limits
+        if plan.teardown and error is None:
+            exchange.on_teardown(partial(self._tear_down, exchange))
+        try:
+            try:
+                if error is not None:
+                    raise error
+                if result is None and not (
+                    plan.is_plain and self.error is None and environ["REQUEST_METHOD"] != "OPTIONS"
+                ):
+                    result = self._run(exchange)
+            except Exception as raised:  # noqa: BLE001  # raised again where no handler takes it
+                self.raised = raised
+                result = self._handled(raised, exchange)
+            return self._finish(result, exchange)
+        except Exception as raised:
+            self.raised = raised
+            if http_answer(raised) is not None or environ.get(THROW_ERRORS):
+                raise
+            return self._failed(raised, exchange)
+
+    def _run(self, exchange: Exchange) -> Any:
+        plan = self.plan
+        environ = exchange.environ
+        for function, wants in plan.preprocessors:
+            _call(function, wants, exchange, plan, plan.endpoint, self.values)
+        for function, wants in plan.before:
+            result = _call(function, wants, exchange, plan)
+            if result is not None:
+                return result
+        if self.error is not None:
+            raise self.error
+        rule = self.rule
+        if environ["REQUEST_METHOD"] == "OPTIONS" and rule is not None and rule.has_automatic_options:
+            return plan.router.options_response(environ)
+        values: dict[str, Any] = self.values  # type: ignore[assignment]  # there is no error, so there is a match
+        if plan.wants:
+            values = with_wants(values, plan.wants, exchange, plan.router.make_request)
+        result = plan.view(**values)
+        if result is None:
+            make_parts(None, plan.where, plan.router.json)  # raises
+        return result
+
+    def _handled(self, error: Exception, exchange: Exchange) -> Any:
+        """Return what the error handler for `error` returns; raise `error` where there is none."""
+        if getattr(error, "new_url", None) is not None and callable(error):
+            return error  # Werkzeug's RequestRedirect is an answer, no error
+        handler = self.plan.find_handler(error)
+        if handler is not None:
+            self.raised = None
+            result = as_sync(handler)(error, **_wanted(handler, exchange, self.plan))
+            if result is None:
+                make_parts(None, f"errorhandler ({name_of(handler)})", self.plan.router.json)  # raises
+            return result
+        answer = http_answer(error)
+        if answer is not None and not _is_answered_outside(exchange):
+            self.raised = None
+            return answer
+        raise error
+
+    def _failed(self, error: Exception, exchange: Exchange) -> WSGIApplication:
+        """Answer an exception that nothing handles with the handler of 500, if there is one."""
+        if not any(hooks.handlers for hooks in self.plan.scopes):
+            raise error
+        from werkzeug.exceptions import InternalServerError  # only failures need it
+
+        failure = InternalServerError(original_exception=error)
+        handler = self.plan.find_handler(failure)
+        if handler is None:
+            raise error
+        log_error(exchange, error, f"in {self.plan.where}")
+        exchange.error = error
+        result = as_sync(handler)(failure, **_wanted(handler, exchange, self.plan))
+        try:
+            return self._finish(result, exchange)
+        except Exception as another:  # noqa: BLE001  # as Flask: the page of the failure is sent all the same
+            log_error(exchange, another, "in after_request, for the page of an error")
+            return self._prepared(result)
+
+    def _finish(self, result: Any, exchange: Exchange) -> WSGIApplication:
+        plan = self.plan
+        if not plan.after and self.after is None:
+            return self._prepared(result)
+        response = original = plan.router.make_response(result, exchange.environ, plan.where)
+        for function in self.after or ():
+            response = _checked(as_sync(function)(response), function)
+        for function, wants in plan.after:
+            response = _checked(_call(function, wants, exchange, plan, response), function)
+        if response is not original:
+            if not callable(response):
+                response = plan.router.make_response(response, exchange.environ, plan.where)
+            exchange.on_teardown(getattr(original.app_iter, "close", _nothing))
+        return response  # type: ignore[no-any-return]  # a response is a WSGI application
+
+    def _prepared(self, result: Any) -> WSGIApplication:
+        """Return the application that sends `result`. What is wrong with `result` is raised here."""
+        plan = self.plan
+        json = plan.router.json
+        status: str | None = None
+        headers: Any = None
+        body = result
+        if isinstance(result, tuple):
+            body, status, headers = split(result, plan.where)
+        made = make_parts(body, plan.where, json)
+        if not isinstance(made, tuple):
+            if status is None and not headers:
+                return made
+            return partial(send, (made, status or OK, headers) if status else (made, headers), plan.where, json)
+        return partial(send_parts, *with_head(*made, status, headers, plan.where))
+
+    def _tear_down(self, exchange: Exchange) -> None:
+        error = self.raised or (exchange.error if not exchange.is_complete else None)
+        first: BaseException | None = None
+        for function, wants in self.plan.teardown:
+            try:
+                _call(function, wants, exchange, self.plan, error)
+            except Exception as another:  # noqa: BLE001  # the others run; the first is raised
+                if first is None:
+                    first = another
+                else:
+                    log_error(exchange, another, f"in teardown_request ({name_of(function)})")
+        if first is not None:
+            raise first
+
+
+def make_response(result: Any, environ: Environ, where: str, json: Any) -> Response:
+    """Return a view's result as a `Response`, for hooks that look at it or change it."""
+    from wsgikit.onion.request import Response  # webob is loaded where a response object is needed
+
+    status: str | None = None
+    headers: Any = None
+    if isinstance(result, tuple):
+        result, status, headers = split(result, where)
+    if isinstance(result, Response):
+        response = result
+        if status is not None:
+            response.status = status
+        if headers:
+            response.update_headers(headers)
+        return response
+    made = make_parts(result, where, json)
+    if not isinstance(made, tuple):
+        made = capture(made, environ)
+    line, head, body = with_head(*made, status, headers, where)
+    return Response(status=line, headerlist=list(head), app_iter=body)
+
+
+def _calls(functions: Iterable[Callable[..., Any]]) -> tuple[Call, ...]:
+    return tuple((as_sync(function), wants_of(function)) for function in functions)
+
+
+def _call(function: Callable[..., Any], wants: Wants, exchange: Exchange, plan: Plan, *args: Any) -> Any:
+    if not wants:
+        return function(*args)
+    # What is asked for by annotation may stand anywhere: the others keep their order.
+    return function(*args, **with_wants({}, wants, exchange, plan.router.make_request))
+
+
+def _wanted(function: Callable[..., Any], exchange: Exchange, plan: Plan) -> dict[str, Any]:
+    wants = wants_of(function)
+    return with_wants({}, wants, exchange, plan.router.make_request) if wants else {}
+
+
+def _checked(response: Any, function: Callable[..., Any]) -> Any:
+    if response is None:
+        raise ApplicationError(
+            complaint(f"after_request ({name_of(function)})", "result", "the response", None, "Return it")
+        )
+    return response
+
+
+def _is_answered_outside(exchange: Exchange) -> bool:
+    """Tell whether a layer outside makes pages of errors, so that an HTTP exception is for it to answer."""
+    current: Exchange | None = exchange
+    while current is not None:
+        for layer in current._onion.layers:
+            if any(kind.__name__ == "ErrorPagesMiddleware" for kind in type(layer).__mro__) or getattr(
+                layer, "answers_errors", False
+            ):
+                return True
+        current = current._outer
+    return False
+
+
+def _no_view(**values: Any) -> Any:
+    raise ApplicationError(complaint("router", "view", "a function for the endpoint", None, "Add one with endpoint()"))
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,143 @@
+"""How a view or hook is called: what it asks for by annotation, and coroutines on a loop of the thread's own."""
+
+from __future__ import annotations
+
+__all__ = ["Wants", "as_sync", "name_of", "wants_of", "with_wants"]
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Coroutine
+from contextvars import copy_context
+from typing import Any, get_type_hints
+
+from wsgikit.onion.exchange import Exchange
+from wsgikit.wsgi import Environ
+
+# Parameter name and what is put there: "request" or "exchange".
+Wants = tuple[tuple[str, str], ...]
+
+
+def name_of(function: Any) -> str:
+    """Return ``module.function`` for the text of an error."""
+    name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None) or type(function).__name__
+    module = getattr(function, "__module__", None)
+    return f"{module}.{name}" if module else str(name)
+
+
+def wants_of(function: Any, skip: frozenset[str] = frozenset()) -> Wants:
+    """Return the parameters that are annotated as a request or exchange, and so are given it.
+
+    Args:
+        function: the view or hook.
+        skip: parameters that the rule itself fills.
+    """
+    declared: Wants | None = getattr(function, "__wsgikit_wants__", None)
+    if declared is not None:
+        return declared
+    annotations = getattr(inspect.unwrap(function) if callable(function) else function, "__annotations__", None)
+    if not annotations:
+        return ()
+    # Almost no view asks for either: their annotations are told apart by name before anything is resolved.
+    likely = [
+        name
+        for name, annotation in annotations.items()
+        if name != "return"
+        and name not in skip
+        and _last_name(annotation).endswith(("Request", "Exchange", "BaseRequest"))
+    ]
+    if not likely:
+        return ()
+    try:
+        hints = get_type_hints(inspect.unwrap(function))
+    except Exception:  # noqa: BLE001  # a name that only type checkers can see: the name itself has to do
+        hints = {}
+    wanted = []
+    for name in likely:
+        hint = hints.get(name)
+        if hint is None:
+            kind = "exchange" if _last_name(annotations[name]).endswith("Exchange") else "request"
+        elif hint is Exchange:
+            kind = "exchange"
+        elif _is_request(hint):
+            kind = "request"
+        else:
+            continue
+        wanted.append((name, kind))
+    return tuple(wanted)
+
+
+def _last_name(annotation: Any) -> str:
+    if isinstance(annotation, str):
+        return annotation.strip("'\" ").rpartition(".")[2]
+    return getattr(annotation, "__name__", "")
+
+
+def _is_request(hint: Any) -> bool:
+    # By name, so that neither webob nor werkzeug is loaded to find out.
+    return isinstance(hint, type) and any(
+        kind.__name__ in ("BaseRequest", "Request")
+        and kind.__module__.split(".")[0] in ("webob", "werkzeug", "wsgikit")
+        for kind in hint.__mro__
+    )
+
+
+def with_wants(
+    values: dict[str, Any], wants: Wants, exchange: Exchange, make_request: Callable[[Environ], Any] | None
+) -> Any:
+    """Return `values` and what the function asks for."""
+    filled = dict(values)
+    for name, kind in wants:
+        if kind == "exchange":
+            filled[name] = exchange
+        else:
+            filled[name] = exchange.request if make_request is None else make_request(exchange.environ)
+    return filled
+
+
+# ---------------------------------------------------------------------- coroutines
+
+
+class _Loop:
+    """An event loop of one worker thread, kept from request to request, closed with the thread."""
+
+    def __init__(self) -> None:
+        import asyncio  # only coroutine views need it, and it costs start-up time
+
+        self.runner = asyncio.Runner()
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        # A copy: the request's own context is entered by this thread already, and a task enters its own.
+        return self.runner.run(coroutine, context=copy_context())
+
+    def __del__(self) -> None:
+        try:
+            self.runner.close()
+        except Exception:  # noqa: BLE001  # at interpreter exit parts of asyncio may be gone
+            pass
+
+
+_thread = threading.local()
+
+
+def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine to its end on this thread's own event loop, and return its result."""
+    loop: _Loop | None = getattr(_thread, "loop", None)
+    if loop is None:
+        loop = _thread.loop = _Loop()
+    return loop.run(coroutine)
+
+
+def as_sync(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that can be called plainly: `function` itself, or one that runs the coroutine to its end."""
+    target = function
+    while isinstance(target, functools.partial):
+        target = target.func
+    if not (inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None))):  # noqa: B004  # its kind is asked, not whether it is there
+        return function
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return run_coroutine(function(*args, **kwargs))
+
+    return call

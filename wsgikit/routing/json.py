@@ -1,0 +1,90 @@
+"""How values become JSON: as Flask's provider writes them, so that clients of a moved application see no change."""
+
+from __future__ import annotations
+
+__all__ = ["JsonProvider", "is_model"]
+
+import dataclasses
+import json
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Literal
+from uuid import UUID
+
+
+def is_model(value: object) -> bool:
+    """Tell whether `value` is a dataclass's instance or a pydantic model, which become JSON as a dict would."""
+    kind = type(value)
+    return hasattr(kind, "__dataclass_fields__") or hasattr(kind, "model_dump_json")
+
+
+class JsonProvider:
+    """Writes and reads JSON for views: ``Router(json=JsonProvider(sort_keys=False))``.
+
+    Dates, UUIDs, decimals, dataclasses, pydantic models and objects with ``__html__`` are understood.
+
+    Args:
+        dates: ``"http"`` writes dates as Flask does (``Tue, 01 Jan 2030 00:00:00 GMT``), ``"iso"`` as RFC 3339.
+        ensure_ascii: escape all that isn't ASCII.
+        sort_keys: order the keys of objects, so that a response can be cached.
+        indent: spaces per level; None writes no whitespace.
+    """
+
+    mimetype = "application/json"
+
+    def __init__(
+        self,
+        *,
+        dates: Literal["http", "iso"] = "http",
+        ensure_ascii: bool = True,
+        sort_keys: bool = True,
+        indent: int | None = None,
+    ) -> None:
+        self._default = _plain_http if dates == "http" else _plain_iso
+        self._encode: Callable[[Any], str] = json.JSONEncoder(
+            default=self._default,
+            ensure_ascii=ensure_ascii,
+            sort_keys=sort_keys,
+            indent=indent,
+            separators=(",", ":") if indent is None else None,
+        ).encode
+
+    def dumps(self, value: Any) -> str:
+        """Return `value` as JSON text."""
+        return self._encode(value)
+
+    def loads(self, text: str | bytes) -> Any:
+        """Return what JSON text says."""
+        return json.loads(text)
+
+    def body(self, value: Any) -> bytes:
+        """Return the body of a response with `value`: JSON and a newline, as Flask ends it."""
+        return self._encode(value).encode() + b"\n"
+
+
+def _plain_http(value: Any) -> Any:
+    if isinstance(value, date):
+        from werkzeug.http import http_date  # only dates need it
+
+        return http_date(value)
+    return _plain(value)
+
+
+def _plain_iso(value: Any) -> Any:
+    if isinstance(value, date):
+        text = value.isoformat()
+        return text[:-6] + "Z" if isinstance(value, datetime) and text.endswith("+00:00") else text
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (Decimal, UUID)):
+        return str(value)
+    if hasattr(type(value), "model_dump"):
+        return value.model_dump(mode="json")
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if hasattr(value, "__html__"):
+        return str(value.__html__())
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")

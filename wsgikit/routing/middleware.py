@@ -1,0 +1,83 @@
+"""Routes in front of an application: what they don't take falls through, untouched."""
+
+from __future__ import annotations
+
+__all__ = ["RouterMiddleware"]
+
+from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.onion.exchange import Exchange
+from wsgikit.onion.middleware import Middleware
+from wsgikit.routing.dispatch import Matched
+from wsgikit.routing.mount import router_in
+from wsgikit.routing.router import Router
+from wsgikit.wsgi import ROUTING, ROUTING_ARGS, WSGIApplication
+
+
+class RouterMiddleware(Middleware):
+    """Answers the requests that a router has a rule for, and passes all others on.
+
+    Use it to put new routes in front of an application that you have: it gets every other request with path and body as
+    they came. For an application that is nothing but routes, pass the `Router` itself to `build_stack`.
+
+    It stands innermost, so that views find what the layers outside provide. It needs none of them.
+
+    It provides ``wsgiorg.routing_args`` (for a matched request) and ``wsgikit.routing``, from which `url_for` works.
+
+    Args:
+        app: the application that gets what the router has no rule for.
+        router: the router, or an application that leads to one.
+        pass_method_not_allowed: also pass on what a rule has for other methods only, instead of answering 405.
+
+    Raises:
+        ConfigurationError: `router` is none.
+
+    Example::
+
+        router = Router(__name__)
+
+        @router.get("/new")
+        def new() -> str:
+            return "A page of ours"
+
+        app = RouterMiddleware(legacy_app, router=router)
+    """
+
+    inside_of = ("ErrorPagesMiddleware", "ContextMiddleware", "SessionMiddleware", "DatabaseMiddleware")
+
+    def __init__(self, app: WSGIApplication, *, router: Router, pass_method_not_allowed: bool = False) -> None:
+        super().__init__(app)
+        found = router_in(router)
+        if found is None:
+            raise ConfigurationError(
+                complaint(
+                    "RouterMiddleware", "router", "a wsgikit.Router", router, "Pass the router that has the routes"
+                )
+            )
+        self.router: Router = found
+        self.pass_method_not_allowed = pass_method_not_allowed
+
+    @property
+    def provides(self) -> tuple[str, ...]:
+        """The environ keys that this layer sets."""
+        return (ROUTING, ROUTING_ARGS)
+
+    @property
+    def __wsgikit_router__(self) -> Router:
+        return self.router
+
+    def before_request(self, exchange: Exchange) -> WSGIApplication | None:
+        """Answer with the matched view; None lets the request through."""
+        environ = exchange.environ
+        app = self.router.match(environ)
+        if app is None:
+            if ROUTING not in environ:  # url_for works for the application behind, too
+                environ[ROUTING] = self.router.nowhere
+            return None
+        if self.pass_method_not_allowed and type(app) is Matched and app.error is not None and _is_405(app.error):
+            environ[ROUTING] = app.parent or self.router.nowhere
+            return None
+        return app
+
+
+def _is_405(error: Exception) -> bool:
+    return getattr(error, "code", None) == 405

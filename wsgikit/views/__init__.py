@@ -1,0 +1,52 @@
+"""What views are written with: Flask's helpers, on the request at hand."""
+
+from __future__ import annotations
+
+__all__ = [
+    "JsonProvider",
+    "MethodView",
+    "Page",
+    "Problem",
+    "UnsafeRedirect",
+    "View",
+    "abort",
+    "after_this_request",
+    "flash",
+    "get_flashed_messages",
+    "jsonify",
+    "make_response",
+    "paginate",
+    "redirect",
+    "send_file",
+    "send_from_directory",
+    "url_for",
+]
+
+from typing import TYPE_CHECKING, Any
+
+from wsgikit.routing.json import JsonProvider
+from wsgikit.routing.method_view import MethodView, View
+from wsgikit.routing.pages import Page, paginate
+from wsgikit.views.flashes import flash, get_flashed_messages
+from wsgikit.views.redirects import UnsafeRedirect, redirect
+from wsgikit.views.responses import (
+    abort,
+    after_this_request,
+    jsonify,
+    make_response,
+    send_file,
+    send_from_directory,
+)
+from wsgikit.views.urls import url_for
+
+if TYPE_CHECKING:
+    from wsgikit.routing.problem import Problem
+
+
+def __getattr__(name: str) -> Any:
+    # The one name that needs werkzeug to be loaded before it is used: it derives from its HTTPException.
+    if name == "Problem":
+        from wsgikit.routing.problem import Problem
+
+        return Problem
+    raise AttributeError(f"module 'wsgikit.views' has no attribute {name!r}")

@@ -1,0 +1,72 @@
+"""`url_for` on the request at hand."""
+
+from __future__ import annotations
+
+__all__ = ["current_router", "url_for"]
+
+from typing import Any
+
+from wsgikit.context.locals import current_exchange
+from wsgikit.exceptions import ApplicationError, complaint
+from wsgikit.routing.mount import router_in
+from wsgikit.routing.router import Router
+from wsgikit.wsgi import ROUTING, STACK, Environ
+
+
+def url_for(
+    endpoint: str,
+    *,
+    _anchor: str | None = None,
+    _method: str | None = None,
+    _scheme: str | None = None,
+    _external: bool | None = None,
+    **values: Any,
+) -> str:
+    """Return the URL of an endpoint of the router that the request is in.
+
+    It is found across included and mounted routers, also from inside a mounted one, and begins with the prefix that the
+    application is under.
+
+    Args:
+        endpoint: the endpoint's name; ``"name.endpoint"`` in an included or mounted router, ``".endpoint"`` beside the
+            current one.
+        _anchor: put behind ``#``.
+        _method: choose the rule of the endpoint that has this method.
+        _scheme: the scheme of an external URL.
+        _external: with scheme and host.
+        values: for the rule's variables; what it has none of goes into the query string. None is left out.
+
+    Raises:
+        OutsideRequestError: there is no request; a router's own `url_for` needs none.
+        BuildError: there is no such endpoint, or a value is missing.
+    """
+    environ = current_exchange().environ
+    return current_router(environ).url_for(
+        endpoint,
+        _anchor=_anchor,
+        _method=_method,
+        _scheme=_scheme,
+        _external=_external,
+        _environ=environ,
+        **values,
+    )
+
+
+def current_router(environ: Environ) -> Router:
+    """Return the router that the request is in.
+
+    Raises:
+        ApplicationError: it is in none.
+    """
+    record = environ.get(ROUTING)
+    if record is not None:
+        return record.router  # type: ignore[no-any-return]  # environ is untyped
+    # A request context is entered without the application: its router is found through the stack.
+    router = router_in(environ.get(STACK))
+    if router is None:
+        raise ApplicationError(
+            complaint(
+                "url_for", "router", "a RouterMiddleware or Router around this request", None, "Add one to the stack"
+            )
+        )
+    return router  # type: ignore[no-any-return]  # router_in is untyped, for it asks any object
