@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["is_ini", "load_target", "target_files"]
+__all__ = ["is_ini", "load_target", "target_files", "with_settings"]
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
 
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.ini.applications import load_application
 from wsgikit.ini.loading import config_files, load_stack
 from wsgikit.onion.stack import Stack
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def load_target(target: str, settings: Mapping[str, str] | None = None) -> Stack:
@@ -25,8 +30,8 @@ def load_target(target: str, settings: Mapping[str, str] | None = None) -> Stack
         ConfigurationError: the target can't be found, or what is there can't work.
     """
     if is_ini(target):
-        path, _, name = target.partition("#")
-        return load_stack(path, name or "main", settings)
+        path, name = split_ini(target)
+        return load_stack(path, name, settings)
     if settings:
         raise ConfigurationError(f"{target}: --set: expected an ini file, got a module. Leave --set out.")
     return Stack.around(load_application(target, target, "target"))
@@ -34,12 +39,38 @@ def load_target(target: str, settings: Mapping[str, str] | None = None) -> Stack
 
 def is_ini(target: str) -> bool:
     """Tell whether a target is an ini file rather than a module."""
-    path = target.partition("#")[0]
+    path, _ = split_ini(target)
     return path.endswith((".ini", ".cfg", ".conf")) or os.path.isfile(path) or os.sep in path
+
+
+def split_ini(target: str) -> tuple[str, str]:
+    """Take ``app.ini#name`` apart. The name is ``main`` where there is none."""
+    path, _, name = target.partition("#")
+    return path, name or "main"
 
 
 def target_files(target: str) -> list[str]:
     """Return the files besides Python modules whose change means that the target has to be loaded again."""
-    if not is_ini(target):
-        return []
-    return config_files(target.partition("#")[0])
+    return config_files(split_ini(target)[0]) if is_ini(target) else []
+
+
+def with_settings(command: F) -> F:
+    """Give a command ``--set NAME=VALUE``, as often as one likes; it gets them as ``settings``, a dictionary."""
+    return click.option(
+        "--set",
+        "settings",
+        metavar="NAME=VALUE",
+        multiple=True,
+        callback=_as_settings,
+        help="A value for %(NAME)s in the ini file; it wins over [DEFAULT]. May be repeated.",
+    )(command)
+
+
+def _as_settings(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    settings: dict[str, str] = {}
+    for assignment in given:
+        name, equals, value = assignment.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"expected NAME=VALUE, got {assignment!r}.", context, parameter)
+        settings[name] = value
+    return settings

@@ -7,7 +7,7 @@ __all__ = ["AppFactory", "IniFactory", "LayerFactory", "MountFactory", "ServerFa
 import os
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import wsgikit
 from wsgikit.exceptions import ConfigurationError
@@ -140,7 +140,7 @@ class LayerFactory(IniFactory):
         factory = load_dotted(name.strip(), where, "factory")
         if not callable(factory):
             raise ConfigurationError(f"{where}: factory: expected a class or function that takes an app, got {name!r}.")
-        return factory
+        return cast("Callable[..., WSGIApplication]", factory)
 
 
 class AppFactory(IniFactory):

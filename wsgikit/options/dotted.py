@@ -35,7 +35,7 @@ def load_dotted(name: str, where: str, what: str) -> object:
         raise ConfigurationError(f"{where}: {what}: expected a dotted name (package.module:attribute), got {name!r}.")
     module_name, colon, path = name.partition(":")
     if colon:
-        return _follow(_import(module_name, where, what), path, name, where, what)
+        return _follow(_import(module_name, name, where, what), path, name, where, what)
     # Without a colon the module is the longest beginning that can be imported.
     words = name.split(".")
     for count in range(len(words), 0, -1):
@@ -45,10 +45,10 @@ def load_dotted(name: str, where: str, what: str) -> object:
     raise _no_module(name, words[0], where, what)
 
 
-def _import(name: str, where: str, what: str) -> ModuleType:
-    module = _import_or_none(name, where, what)
+def _import(module_name: str, name: str, where: str, what: str) -> ModuleType:
+    module = _import_or_none(module_name, where, what)
     if module is None:
-        words = name.split(".")
+        words = module_name.split(".")
         missing = next(
             beginning
             for count in range(1, len(words) + 1)

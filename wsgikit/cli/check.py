@@ -1,0 +1,136 @@
+"""``wsgikit check``: whether an onion can be built, and whether it may be put on the network."""
+
+from __future__ import annotations
+
+__all__ = ["Finding", "command", "find_problems"]
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from wsgikit.cli import PROBLEM
+from wsgikit.cli.target import is_ini, load_target, split_ini, with_settings
+from wsgikit.ini.applications import PrefixMounts
+from wsgikit.ini.interpolation import find_bare_percents
+from wsgikit.ini.locate import read_with_includes
+from wsgikit.onion.stack import Stack
+from wsgikit.options import describe_options, is_secret
+
+SHORTEST_SECRET = 32  # characters: 128 bits, written in hexadecimal
+# What stands in examples, and is found by anyone who tries.
+_WELL_KNOWN = ("secret", "change", "changeme", "password", "example", "development", "dev", "test", "default", "todo")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something to put right, or (a note) to know of.
+
+    Attributes:
+        where: the layer, or file, line, section and key.
+        text: what it is and what to do.
+        is_note: whether it works, and is only worth knowing.
+    """
+
+    where: str
+    text: str
+    is_note: bool = False
+
+    def __str__(self) -> str:
+        return f"{'note' if self.is_note else 'problem'}: {self.where}: {self.text}"
+
+
+@click.command("check")
+@click.argument("target")
+@with_settings
+def command(target: str, settings: dict[str, str]) -> None:
+    """Load TARGET, and check its options, its order and its security settings.
+
+    Exit status: 0 where all is well, 1 where there is a problem, 2 where the command line is wrong. Notes are no
+    problems.
+    """
+    with load_target(target, settings) as stack:
+        findings = [*find_problems(stack), *(_findings_in_file(target) if is_ini(target) else ())]
+        layers = len(stack.layers)
+    for finding in findings:
+        click.echo(str(finding))
+    problems = sum(not finding.is_note for finding in findings)
+    if problems:
+        click.echo(f"{target}: {problems} problem{'s' if problems > 1 else ''}.")
+        raise SystemExit(PROBLEM)
+    click.echo(f"{target}: {layers} layer{'' if layers == 1 else 's'}, no problem.")
+
+
+def find_problems(stack: Stack) -> Iterator[Finding]:
+    """Go through what is unsafe in the options of a stack's layers."""
+    for layer in stack.layers:
+        name = type(layer).__name__
+        options = {option.name: option.default for option in describe_options(type(layer)) if not option.is_required}
+        options |= getattr(layer, "_options", {})
+        yield from _unsafe_switches(name, options)
+        yield from _unsafe_cookie(name, options)
+        for key, value in options.items():
+            if is_secret(key):
+                yield from _weak_secrets(name, key, value)
+    if isinstance(stack.app, PrefixMounts):
+        for app in stack.app.apps.values():
+            yield from find_problems(Stack.around(app))
+
+
+def _unsafe_switches(name: str, options: Mapping[str, Any]) -> Iterator[Finding]:
+    if options.get("debug") is True:
+        yield Finding(name, "debug is on: errors show the source to every visitor. Write debug = false.")
+    if options.get("console") is True:
+        yield Finding(name, "console is on: who reaches it can run code. Write console = false.")
+
+
+def _unsafe_cookie(name: str, options: Mapping[str, Any]) -> Iterator[Finding]:
+    secure = options.get("cookie_secure")
+    if secure is False:
+        yield Finding(
+            name, "cookie_secure is off: the cookie is sent in the clear. Write cookie_secure = true or auto."
+        )
+    if options.get("cookie_httponly") is False:
+        yield Finding(name, "cookie_httponly is off: scripts of the page can read the cookie. Leave the option out.")
+    samesite = options.get("cookie_samesite", "Lax")
+    if samesite is None or str(samesite).lower() == "none":
+        if secure is not True:
+            yield Finding(name, "cookie_samesite is None without cookie_secure = true: browsers refuse the cookie.")
+        else:
+            yield Finding(name, "cookie_samesite is None: other sites' pages send the cookie too.", is_note=True)
+
+
+def _weak_secrets(name: str, key: str, value: Any) -> Iterator[Finding]:
+    for secret in value if isinstance(value, (list, tuple, set, frozenset)) else (value,):
+        if not isinstance(secret, (str, bytes)):
+            continue
+        text = secret.decode("latin-1") if isinstance(secret, bytes) else secret
+        if len(text) < SHORTEST_SECRET:
+            found = f"{key} is short: expected {SHORTEST_SECRET} characters or more, got {len(text)}."
+            yield Finding(name, f"{found} Make one: wsgikit secret.")
+        elif len(set(text)) < 8 or any(text.lower().startswith(word) for word in _WELL_KNOWN):
+            yield Finding(name, f"{key} looks like one from an example. Make one: wsgikit secret.")
+
+
+def _findings_in_file(target: str) -> Iterator[Finding]:
+    """Go through what can only be seen in the text of the file."""
+    for file in read_with_includes(split_ini(target)[0]):
+        for section, key in find_bare_percents(file):
+            yield Finding(
+                f"{file.where(section, key)}",
+                f"{key}: stock PasteDeploy (gunicorn --paste, pserve) refuses a bare '%'. Write %% for it there.",
+                is_note=True,
+            )
+        for section in file.sections:
+            for key, entry in file.options_of(section).items():
+                if is_secret(key) and section.partition(":")[0] == "filter" and not _is_elsewhere(entry.text):
+                    yield Finding(
+                        f"{file.where(section, key)}",
+                        f"{key}: the secret stands in the file itself. Write env:NAME or file:PATH.",
+                        is_note=True,
+                    )
+
+
+def _is_elsewhere(text: str) -> bool:
+    return all(line.startswith(("env:", "file:")) for line in text.split("\n") if line)
