@@ -1,74 +1,56 @@
 """The map of routes: which rule a path belongs to, and which URL a rule has.
 
-This first form asks Werkzeug; the interface is the one that stays.
+What matches, what it binds, which redirect, which 404 or 405, and what `build` gives are Werkzeug's; the differences
+are listed in docs/reference/routing-rules.md, and the tests hold the map to both. A path without placeholders costs
+one dict hop, another one a short walk through a trie, however many rules there are.
 """
 
 from __future__ import annotations
 
 __all__ = ["BuildError", "Match", "Miss", "RouteMap"]
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from threading import RLock
 from typing import Any
 
-from werkzeug import routing as werkzeug_routing
-from werkzeug.exceptions import BadRequest, MethodNotAllowed, NotFound
-from werkzeug.routing import BuildError, RequestRedirect
+from wsgikit.exceptions import ConfigurationError
+from wsgikit.routing.build import BuildError, UrlBuilder, with_script_name
+from wsgikit.routing.converters import DEFAULT_CONVERTERS, BaseConverter
+from wsgikit.routing.match import BAD_REQUEST, NOT_FOUND, Match, Miss
+from wsgikit.routing.parts import BoundRule, DynamicPart, bind_rule, make_converter
+from wsgikit.routing.redirects import Binding
+from wsgikit.routing.request_path import decode_wsgi, host_of, path_of, to_idna, without_default_port
+from wsgikit.routing.rules import Rule, Segment
+from wsgikit.routing.settle import settle
+from wsgikit.routing.trie import Node, grow, walk
+from wsgikit.wsgi import Environ
 
-from wsgikit.routing.rules import Rule
-
-
-class Match:
-    """A rule that answers, and what the path bound.
-
-    Attributes:
-        rule: the rule.
-        values: its arguments, converted; a dict of this match's own.
-    """
-
-    __slots__ = ("rule", "values")
-
-    def __init__(self, rule: Rule, values: dict[str, Any]) -> None:
-        self.rule = rule
-        self.values = values
-
-    @property
-    def endpoint(self) -> str:
-        """The name of the rule that answers."""
-        return self.rule.endpoint
-
-
-class Miss:
-    """No rule answers; `kind` says why. It is false, where a `Match` is true, and its `rule` is None.
-
-    Attributes:
-        kind: "not_found", "method_not_allowed", "redirect" or "bad_request".
-        methods: the methods that the path has, where the kind is "method_not_allowed".
-        location: where to, where the kind is "redirect".
-    """
-
-    __slots__ = ("kind", "location", "methods")
-
-    rule = None
-
-    def __init__(self, kind: str, methods: frozenset[str] = frozenset(), location: str | None = None) -> None:
-        self.kind = kind
-        self.methods = methods
-        self.location = location
-
-    def __bool__(self) -> bool:
-        return False
-
-    def to_exception(self) -> Exception:
-        """Return the exception that says the same."""
-        if self.kind == "redirect":
-            return RequestRedirect(self.location or "/")
-        if self.kind == "method_not_allowed":
-            return MethodNotAllowed(valid_methods=sorted(self.methods))
-        return BadRequest() if self.kind == "bad_request" else NotFound()
+# For these a rule that takes every method is found in one hop; any other method takes the walk.
+_USUAL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_has_surrogate = re.compile("[\ud800-\udfff]").search
 
 
 class RouteMap:
-    """Hold rules; find the rule of a path, and build the URL of a rule."""
+    """Hold rules; find the rule of a path, and build the URL of a rule.
+
+    Rules may be added at any time, on any thread. The trie is made when it is first needed, and made anew after a
+    rule was added: do that while starting, not in each request.
+
+    Args:
+        rules: the first rules.
+        default_subdomain: the subdomain of rules that name none.
+        strict_slashes: True redirects ``/page`` to the rule ``/page/``; False takes either for either.
+        merge_slashes: True redirects ``/a//b`` to ``/a/b``.
+        redirect_defaults: True redirects a path whose values are the defaults of another rule to that rule, and an
+            alias to its original.
+        converters: more converters by name, or others in the place of the known ones.
+        sort_parameters: True sorts the values that `build` writes into the query.
+        sort_key: by what, given pairs of name and value.
+        host_matching: True compares rules by their `host`, not by `subdomain`.
+        server_name: the host that subdomains stand before, with its port if that is not the scheme's. Without it
+            every request is in `default_subdomain`, whatever its host.
+    """
 
     def __init__(
         self,
@@ -78,31 +60,74 @@ class RouteMap:
         strict_slashes: bool = True,
         merge_slashes: bool = True,
         redirect_defaults: bool = True,
-        converters: Mapping[str, type[Any]] | None = None,
+        converters: Mapping[str, type[BaseConverter]] | None = None,
         sort_parameters: bool = False,
         sort_key: Callable[[Any], Any] | None = None,
         host_matching: bool = False,
         server_name: str | None = None,
     ) -> None:
-        self._map = werkzeug_routing.Map(
-            None, default_subdomain, strict_slashes, merge_slashes, redirect_defaults, converters,
-            sort_parameters, sort_key, host_matching,
-        )  # fmt: skip
-        self._rules: dict[int, Rule] = {}
-        self.converters = self._map.converters
-        self.server_name = server_name
+        self.default_subdomain = default_subdomain
+        self.strict_slashes = strict_slashes
+        self.merge_slashes = merge_slashes
+        self.redirect_defaults = redirect_defaults
+        self.converters: dict[str, type[BaseConverter]] = {**DEFAULT_CONVERTERS, **(converters or {})}
+        self.sort_parameters = sort_parameters
+        self.sort_key = sort_key
+        self.host_matching = host_matching
+        self.server_name = server_name.lower() if server_name else None
+        self._make_converter = make_converter(self, self.converters, {})
+        self._part_cache: dict[Segment, DynamicPart] = {}
+        self._lock = RLock()
+        self._bound: list[BoundRule] = []
+        self._by_signature: dict[Any, list[BoundRule]] = {}
+        # Where neither hosts nor subdomains are compared, every request is in the same domain: at home.
+        self._is_one_domain = not host_matching and server_name is None
+        self._forget()
         for rule in rules:
             self.add(rule)
 
+    def _forget(self) -> None:
+        """Drop what was made of the rules so far. A request that is just being matched keeps what it holds."""
+        self._static: dict[str, dict[str, Rule | None]] = {}
+        self._home: Node | None = None
+        self._root: Node | None = None
+        self._builder: UrlBuilder | None = None
+
     def add(self, rule: Rule) -> None:
-        """Add a rule. Rules may be added at any time."""
-        other = werkzeug_routing.Rule(
-            rule.rule, rule.defaults, rule.subdomain, rule.methods, rule.build_only, rule.endpoint,
-            rule.strict_slashes, rule.merge_slashes, rule.redirect_to, rule.alias, rule.host,
-        )  # fmt: skip
-        self._map.add(other)
-        rule.arguments = frozenset(other.arguments)
-        self._rules[id(other)] = rule
+        """Add a rule.
+
+        Raises:
+            ConfigurationError: the map has no such converter, or another rule takes the same paths and methods, so
+                that one of both would never answer. The map is then as it was.
+        """
+        with self._lock:
+            domain = rule.host if self.host_matching else rule.subdomain
+            if domain is None:
+                domain = "" if self.host_matching else self.default_subdomain
+            bound = bind_rule(
+                rule,
+                len(self._bound),
+                self._make_converter,
+                self._part_cache,
+                domain=to_idna(domain) or domain,
+                is_strict=self.strict_slashes if rule.strict_slashes is None else rule.strict_slashes,
+                is_merging=self.merge_slashes if rule.merge_slashes is None else rule.merge_slashes,
+            )
+            if not rule.build_only:
+                same = self._by_signature.setdefault(bound.signature, [])
+                for other in same:
+                    _refuse_conflict(other.rule, rule)
+                same.append(bound)
+            self._bound.append(bound)
+            if type(bound.parts[0]) is not str:
+                self._is_one_domain = False
+            self._forget()
+
+    def iter_rules(self, endpoint: str | None = None) -> Iterator[Rule]:
+        """Iterate over all rules in the order they were added, or over those of one endpoint."""
+        return (bound.rule for bound in list(self._bound) if endpoint is None or bound.rule.endpoint == endpoint)
+
+    # ---- matching
 
     def find(
         self,
@@ -115,55 +140,190 @@ class RouteMap:
         script_name: str = "",
         scheme: str = "http",
     ) -> Match | Miss:
-        """Return the `Match` of a path, or the `Miss` that says why there is none. Never raises for a path."""
-        adapter = self._map.bind(host or "localhost", script_name, subdomain, scheme)
-        try:
-            rule, values = adapter.match(path, method, return_rule=True, query_args=query)
-        except RequestRedirect as error:
-            return Miss("redirect", location=error.new_url)
-        except MethodNotAllowed as error:
-            return Miss("method_not_allowed", frozenset(error.valid_methods or ()))
-        except NotFound:
-            return Miss("not_found")
-        return Match(self._rules[id(rule)], dict(values))
+        """Return the `Match` of a path, or the `Miss` that says why there is none. No path makes it raise.
 
-    def match(self, path: str, method: str = "GET", **bound: Any) -> Match:
-        """Return the `Match` of a path; raise NotFound, MethodNotAllowed, RequestRedirect or BadRequest."""
-        found = self.find(path, method, **bound)
+        Args:
+            path: the path, decoded.
+            method: the request's method.
+            host: the request's host. Without it a redirect names no host.
+            subdomain: the request's subdomain, where it is not to be read from `host`.
+            query: the request's query, undecoded; a redirect keeps it.
+            script_name: the path that the application is mounted at, decoded.
+            scheme: the request's scheme.
+        """
+        if self._is_one_domain and subdomain is None:
+            known = self._static.get(path)
+            if known is not None:
+                rule = known.get(method)
+                if rule is not None:
+                    return Match(rule, {})
+            found = self._find_from(self._home or self._prepare()[1], 1, path.split("/"), path, method)
+            if found is not None:
+                return found
+        binding = self._binding(host, subdomain, query, script_name, scheme, method)
+        return NOT_FOUND if binding is None else self._find_bound(path, method, binding)
+
+    def match(
+        self,
+        path: str,
+        method: str = "GET",
+        *,
+        host: str | None = None,
+        subdomain: str | None = None,
+        query: str = "",
+        script_name: str = "",
+        scheme: str = "http",
+    ) -> Match:
+        """Return the `Match` of a path; see `find` for the arguments.
+
+        Raises:
+            NotFound, MethodNotAllowed, RequestRedirect, BadRequest: Werkzeug's, for each kind of `Miss`.
+        """
+        found = self.find(
+            path, method, host=host, subdomain=subdomain, query=query, script_name=script_name, scheme=scheme
+        )
         if isinstance(found, Miss):
             raise found.to_exception()
         return found
 
-    def find_environ(self, environ: dict[str, Any], *, raw_path: bool = False) -> Match | Miss:
-        """Like `find`, with the path, method, host, … of a request."""
-        try:
-            path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8")
-        except UnicodeError:
-            return Miss("bad_request")
-        return self.find(
-            path,
-            environ.get("REQUEST_METHOD", "GET"),
-            host=environ.get("HTTP_HOST"),
-            query=environ.get("QUERY_STRING", ""),
-            script_name=environ.get("SCRIPT_NAME", ""),
-            scheme=environ.get("wsgi.url_scheme", "http"),
-        )
+    def find_environ(self, environ: Environ, *, raw_path: bool = False) -> Match | Miss:
+        """Like `find`, with the path, method, host and query of a request. A redirect stays on the request's host.
 
-    def match_environ(self, environ: dict[str, Any], raw_path: bool = False) -> Match:
-        """Like `match`, with the path, method, host, … of a request."""
+        Args:
+            environ: the request.
+            raw_path: True keeps ``%2F`` apart from ``/``, where the server gives the undecoded path.
+        """
+        path: str = environ.get("PATH_INFO", "")
+        method: str = environ["REQUEST_METHOD"]
+        if raw_path or not path.isascii():
+            decoded = path_of(environ, raw_path)
+            if decoded is None:
+                return BAD_REQUEST
+            path = decoded
+        if self._is_one_domain:
+            known = self._static.get(path)
+            if known is not None:
+                rule = known.get(method)
+                if rule is not None:
+                    return Match(rule, {})
+            found = self._find_from(self._home or self._prepare()[1], 1, path.split("/"), path, method)
+            if found is not None:
+                return found
+        binding = self._binding(
+            None if self._is_one_domain else host_of(environ),
+            None,
+            environ.get("QUERY_STRING", ""),
+            decode_wsgi(environ.get("SCRIPT_NAME", "")) or "",
+            environ.get("wsgi.url_scheme", "http"),
+            method,
+        )
+        return NOT_FOUND if binding is None else self._find_bound(path, method, binding)
+
+    def match_environ(self, environ: Environ, raw_path: bool = False) -> Match:
+        """Like `match`, with the path, method, host and query of a request; see `find_environ`."""
         found = self.find_environ(environ, raw_path=raw_path)
         if isinstance(found, Miss):
             raise found.to_exception()
         return found
 
-    def allowed_methods(self, path: str, *, host: str | None = None) -> frozenset[str]:
-        """Return the methods that the rules of a path name; none where one takes every method or none matches."""
-        found = self.find(path, "--", host=host)
-        return found.methods if isinstance(found, Miss) else frozenset()
+    def allowed_methods(self, path: str, *, host: str | None = None, subdomain: str | None = None) -> list[str]:
+        """Return the methods that the rules of a path name, sorted; none where one takes every method."""
+        found = self.find(path, "--", host=host, subdomain=subdomain)
+        return sorted(found.methods) if isinstance(found, Miss) else []
 
-    def iter_rules(self, endpoint: str | None = None) -> Iterator[Rule]:
-        """Iterate over all rules in the order they were added, or over those of one endpoint."""
-        return (rule for rule in list(self._rules.values()) if endpoint is None or rule.endpoint == endpoint)
+    def _find_from(self, node: Node, start: int, segments: list[str], path: str, method: str) -> Match | Miss | None:
+        """Walk on from a node; None where that doesn't decide.
+
+        Args:
+            segments: the path's; the first, before the leading slash, stands for the domain.
+            start: 1 from a domain's node, 0 from the root.
+        """
+        if path[:1] != "/" or path[1:2] == "/":
+            return None
+        bound = walk(node, segments, start, len(segments), method)
+        if bound is None:
+            return None if "//" in path and self.merge_slashes else NOT_FOUND
+        if type(bound) is str or bound.is_special or (not path.isascii() and _has_surrogate(path)):
+            return None
+        try:
+            name = bound.name
+            if name is None:
+                return Match(bound.rule, bound.values_of(segments))
+            text = segments[bound.position]
+            convert = bound.convert
+            return Match(bound.rule, {name: text if convert is None else convert(text)})
+        except ValueError:
+            # A ValidationError gives the next rule its turn; int() of too many digits counts as one.
+            return None
+
+    def _find_bound(self, path: str, method: str, binding: Binding) -> Match | Miss:
+        """Find the rule of a path in any domain, with all that may come of it."""
+        root = self._root or self._prepare()[0]
+        if not self._is_one_domain:
+            segments = path.split("/")
+            segments[0] = binding.domain
+            found = self._find_from(root, 0, segments, path, method)
+            if found is not None:
+                return found
+        builder = self._builder or self._prepare_builder()
+        return settle(root, builder, path, method, binding, self.merge_slashes, self.redirect_defaults)
+
+    def _binding(
+        self, host: str | None, subdomain: str | None, query: str, script_name: str, scheme: str, method: str
+    ) -> Binding | None:
+        """Return what is known of a request; None where its host is none that the map serves."""
+        if host is not None:
+            host = to_idna(host.lower())
+            if host is None:
+                return None
+        if self.host_matching:
+            return Binding(host, None, query, script_name, scheme, method)
+        name = self.server_name
+        if name is not None:
+            name = without_default_port(name, scheme)
+            if subdomain is None and host is not None:
+                host = without_default_port(host, scheme)
+                if host != name and not host.endswith(f".{name}"):
+                    return None
+                subdomain = host[: -len(name)].rstrip(".")
+            host = name
+        return Binding(
+            host, self.default_subdomain if subdomain is None else subdomain, query, script_name, scheme, method
+        )
+
+    # ---- making what matching and building need
+
+    def _prepare(self) -> tuple[Node, Node]:
+        """Make the trie and the dict of literal paths; return the root and the node of the default domain."""
+        with self._lock:
+            if self._root is not None and self._home is not None:
+                return self._root, self._home
+            builder = self._prepare_builder()
+            for bound in self._bound:
+                bound.is_special = bound.may_redirect or (
+                    self.redirect_defaults and bound.rule.endpoint in builder.endpoints_with_defaults
+                )
+            matching = [bound for bound in self._bound if not bound.rule.build_only]
+            root = grow(matching)
+            domain = "" if self.host_matching else self.default_subdomain
+            home = root.static.get(domain) or Node()
+            self._root = root
+            self._home = home
+            self._static = _literal_paths(matching, domain)
+            return root, home
+
+    def _prepare_builder(self) -> UrlBuilder:
+        with self._lock:
+            if self._builder is None:
+                self._builder = UrlBuilder(
+                    self._bound,
+                    is_sorted=self.sort_parameters,
+                    sort_key=self.sort_key,
+                    home=None if self.host_matching or self.server_name is not None else self.default_subdomain,
+                )
+            return self._builder
+
+    # ---- building
 
     def build(
         self,
@@ -182,10 +342,81 @@ class RouteMap:
     ) -> str:
         """Return the URL of an endpoint with these values.
 
+        It is a path, unless `external` is true or the rule is in another domain than the request.
+
         Args:
-            host: the host of the request at hand; `external` needs it (or the map's `server_name`).
-            default_method: the method of the request at hand; a rule that has it is preferred where `method` is None.
+            endpoint: the name of the rule.
+            values: for its placeholders; the others go into the query. None counts as not given.
+            method: only rules that take it are looked at.
+            default_method: the request's method; where `method` is None a rule that takes it is preferred.
+            host: the request's host; `external` needs it, or the map's `server_name`.
+            subdomain: the request's subdomain, where it is not to be read from `host`.
+            script_name: the path that the application is mounted at, decoded.
+            scheme: the scheme of a URL with a host; "" leaves it to the page that the URL stands in.
+            external: True always names scheme and host.
+            anchor: what stands behind the ``#``.
+            append_unknown: False drops values that the rule has no place for.
+
+        Raises:
+            BuildError: no rule of this name takes these values; it says what is near or missing.
+            ApplicationError: the URL needs a host, and none is known.
+            ValueError: a converter can't write the value it got.
         """
-        adapter = self._map.bind(host or "localhost", script_name, subdomain, scheme or "", default_method)
-        url = adapter.build(endpoint, values, method, external, append_unknown)
-        return f"{url}#{anchor}" if anchor else url
+        builder = self._builder or self._prepare_builder()
+        if method is None and not external and anchor is None and subdomain is None:
+            # One rule, and nothing but its own values: no need to look at anything else.
+            writer = builder.plain.get(endpoint)
+            if writer is not None and (len(values) if values else 0) == writer.count:
+                path = writer.try_plain(values or {})
+                if path is not None:
+                    return path if not script_name else with_script_name(script_name, path)
+        binding = self._binding(host, subdomain, "", script_name, scheme or "", default_method)
+        if binding is None:
+            binding = Binding(self.server_name, self.default_subdomain, "", script_name, scheme or "", default_method)
+        return builder.build(endpoint, values, binding, method, external, anchor, append_unknown)
+
+
+def _literal_paths(rules: Iterable[BoundRule], domain: str) -> dict[str, dict[str, Rule | None]]:
+    """Return the rule of each path without placeholders and each method; None where the walk must decide.
+
+    No other rule can come before such a one: a literal segment is before any placeholder.
+    """
+    paths: dict[str, dict[str, Rule | None]] = {}
+    for bound in rules:
+        if bound.dynamic or bound.parts[0] != domain:
+            continue
+        path = "/".join(["", *bound.parts[1:]])  # type: ignore[list-item]
+        if path.startswith("//"):
+            continue  # a path never starts so: its leading slashes count as one
+        by_method = paths.get(path)
+        if by_method is None:
+            by_method = paths[path] = {}
+        rule = None if bound.is_special or bound.defaults else bound.rule
+        for method in _USUAL_METHODS if bound.methods is None else bound.methods:
+            by_method.setdefault(method, rule)
+    return paths
+
+
+def _refuse_conflict(first: Rule, second: Rule) -> None:
+    """Raise where two rules take the same paths and a method too, so that the first added hides the second.
+
+    HEAD and OPTIONS don't count: they come by themselves. A rule for every method may follow one for some: it answers
+    the others. Two rules that do the very same are no conflict either.
+    """
+    if first.methods is not None and second.methods is None:
+        return
+    if first.endpoint == second.endpoint and first.defaults == second.defaults and first.alias == second.alias:
+        return
+    shared: frozenset[str] | None = None
+    if first.methods is not None and second.methods is not None:
+        shared = first.methods & second.methods
+        if not shared - {"OPTIONS"} or (
+            shared <= {"HEAD", "OPTIONS"} and ("GET" in first.methods) != ("GET" in second.methods)
+        ):
+            return
+    methods = "every method" if shared is None else " and ".join(sorted(shared))
+    raise ConfigurationError(
+        f"Rule {second.rule!r} of endpoint {second.endpoint!r}: its path: expected one that no other rule takes, got "
+        f"{second.rule!r}, which rule {first.rule!r} of endpoint {first.endpoint!r} takes for {methods}. "
+        "Give them different paths or methods, or remove one of them."
+    )

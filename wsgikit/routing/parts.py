@@ -1,0 +1,359 @@
+"""A rule made ready for one map: its segments as parts with converters, tests and weights.
+
+The weights are Werkzeug's: a literal segment before any placeholder; among those with placeholders more literal
+pieces first, then longer ones, then more placeholders, then the weights of the converters. They are compared segment
+by segment from the left, the domain being the first.
+"""
+
+from __future__ import annotations
+
+__all__ = ["BoundRule", "DynamicPart", "bind_rule"]
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from wsgikit.exceptions import ConfigurationError, complaint, did_you_mean
+from wsgikit.routing.converters import BaseConverter, is_shareable, python_converter, whole_segment_test
+from wsgikit.routing.rules import Rule, Segment, Variable, parse_arguments, parse_rule
+
+Weight: TypeAlias = tuple[Any, ...]
+_LITERAL: Weight = (0,)
+EXTRA_SEGMENT: Weight = (2,)
+"""Heavier than every part: it stands for the slash that a path has too many."""
+
+ENCODED_SLASH = "\udc2f"
+"""Stands for ``%2F`` in a path that was split before it was decoded; no decoded text can hold it."""
+
+
+class DynamicPart:
+    """One segment of a rule that holds placeholders, or the rest of the rule from one that may match slashes.
+
+    Attributes:
+        content: the regular expression that the part is; equal contents share a branch of the trie.
+        weight: what it is compared by.
+        names: its placeholders in order, and `converters` theirs.
+        is_whole: the part is one placeholder and nothing else, so that it takes the whole segment.
+        signature: equal for parts that take the same texts.
+        is_final: it takes the rest of the path.
+        is_suffixed: it takes the rest of the path, and the rule ends with a slash.
+        test: tells whether it matches a segment (or the rest), as a regular expression's `match` does.
+    """
+
+    __slots__ = (
+        "_pattern",
+        "content",
+        "converters",
+        "is_final",
+        "is_suffixed",
+        "is_whole",
+        "names",
+        "signature",
+        "test",
+        "weight",
+    )
+
+    def __init__(
+        self, pieces: list[str | Variable], converters: list[BaseConverter], is_final: bool, is_suffixed: bool
+    ) -> None:
+        self.names = [piece.name for piece in pieces if type(piece) is Variable]
+        self.converters = converters
+        self.is_final = is_final
+        self.is_suffixed = is_suffixed
+        self.is_whole = len(pieces) == 1 and not is_suffixed
+        literals = [piece for piece in _without_slashes(pieces) if type(piece) is str]
+        self.weight: Weight = (
+            1,
+            -len(literals),
+            tuple([(number, -len(literal)) for number, literal in enumerate(literals)]),
+            -len(converters),
+            tuple([converter.weight for converter in converters]),
+        )
+        self.content = _expression(pieces, converters, is_suffixed)
+        self.signature = (self.content, *[_identity(converter) for converter in converters])
+        self._pattern: re.Pattern[str] | None = None
+        self.test: Callable[[str], Any] = self._first_test
+        if self.is_whole:
+            self.test = whole_segment_test(converters[0]) or self._first_test
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """The compiled expression. Compiling is dear and most rules of a map are never met, so it waits until used."""
+        if self._pattern is None:
+            self._pattern = re.compile(self.content)
+        return self._pattern
+
+    def _first_test(self, segment: str) -> Any:
+        self.test = self.pattern.match
+        return self.test(segment)
+
+    def texts(self, target: str) -> list[str]:
+        """Return the text of each placeholder in a target that the part matches."""
+        if self.is_whole:
+            return [target]
+        found = self.pattern.match(target)
+        if found is None:  # only a converter whose expression changed under our hands gets here
+            raise ValueError(target)
+        return [found[f"wsgikit_{number}"] for number in range(len(self.names))]
+
+
+def _without_slashes(pieces: list[str | Variable]) -> list[str | Variable]:
+    return [piece for piece in pieces if piece != "/"]
+
+
+def _expression(pieces: list[str | Variable], converters: list[BaseConverter], is_suffixed: bool) -> str:
+    text = ""
+    number = 0
+    for piece in pieces:
+        if type(piece) is Variable:
+            text += f"(?P<wsgikit_{number}>{converters[number].regex})"
+            number += 1
+        elif piece == "/":
+            text += "/"
+        else:
+            text += re.escape(piece)  # type: ignore[type-var]  # a str here
+    if is_suffixed:
+        # The slash at the end may be there or not; which of both decides about a redirect.
+        text += "(?<!/)(/?)"
+    return text + r"\Z"
+
+
+Part: TypeAlias = str | DynamicPart
+
+
+class BoundRule:
+    """A rule as one map holds it, with the map's settings and converters filled in.
+
+    Attributes:
+        rule: the rule.
+        parts: the domain's part, then those of the path; a literal one is its text.
+        order: its number in the map.
+        is_strict, is_merging: `strict_slashes` and `merge_slashes`, resolved.
+        converters: by placeholder name.
+        arguments: the names that it binds.
+        weights, rank: what it is compared by; `rank` ends with the order of registration.
+        plain: for a rule with one placeholder that is a whole segment: its name, position and conversion.
+        may_redirect: it is an alias or has `redirect_to`.
+        is_special: a match may become a redirect, for that or because of another rule's defaults.
+    """
+
+    __slots__ = (
+        "arguments",
+        "convert",
+        "converters",
+        "defaults",
+        "dynamic",
+        "is_merging",
+        "is_special",
+        "is_strict",
+        "may_redirect",
+        "methods",
+        "name",
+        "order",
+        "parts",
+        "position",
+        "rank",
+        "rule",
+        "signature",
+        "trace",
+        "weights",
+    )
+
+    def __init__(
+        self,
+        rule: Rule,
+        parts: list[Part],
+        trace: tuple[tuple[bool, str], ...],
+        order: int,
+        is_strict: bool,
+        is_merging: bool,
+    ) -> None:
+        self.rule = rule
+        self.parts = parts
+        self.trace = trace
+        self.order = order
+        self.is_strict = is_strict
+        self.is_merging = is_merging
+        self.methods = rule.methods
+        self.defaults = rule.defaults
+        self.may_redirect = rule.alias or rule.redirect_to is not None
+        self.is_special = self.may_redirect
+        self.dynamic = [(position, part) for position, part in enumerate(parts) if type(part) is DynamicPart]
+        self.converters = {
+            name: c for _, part in self.dynamic for name, c in zip(part.names, part.converters, strict=True)
+        }
+        self.weights = tuple([_LITERAL if type(part) is str else part.weight for part in parts])  # type: ignore[union-attr]
+        self.rank = (self.weights, order)
+        # A rule's pattern for the subdomain means nothing to a map that matches hosts, and the other way round.
+        self.arguments = frozenset(self.converters).union(self.defaults or ())
+        # Two rules with one signature take the same paths.
+        self.signature = tuple([part if type(part) is str else part.signature for part in parts])  # type: ignore[union-attr]
+        self.name: str | None = None
+        self.position = 0
+        self.convert: Callable[[str], Any] | None = None
+        if (
+            len(self.dynamic) == 1
+            and self.dynamic[0][1].is_whole
+            and not self.dynamic[0][1].is_final
+            and not rule.defaults
+        ):
+            self.position, part = self.dynamic[0]
+            self.name = part.names[0]
+            self.convert = python_converter(part.converters[0])
+
+    def values_of(self, segments: list[str], has_encoded_slashes: bool = False) -> dict[str, Any]:
+        """Return what a path binds that the rule matches.
+
+        Raises:
+            ValidationError: a converter refused its text.
+        """
+        values: dict[str, Any] = {}
+        for position, part in self.dynamic:
+            target = "/".join(segments[position:]) if part.is_final else segments[position]
+            for name, converter, text in zip(part.names, part.converters, part.texts(target), strict=True):
+                if has_encoded_slashes:
+                    text = text.replace(ENCODED_SLASH, "/")
+                values[name] = converter.to_python(text)
+        if self.defaults:
+            values.update(self.defaults)
+        return values
+
+
+def _identity(converter: BaseConverter) -> Any:
+    state = {name: value for name, value in vars(converter).items() if name != "map"}
+    return (type(converter), repr(sorted(state.items())))
+
+
+def bind_rule(
+    rule: Rule,
+    order: int,
+    make_converter: Callable[[str, str], BaseConverter],
+    part_cache: dict[Segment, DynamicPart],
+    *,
+    domain: str,
+    is_strict: bool,
+    is_merging: bool,
+) -> BoundRule:
+    """Make a rule ready for a map.
+
+    Args:
+        make_converter: returns the converter of a name and the text of its arguments.
+        part_cache: parts that may be shared by equal segments; it is filled here.
+        domain: the rule's pattern for the subdomain or host; "" for none.
+    """
+    segments = rule.segments[1:]  # the empty text before the first slash
+    if is_merging and "//" in rule.rule:
+        segments = parse_rule(re.sub("/{2,}", "/", rule.rule))[1:]
+    binder = _Binder(make_converter, part_cache)
+    parts = [_domain_part(domain, rule, binder), *binder.parts(segments)]
+    return BoundRule(rule, parts, _trace(domain, segments), order, is_strict, is_merging)
+
+
+def _domain_part(domain: str, rule: Rule, binder: _Binder) -> Part:
+    if "<" not in domain and "/" not in domain:
+        return domain
+    segments = parse_rule(domain)
+    part = binder.parts(segments)[0]
+    if len(segments) > 1 or (type(part) is DynamicPart and part.is_final):
+        where = f"Rule {rule.rule!r}"
+        raise ConfigurationError(complaint(where, "subdomain or host", "a pattern that takes no slash", domain))
+    return part
+
+
+class _Binder:
+    """Turns segments into parts."""
+
+    def __init__(
+        self, make_converter: Callable[[str, str], BaseConverter], part_cache: dict[Segment, DynamicPart]
+    ) -> None:
+        self.make_converter = make_converter
+        self.part_cache = part_cache
+
+    def parts(self, segments: tuple[Segment, ...]) -> list[Part]:
+        result: list[Part] = []
+        for index, segment in enumerate(segments):
+            if not segment:
+                result.append("")
+            elif len(segment) == 1 and type(segment[0]) is str:
+                result.append(segment[0])
+            else:
+                part = self.part_cache.get(segment)
+                if part is None:
+                    part = self._dynamic(segments, index)
+                result.append(part)
+                if part.is_final:
+                    if part.is_suffixed:
+                        result.append("")
+                    break
+        return result
+
+    def _dynamic(self, segments: tuple[Segment, ...], index: int) -> DynamicPart:
+        segment = segments[index]
+        pieces: list[str | Variable] = list(segment)
+        converters = [self.make_converter(p.converter, p.arguments) for p in segment if type(p) is Variable]
+        if all(converter.part_isolating for converter in converters):
+            part = DynamicPart(pieces, converters, is_final=False, is_suffixed=False)
+            if all(is_shareable(type(converter)) for converter in converters):
+                self.part_cache[segment] = part
+            return part
+        for later in segments[index + 1 :]:
+            pieces.append("/")
+            pieces += later
+            converters += [self.make_converter(p.converter, p.arguments) for p in later if type(p) is Variable]
+        is_suffixed = pieces[-1] == "/"
+        if is_suffixed:
+            pieces.pop()
+        return DynamicPart(pieces, converters, is_final=True, is_suffixed=is_suffixed)
+
+
+def _trace(domain: str, segments: tuple[Segment, ...]) -> tuple[tuple[bool, str], ...]:
+    """Return the rule as it is written into a URL: (is a placeholder, its name or the literal), the domain apart."""
+    trace: list[tuple[bool, str]] = []
+    if "<" in domain:
+        for segment in parse_rule(domain):
+            trace += [_step(piece) for piece in segment]
+    elif domain:
+        trace.append((False, domain))
+    trace.append((False, "|"))
+    for segment in segments:
+        trace.append((False, "/"))
+        trace += [_step(piece) for piece in segment]
+    return tuple(trace)
+
+
+def _step(piece: str | Variable) -> tuple[bool, str]:
+    return (True, piece.name) if type(piece) is Variable else (False, piece)  # type: ignore[return-value]
+
+
+def make_converter(
+    owner: object, known: Mapping[str, type[BaseConverter]], cache: dict[tuple[str, str], BaseConverter]
+) -> Callable[[str, str], BaseConverter]:
+    """Return a function that makes the converter of a name and its arguments, as `owner` (the map) knows them."""
+
+    def make(name: str, arguments: str) -> BaseConverter:
+        found = cache.get((name, arguments))
+        if found is not None:
+            return found
+        kind = known.get(name)
+        where = f"converter {name!r}"
+        if kind is None:
+            names = ", ".join(sorted(known))
+            raise ConfigurationError(complaint(where, "its name", f"one of {names}", name, did_you_mean(name, known)))
+        try:
+            positional, named = parse_arguments(arguments)
+        except ValueError as error:
+            raise ConfigurationError(
+                complaint(where, "its arguments", "values or name=value, with commas between", str(error))
+            ) from None
+        try:
+            converter = kind(owner, *positional, **named)  # type: ignore[arg-type]  # a RouteMap stands in for a Map
+            re.compile(converter.regex) if not is_shareable(kind) else None
+        except (TypeError, ValueError, re.error) as error:
+            raise ConfigurationError(
+                complaint(where, "its arguments", "what it takes", arguments, str(error))
+            ) from error
+        if is_shareable(kind):
+            cache[(name, arguments)] = converter
+        return converter
+
+    return make
