@@ -1,0 +1,147 @@
+"""Exceptions that are answers: werkzeug's, webob's, Pyramid's, our own BadRequest, and those that `statuses` names."""
+
+from __future__ import annotations
+
+import logging
+
+import pyramid.httpexceptions
+import pytest
+import webob.exc
+import werkzeug.exceptions
+from werkzeug.routing import RequestRedirect
+from werkzeug.wrappers import Response
+
+from wsgikit import ErrorPagesMiddleware
+from wsgikit.exceptions import BadRequest, ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "header"),
+    [
+        pytest.param(werkzeug.exceptions.NotFound(), "404 Not Found", None, id="werkzeug 404"),
+        pytest.param(
+            werkzeug.exceptions.MethodNotAllowed(["GET", "HEAD"]),
+            "405 Method Not Allowed",
+            ("Allow", "GET, HEAD"),
+            id="werkzeug 405",
+        ),
+        pytest.param(
+            werkzeug.exceptions.TooManyRequests(retry_after=7),
+            "429 Too Many Requests",
+            ("Retry-After", "7"),
+            id="werkzeug 429",
+        ),
+        pytest.param(werkzeug.exceptions.ImATeapot(), "418 I'm a teapot", None, id="werkzeug 418"),
+        pytest.param(webob.exc.HTTPNotFound(), "404 Not Found", None, id="webob 404"),
+        pytest.param(
+            webob.exc.HTTPUnauthorized(headers=[("WWW-Authenticate", 'Basic realm="x"')]),
+            "401 Unauthorized",
+            ("WWW-Authenticate", 'Basic realm="x"'),
+            id="webob 401",
+        ),
+        pytest.param(webob.exc.HTTPNotFound().wsgi_response, "404 Not Found", None, id="webob, as wrapped"),
+        pytest.param(
+            pyramid.httpexceptions.HTTPForbidden(headers=[("X-Why", "no")]),
+            "403 Forbidden",
+            ("X-Why", "no"),
+            id="pyramid 403",
+        ),
+        pytest.param(BadRequest("inside words"), "400 Bad Request", None, id="our BadRequest"),
+    ],
+)
+@pytest.mark.parametrize("accept", ["text/html", "application/json", "*/*"])
+def test_an_http_exception_keeps_status_and_headers_and_gets_a_page(
+    ask, failing, records, error, status, header, accept
+):
+    got = ask(ErrorPagesMiddleware(failing(error)), accept=accept)
+    assert got.status == status
+    if header:
+        assert header in list(got.headers)
+    assert got.headers.get("Content-Type").startswith(
+        {"text/html": "text/html", "application/json": "application/problem+json", "*/*": "text/plain"}[accept]
+    )
+    assert len(got.headers.get_all("Content-Type")) == len(got.headers.get_all("Content-Length")) == 1
+    assert "inside words" not in got.text
+    assert not records(), "an answer is no error"
+
+
+def test_what_an_http_exception_says_is_shown_and_escaped(ask, failing):
+    for error in (werkzeug.exceptions.NotFound("No <b>order</b> 7"), webob.exc.HTTPNotFound("No <b>order</b> 7")):
+        assert "No &lt;b&gt;order&lt;/b&gt; 7" in ask(ErrorPagesMiddleware(failing(error))).text
+        assert (
+            ask(ErrorPagesMiddleware(failing(error)), accept="application/json").json["detail"] == "No <b>order</b> 7"
+        )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(werkzeug.exceptions.NotFound(response=Response("mine", 404)), id="werkzeug"),
+        pytest.param(webob.exc.HTTPNotFound(body=b"mine"), id="webob"),
+        pytest.param(pyramid.httpexceptions.HTTPNotFound(body=b"mine"), id="pyramid"),
+    ],
+)
+def test_a_response_that_an_exception_carries_is_sent_as_it_is(ask, failing, error):
+    got = ask(ErrorPagesMiddleware(failing(error)))
+    assert (got.status[:3], got.body) == ("404", b"mine")
+
+
+def test_a_werkzeug_exception_that_writes_its_own_body_is_asked_for_it(ask, failing):
+    class ApiError(werkzeug.exceptions.NotFound):
+        def get_body(self, environ=None, scope=None):
+            return "mine"
+
+    assert ask(ErrorPagesMiddleware(failing(ApiError()))).body == b"mine"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(RequestRedirect("/new"), id="werkzeug"),
+        pytest.param(webob.exc.HTTPFound(location="/new"), id="webob"),
+        pytest.param(pyramid.httpexceptions.HTTPFound("/new"), id="pyramid"),
+    ],
+)
+def test_a_redirect_that_is_raised_redirects(ask, failing, records, error):
+    got = ask(ErrorPagesMiddleware(failing(error)))
+    assert got.status[0] == "3"
+    assert got.headers.get("Location") in ("/new", "http://localhost/new")
+    assert not records()
+
+
+def test_an_http_exception_of_500_and_above_is_logged(ask, failing, records):
+    got = ask(ErrorPagesMiddleware(failing(werkzeug.exceptions.ServiceUnavailable(retry_after=3))))
+    (record,) = records(logging.ERROR)
+    assert got.status == "503 Service Unavailable"
+    assert got.headers.get("Retry-After") == "3"
+    assert record.error_id in got.text
+
+
+def test_statuses_give_exceptions_a_status_by_their_nearest_class(ask, failing, records):
+    app = {"statuses": {OSError: 502, PermissionError: 403}}
+    assert ask(ErrorPagesMiddleware(failing(PermissionError("secret path")), **app)).status == "403 Forbidden"
+    assert ask(ErrorPagesMiddleware(failing(FileNotFoundError()), **app)).status == "502 Bad Gateway"
+    assert ask(ErrorPagesMiddleware(failing(KeyError()), **app)).status == "500 Internal Server Error"
+    levels = [record.levelno for record in records()]
+    assert levels == [logging.INFO, logging.ERROR, logging.ERROR]
+    assert records()[0].exc_info[0] is PermissionError
+
+
+def test_statuses_also_change_the_status_of_an_http_exception(ask, failing):
+    app = ErrorPagesMiddleware(failing(werkzeug.exceptions.Forbidden()), statuses={werkzeug.exceptions.Forbidden: 404})
+    assert ask(app).status == "404 Not Found"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "complaint"),
+    [
+        ({"PermissionError": 403}, "statuses: expected exception classes as keys, got 'PermissionError'."),
+        ({KeyboardInterrupt: 500}, "statuses: expected exception classes as keys"),
+        ({PermissionError: 200}, "statuses[PermissionError]: expected a status from 400 to 599, got 200."),
+        ({PermissionError: "403"}, "statuses[PermissionError]: expected a status from 400 to 599, got '403'."),
+    ],
+)
+def test_wrong_statuses_are_refused_while_building(failing, statuses, complaint):
+    with pytest.raises(ConfigurationError) as caught:
+        ErrorPagesMiddleware(failing(ValueError()), statuses=statuses)
+    assert complaint in str(caught.value)

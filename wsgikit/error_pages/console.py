@@ -1,0 +1,85 @@
+"""Werkzeug's interactive debugger, for a developer at the machine itself. Loaded with ``console=True`` only."""
+
+from __future__ import annotations
+
+__all__ = ["ConsoleErrorPagesMiddleware"]
+
+import logging
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from werkzeug.debug import DebuggedApplication
+
+from wsgikit.error_pages import access
+from wsgikit.error_pages.middleware import ErrorPagesMiddleware
+from wsgikit.error_pages.report import LOGGER
+from wsgikit.onion.exchange import Exchange
+from wsgikit.wsgi import Environ, StartResponse, WSGIApplication
+
+_ERROR = "wsgikit.error_pages.error"
+_MOST_ERRORS = 10  # whose frames, with all that they hold, stay for the console
+
+
+class ConsoleErrorPagesMiddleware(ErrorPagesMiddleware):
+    """`ErrorPagesMiddleware` with ``console=True``: it also takes the requests that the debugger's page makes."""
+
+    def __init__(self, app: WSGIApplication, **options: Any) -> None:
+        super().__init__(app, **options)
+        self.debugger = _Debugger()
+
+    def before_request(self, exchange: Exchange) -> WSGIApplication | None:
+        """Answer what the debugger's own page asks: its script, a PIN, a line to be run."""
+        # Werkzeug's page sends __debugger__=yes with each of its requests.
+        if "__debugger__=yes" not in exchange.environ.get("QUERY_STRING", ""):
+            return None
+        return self.debugger if self._console_refusal(exchange.environ) is None else None
+
+    def answer_with_console(self, environ: Environ, error: Exception) -> WSGIApplication | None:
+        """Return the debugger's page for an error, or None where the console is refused."""
+        reason = self._console_refusal(environ)
+        if reason is None:
+            environ[_ERROR] = error
+            return self.debugger
+        if reason not in self.refused:
+            self.refused.add(reason)
+            logging.getLogger(LOGGER).warning("console=True, but the console is refused: %s.", reason)
+        return None
+
+    @staticmethod
+    def _console_refusal(environ: Environ) -> str | None:
+        if environ.get("wsgi.multiprocess"):
+            return "the server runs several processes (wsgi.multiprocess)"
+        if access.has_proxy_header(environ):
+            return "the request came through a proxy"
+        # debug_hosts doesn't count: whoever may read tracebacks may not yet run code. Nor does an unknown peer.
+        peer = access.peer_of(environ)
+        if peer is None or not access.is_in(peer, access.LOOPBACK):
+            return f"the peer {peer or ''} is not a loopback address"
+        return None
+
+
+class _Debugger(DebuggedApplication):
+    """Werkzeug's debugger around an application that only raises the error that was met."""
+
+    def __init__(self) -> None:
+        super().__init__(_raise, evalex=True, pin_security=True)
+        self._known: deque[list[int]] = deque()
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        before = set(self.frames)
+        if _ERROR not in environ:
+            return super().__call__(environ, start_response)
+        body = b"".join(self.debug_application(environ, start_response))
+        # A frame holds all its locals, the request and its connection among them: those of old errors are let go.
+        self._known.append([key for key in self.frames if key not in before])
+        while len(self._known) > _MOST_ERRORS:
+            for key in self._known.popleft():
+                self.frames.pop(key, None)
+                self.frame_contexts.pop(key, None)
+        return [body]
+
+
+def _raise(environ: Environ, start_response: StartResponse) -> NoReturn:
+    __traceback_hide__ = True  # werkzeug leaves out frames that have it
+    raise environ.pop(_ERROR)

@@ -1,0 +1,359 @@
+"""The traceback of an error as data: chain, groups, frames, source, locals as text. It keeps nothing alive."""
+
+from __future__ import annotations
+
+__all__ = ["Frame", "Problem", "read_problems", "safe_repr"]
+
+import linecache
+import os
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from types import CodeType, FrameType, TracebackType
+from typing import Any
+
+from wsgikit.error_pages.redact import HIDDEN, Redactor, is_secret_name
+from wsgikit.error_pages.report import HOOKS
+from wsgikit.onion.middleware import Middleware
+
+_OWN_CONTEXT = 5  # lines of source on either side: a screen holds five frames
+_LIBRARY_CONTEXT = 2
+_MOST_FRAMES = (15, 45)  # of an endless recursion: the first ones and the last ones
+_MOST_PROBLEMS = 12  # in a chain, or parts of a group
+_DEEPEST_GROUP = 4
+_MOST_LOCALS = 40
+_LONGEST_REPR = 400
+_LONGEST_MESSAGE = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One call of a traceback.
+
+    Attributes:
+        path: the file, as Python names it.
+        file: the file as it is shown: relative to the working directory, or to the library's folder.
+        line: the number of the line that was running.
+        function: the qualified name of the function.
+        is_own: whether it is code of the application's, not of a library.
+        lines: ``(number, text)`` of the source around.
+        marker: spaces and carets that point at the expression, or "".
+        hook: ``Layer.hook`` where it is one.
+        variables: ``(name, repr)`` of the locals where they were asked for.
+        state: what the source is inside of at its first line: a quote sign of a long string, or "".
+    """
+
+    path: str
+    file: str
+    line: int
+    function: str
+    is_own: bool
+    lines: tuple[tuple[int, str], ...]
+    marker: str
+    hook: str | None
+    variables: tuple[tuple[str, str], ...] | None
+    first_line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One exception of a chain.
+
+    Attributes:
+        kind: its class, with the module where that is no builtin.
+        message: its text.
+        notes: what `add_note` added.
+        frames: outermost first.
+        left_out: how many frames there were between the first and the last ones.
+        relation: how the one before it in the list came of it: ``"cause"``, ``"context"`` or "" for the first.
+        parts: the exceptions of a group, each with its own chain.
+    """
+
+    kind: str
+    message: str
+    notes: tuple[str, ...]
+    frames: tuple[Frame, ...]
+    left_out: int
+    relation: str
+    parts: tuple[tuple[Problem, ...], ...]
+
+
+def read_problems(error: BaseException, redactor: Redactor, show_locals: bool) -> tuple[Problem, ...]:
+    """Return the error and what it came from, the error itself first."""
+    _learn_from_locals(error, redactor)
+    return tuple(_chain(error, redactor, show_locals, 0))
+
+
+def _chain(error: BaseException, redactor: Redactor, show_locals: bool, depth: int) -> Iterator[Problem]:
+    seen: set[int] = set()
+    relation = ""
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen and len(seen) < _MOST_PROBLEMS:
+        seen.add(id(current))
+        yield _problem(current, redactor, show_locals, relation, depth)
+        if current.__cause__ is not None:
+            current, relation = current.__cause__, "cause"
+        elif not current.__suppress_context__:
+            current, relation = current.__context__, "context"
+        else:
+            current = None
+
+
+def _problem(error: BaseException, redactor: Redactor, show_locals: bool, relation: str, depth: int) -> Problem:
+    kind = type(error)
+    name = (
+        kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    )
+    entries = [*_visible(error.__traceback__)]
+    first, last = _MOST_FRAMES
+    left_out = max(len(entries) - first - last, 0)
+    if left_out:
+        entries = entries[:first] + entries[-last:]
+    frames = [_frame(frame, line, lasti, redactor, show_locals) for frame, line, lasti in entries]
+    template = _template_frame(error, redactor)
+    if template is not None:
+        frames.append(template)
+    parts: tuple[tuple[Problem, ...], ...] = ()
+    if isinstance(error, BaseExceptionGroup) and depth < _DEEPEST_GROUP:
+        some = error.exceptions[:_MOST_PROBLEMS]
+        parts = tuple(tuple(_chain(part, redactor, show_locals, depth + 1)) for part in some)
+    return Problem(
+        kind=name,
+        message=redactor.message(_message(error)),
+        notes=tuple(redactor.message(str(note)) for note in getattr(error, "__notes__", ()) if isinstance(note, str)),
+        frames=tuple(frames),
+        left_out=left_out,
+        relation=relation,
+        parts=parts,
+    )
+
+
+def _message(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception as broken:  # noqa: BLE001 - a broken __str__ must not hide the error
+        return f"<str() failed with {type(broken).__name__}>"
+    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}… ({len(text)} characters)"
+
+
+def _visible(traceback: TracebackType | None) -> Iterator[tuple[FrameType, int, int]]:
+    """Yield the frames that don't ask to be left out by a local called ``__traceback_hide__`` (Paste, Werkzeug)."""
+    entries: list[tuple[FrameType, int, int]] = []
+    while traceback is not None:
+        frame = traceback.tb_frame
+        code = frame.f_code
+        hide = frame.f_locals.get("__traceback_hide__") if "__traceback_hide__" in code.co_varnames else None
+        if hide == "before":
+            entries.clear()
+        if hide == "before" or not hide:
+            entries.append((frame, traceback.tb_lineno, traceback.tb_lasti))
+        traceback = traceback.tb_next
+    yield from entries
+
+
+def _frame(frame: FrameType, line: int, lasti: int, redactor: Redactor, show_locals: bool) -> Frame:
+    code = frame.f_code
+    path = code.co_filename
+    is_own = is_own_code(path)
+    lines = _source(path, line, _OWN_CONTEXT if is_own else _LIBRARY_CONTEXT, frame.f_globals)
+    hook = None
+    if code.co_name in HOOKS and code.co_argcount:
+        owner = frame.f_locals.get(code.co_varnames[0])
+        if isinstance(owner, Middleware):
+            hook = f"{type(owner).__name__}.{code.co_name}"
+    current = next((text for number, text in lines if number == line), "")
+    hidden = redactor.code(current) != current
+    return Frame(
+        path=path,
+        file=shown_path(path),
+        line=line,
+        function=code.co_qualname,
+        is_own=is_own,
+        lines=tuple((number, redactor.code(text)) for number, text in lines),
+        marker="" if hidden else _marker(code, lasti, line, current),
+        hook=hook,
+        variables=_variables(frame, redactor) if show_locals else None,
+        first_line=code.co_firstlineno,
+    )
+
+
+def _source(path: str, line: int, context: int, namespace: dict[str, Any] | None = None) -> tuple[tuple[int, str], ...]:
+    if path.startswith("<") and namespace is not None and "__loader__" not in namespace:
+        namespace = None
+    linecache.checkcache(path)
+    lines = linecache.getlines(path, namespace)
+    first = max(line - context, 1)
+    return tuple(enumerate((text.rstrip("\r\n") for text in lines[first - 1 : line + context]), first))
+
+
+def _marker(code: CodeType, lasti: int, line: int, text: str) -> str:
+    """Return the carets under the expression that failed (PEP 657), as Python's own traceback has them."""
+    if lasti < 0 or not text:
+        return ""
+    start, end, column, end_column = next(islice(code.co_positions(), lasti // 2, None), (None,) * 4)
+    if start != line or column is None or end_column is None:
+        return ""
+    encoded = text.encode()
+    begin = len(encoded[:column].decode(errors="replace"))
+    stop = len(text.rstrip()) if end != line else len(encoded[:end_column].decode(errors="replace"))
+    # Where it is the whole line, the carets say nothing.
+    if stop <= begin or (begin <= len(text) - len(text.lstrip()) and stop >= len(text.rstrip())):
+        return ""
+    return " " * begin + "^" * (stop - begin)
+
+
+# ---------------------------------------------------------------------- whose code it is
+
+_LIBRARY_FOLDERS = tuple(
+    sorted(
+        {
+            os.path.join(os.path.realpath(folder), "")
+            for key in ("stdlib", "platstdlib", "purelib", "platlib")
+            if (folder := sysconfig.get_path(key))
+        }
+        | {os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "")},
+        key=len,
+        reverse=True,
+    )
+)
+
+
+def is_own_code(path: str) -> bool:
+    """Tell whether a file is of the application, not of Python, an installed package or wsgikit."""
+    if path.startswith("<frozen ") or "/site-packages/" in path or "/dist-packages/" in path:
+        return False
+    real = os.path.realpath(path)
+    return not any(real.startswith(folder) for folder in _LIBRARY_FOLDERS)
+
+
+def shown_path(path: str) -> str:
+    """Return a path as short as it can be and still be told apart."""
+    if path.startswith("<"):
+        return path
+    real = os.path.realpath(path)
+    here = os.path.join(os.path.realpath(os.getcwd()), "")
+    for folder in _LIBRARY_FOLDERS:
+        if real.startswith(folder):
+            inside = real[len(folder) :]
+            return f"wsgikit/{inside}" if folder == _LIBRARY_FOLDERS_WSGIKIT else inside
+    return real[len(here) :] if real.startswith(here) else path
+
+
+_LIBRARY_FOLDERS_WSGIKIT = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "")
+
+
+# ---------------------------------------------------------------------- templates
+
+
+def _template_frame(error: BaseException, redactor: Redactor) -> Frame | None:
+    """Return a frame for the line of the template that could not be parsed: no code of it has run.
+
+    An error while a template runs needs none: Jinja2 puts the template's file and line into the traceback itself.
+    """
+    jinja2 = sys.modules.get("jinja2")
+    if jinja2 is None or not isinstance(error, jinja2.TemplateSyntaxError):
+        return None
+    path = error.filename or error.name or "<template>"
+    source = error.source
+    if source is None and error.filename:
+        lines = _source(error.filename, error.lineno, _OWN_CONTEXT)
+    else:
+        first = max(error.lineno - _OWN_CONTEXT, 1)
+        around = (source or "").splitlines()[first - 1 : error.lineno + _OWN_CONTEXT]
+        lines = tuple(enumerate(around, first))
+    shown = tuple((number, redactor.code(text)) for number, text in lines)
+    return Frame(path, shown_path(path), error.lineno, "template", True, shown, "", None, None, 1)
+
+
+# ---------------------------------------------------------------------- locals
+
+
+def _learn_from_locals(error: BaseException, redactor: Redactor) -> None:
+    """Take what stands in locals of secret names for secrets, so that neither message nor source shows them."""
+    pending = [error]
+    seen: set[int] = set()
+    while pending and len(seen) < 50:
+        current = pending.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        pending += [other for other in (current.__cause__, current.__context__) if other is not None]
+        if isinstance(current, BaseExceptionGroup):
+            pending += current.exceptions
+        traceback = current.__traceback__
+        while traceback is not None:
+            for name, value in traceback.tb_frame.f_locals.items():
+                # A loop's `key` is seldom a secret; it is hidden by name, but not looked for everywhere.
+                if _is_telling(name) and is_secret_name(name) and isinstance(value, (str, bytes, list, tuple, dict)):
+                    redactor.learn(value)
+            traceback = traceback.tb_next
+
+
+def _is_telling(name: str) -> bool:
+    return "_" in name or len(name) > 5
+
+
+def _variables(frame: FrameType, redactor: Redactor) -> tuple[tuple[str, str], ...]:
+    found = []
+    for name, value in islice(frame.f_locals.items(), _MOST_LOCALS):
+        if name.startswith("__") or name == "@py_builtins":
+            continue
+        shown = HIDDEN if is_secret_name(name) else redactor.message(safe_repr(value))
+        found.append((name, shown))
+    if len(frame.f_locals) > _MOST_LOCALS:
+        found.append(("…", f"{len(frame.f_locals) - _MOST_LOCALS} more"))
+    return tuple(found)
+
+
+def safe_repr(value: object, depth: int = 0) -> str:
+    """Return a repr that is short, doesn't raise, and hides what stands under a secret name in it.
+
+    Containers are walked here, item by item, and long texts are cut before they are quoted: a list of a million
+    entries costs no more than one of ten.
+    """
+    try:
+        text = _repr(value, depth)
+    except Exception as error:  # noqa: BLE001 - somebody's __repr__ may raise anything
+        text = f"<{type(value).__name__}: repr() failed with {type(error).__name__}>"
+    return text if len(text) <= _LONGEST_REPR else f"{text[:_LONGEST_REPR]}…"
+
+
+def _repr(value: Any, depth: int) -> str:
+    kind = type(value)
+    if kind is str or kind is bytes or kind is bytearray:
+        cut = value[:_LONGEST_REPR]
+        return repr(cut) + (f"… ({len(value)} long)" if len(value) > _LONGEST_REPR else "")
+    if kind in _CONTAINERS:
+        if depth > 2:
+            return "…"
+        opening, closing = _CONTAINERS[kind]
+        if not value:
+            return repr(value)
+        if kind is dict:
+            items = [
+                f"{safe_repr(key, depth + 1)}: "
+                + (HIDDEN if isinstance(key, str) and is_secret_name(key) else safe_repr(item, depth + 1))
+                for key, item in islice(value.items(), 12)
+            ]
+        else:
+            items = [safe_repr(item, depth + 1) for item in islice(value, 12)]
+        if len(value) > 12:
+            items.append(f"… ({len(value)} in all)")
+        elif kind is tuple and len(value) == 1:
+            items.append("")
+        return opening + ", ".join(items).rstrip(" ") + closing
+    # What holds other people's secrets is named, not shown: sessions, requests, environs in disguise.
+    if kind.__module__.startswith("wsgikit."):
+        return f"<{kind.__qualname__}>"
+    return repr(value)
+
+
+_CONTAINERS: dict[type, tuple[str, str]] = {
+    dict: ("{", "}"),
+    list: ("[", "]"),
+    tuple: ("(", ")"),
+    set: ("{", "}"),
+    frozenset: ("frozenset({", "})"),
+}

@@ -1,0 +1,172 @@
+"""`ErrorPagesMiddleware`: an answer for every error."""
+
+from __future__ import annotations
+
+__all__ = ["ErrorPagesMiddleware"]
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.onion.exchange import Exchange
+from wsgikit.onion.middleware import Middleware
+from wsgikit.wsgi import THROW_ERRORS, Environ, WSGIApplication
+
+if TYPE_CHECKING:
+    from wsgikit.error_pages.render import ErrorPage, PageResult
+    from wsgikit.error_pages.report import ErrorReport
+
+
+class ErrorPagesMiddleware(Middleware):
+    """Answer every exception that nobody inside handled, and error responses without a body, with a page.
+
+    The client gets HTML, ``application/problem+json`` (RFC 9457) or text, by its ``Accept`` header, in the language of
+    its ``Accept-Language``. A visitor is told nothing of the error but its id. The log gets one record with that id
+    (logger ``wsgikit.errors``). With ``debug=True`` a developer on the same machine gets the traceback.
+
+    Use it around every application. Leave it out where a framework inside has error pages that you want to keep: those
+    it never touches, but it then has nothing to do except where that framework itself fails.
+
+    Place: outermost, inside only what adds headers to every response (CORS, request id, security headers): those
+    are then on error pages too. Environ: needs nothing, provides nothing; reads ``wsgikit.request_id``,
+    ``wsgiorg.routing_args`` and ``x-wsgiorg.throw_errors`` (where that is true, errors pass through to a test).
+
+    Args:
+        app: the WSGI application to wrap.
+        debug: show tracebacks to peers in `debug_hosts`. Never on a server that others reach.
+        pages: pages of your own by status (``404``) or class (``"5xx"``): the path of an HTML file, in which
+            ``{{ error_id }}``, ``{{ title }}``, ``{{ text }}``, ``{{ status_code }}`` … are filled in; of a Jinja2
+            template (a name that ends in ``.j2``, ``.jinja`` or ``.jinja2``); a template object with ``render``; or a
+            function that takes an `ErrorPage`. Files and templates are for clients that want HTML; a function is asked
+            for all.
+        replace_empty: give a page to error responses of the application that have no body. One that it wrote is never
+            replaced.
+        statuses: the status for exceptions of a class, the nearest class first: ``{PermissionError: 403}``.
+        report: a function, or several, that gets an `ErrorReport` of each error of status 500 and above.
+        texts: further languages, or other words for ours: ``{"nl": {"404": "Niet gevonden|Hier is niets."}}``, or the
+            path of an ini file with a section for each language.
+        debug_hosts: addresses and networks, besides loopback, that may see tracebacks: ``["172.17.0.0/16"]``. The
+            address that the server saw counts, and so does each one that a proxy header names.
+        show_locals: show local variables on the traceback page, secrets hidden.
+        editor: links from the traceback to the source: ``"vscode"``, ``"pycharm"``, ``"sublime"``, ``"textmate"``,
+            ``"emacs"``, ``"vim"``, or a pattern with ``{path}`` and ``{line}``.
+        console: with `debug`, show Werkzeug's interactive debugger in place of our page: code typed there runs in the
+            server. Only for loopback peers without a proxy in between, never under several processes; it asks for a
+            PIN.
+
+    Raises:
+        ConfigurationError: an option that can't work; a missing page or template; `console` without `debug`.
+
+    Security: the traceback page shows source, request headers that are known to be harmless, and names of session
+    keys. It hides cookies, credentials, secrets of the layers and of the process's environment, and passwords in URLs.
+    It is still not for strangers. Behind a proxy that adds no header of its own, every visitor is a loopback peer:
+    don't use `debug` there.
+
+    Example::
+
+        stack = build_stack(
+            app,
+            use(ErrorPagesMiddleware, pages={404: "pages/404.html"}, statuses={PermissionError: 403}),
+        )
+    """
+
+    def __new__(cls, app: WSGIApplication, *, console: bool = False, **options: Any) -> ErrorPagesMiddleware:
+        """Choose the class with the console's hook where it is asked for: others shall not pay for that hook."""
+        if console and cls is ErrorPagesMiddleware:
+            from wsgikit.error_pages.console import ConsoleErrorPagesMiddleware  # loads werkzeug's debugger
+
+            cls = ConsoleErrorPagesMiddleware
+        return super().__new__(cls)
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        debug: bool = False,
+        pages: Mapping[int | str, str | os.PathLike[str] | Callable[[ErrorPage], PageResult]] | None = None,
+        replace_empty: bool = True,
+        statuses: Mapping[type[BaseException], int] | None = None,
+        report: Callable[[ErrorReport], object] | Iterable[Callable[[ErrorReport], object]] | None = None,
+        texts: Mapping[str, Mapping[str, str]] | str | None = None,
+        debug_hosts: Iterable[str] = (),
+        show_locals: bool = False,
+        editor: str | None = None,
+        console: bool = False,
+    ) -> None:
+        super().__init__(app)
+        if console and not debug:
+            raise _wrong("console", "debug=True beside it", console, "The console shows tracebacks and more")
+        if isinstance(debug_hosts, str):
+            debug_hosts = (debug_hosts,)
+        self.debug = debug
+        self.replace_empty = replace_empty
+        self.show_locals = show_locals
+        self.statuses = _checked_statuses(statuses or {})
+        self.reporters = _checked_reporters(report)
+        self.debug_hosts = tuple(debug_hosts)
+        self.editor = editor
+        # What an option needs is loaded with that option; our own pages need nothing before the first error.
+        self.pages: Mapping[str, Callable[[ErrorPage], PageResult]] = {}
+        self.texts: Mapping[str, Mapping[str, str]] | None = None
+        self.refused: set[str] = set()
+        if pages:
+            from wsgikit.error_pages.render import load_pages
+
+            self.pages = load_pages(pages)
+        if texts is not None:
+            from wsgikit.error_pages.texts import load_texts
+
+            self.texts = load_texts(texts)
+        if debug:
+            from wsgikit.error_pages.access import parse_hosts
+            from wsgikit.error_pages.traceback_page import editor_pattern
+
+            parse_hosts(self.debug_hosts)
+            editor_pattern(editor)
+
+    def after_request(self, exchange: Exchange) -> None:
+        """Give a page to an error response that has no body."""
+        if exchange.status < "4":  # type: ignore[operator]  # a response has a status
+            return
+        if self.replace_empty:
+            body = exchange.body
+            # A lazy body is known to be empty only by its length.
+            if any(body) if isinstance(body, (list, tuple)) else exchange.headers.get("Content-Length") != "0":
+                return
+            from wsgikit.error_pages.handling import fill_empty  # an error's cost, not a start's
+
+            fill_empty(self, exchange)
+
+    def handle_exception(self, exchange: Exchange, error: Exception) -> WSGIApplication | None:
+        """Answer an exception with a page; log it and report it."""
+        if exchange.environ.get(THROW_ERRORS):
+            return None
+        from wsgikit.error_pages.handling import answer_error  # an error's cost, not a start's
+
+        return answer_error(self, exchange, error)
+
+    def answer_with_console(self, environ: Environ, error: Exception) -> WSGIApplication | None:
+        """Return the application that shows the interactive console, where there is one."""
+        return None
+
+
+def _checked_statuses(statuses: Mapping[type[BaseException], int]) -> dict[type[BaseException], int]:
+    for kind, status in statuses.items():
+        if not (isinstance(kind, type) and issubclass(kind, Exception)):
+            raise _wrong("statuses", "exception classes as keys", kind, "Write {PermissionError: 403}")
+        if not isinstance(status, int) or not 400 <= status <= 599:
+            raise _wrong(f"statuses[{kind.__name__}]", "a status from 400 to 599", status)
+    return dict(statuses)
+
+
+def _checked_reporters(report: Any) -> tuple[Callable[[ErrorReport], object], ...]:
+    reporters = () if report is None else (report,) if callable(report) else tuple(report)
+    for reporter in reporters:
+        if not callable(reporter):
+            raise _wrong("report", "a function that takes an ErrorReport", reporter)
+    return reporters
+
+
+def _wrong(what: str, expected: str, got: object, remedy: str = "") -> ConfigurationError:
+    return ConfigurationError(complaint("ErrorPagesMiddleware", what, expected, got, remedy))

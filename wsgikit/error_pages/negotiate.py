@@ -1,0 +1,92 @@
+"""Choose the form and the language of an error page by what the client says it takes (RFC 9110 §12.5)."""
+
+from __future__ import annotations
+
+__all__ = ["Form", "choose_form", "choose_language", "parse_preferences"]
+
+from collections.abc import Collection
+from typing import Literal, TypeAlias
+
+Form: TypeAlias = Literal["html", "json", "text"]
+
+# The media types that stand for each form, the one we send first. The order of the forms is the one for clients
+# that take anything (`*/*`): curl, wget, a monitor. They are read by people in a terminal, so text comes first.
+_FORMS: dict[Form, tuple[str, ...]] = {
+    "text": ("text/plain",),
+    "json": ("application/problem+json", "application/json", "application/ld+json", "application/vnd.api+json"),
+    "html": ("text/html", "application/xhtml+xml"),
+}
+# A client may send anything; more entries than this are noise or an attack.
+_LONGEST_LIST = 64
+
+
+def parse_preferences(header: str) -> list[tuple[str, float]]:
+    """Return the entries of an ``Accept``-like header in order, each lower-case with its weight.
+
+    An entry whose weight can't be read is left out, as if the client hadn't sent it.
+    """
+    entries: list[tuple[str, float]] = []
+    for part in header.split(",", _LONGEST_LIST)[:_LONGEST_LIST]:
+        name, *parameters = part.split(";")
+        name = name.strip().lower()
+        weight = 1.0
+        for parameter in parameters:
+            key, _, value = parameter.partition("=")
+            if key.strip().lower() == "q":
+                try:
+                    weight = float(value.strip())
+                except ValueError:
+                    weight = -1.0
+        if name and 0 <= weight <= 1:  # also refuses nan
+            entries.append((name, weight))
+    return entries
+
+
+def choose_form(accept: str | None) -> Form:
+    """Choose the form that an ``Accept`` header prefers; text where it prefers none.
+
+    The highest weight wins. Between equal ones a type that is named wins over ``type/*`` over ``*/*``, then the one
+    that the client named first.
+    """
+    if not accept:
+        return "text"
+    entries = parse_preferences(accept)
+    best: Form = "text"
+    best_rank: tuple[float, int, int] = (0.0, 0, 0)
+    for form, media_types in _FORMS.items():
+        rank = max(_rank(media_type, entries) for media_type in media_types)
+        if rank > best_rank:
+            best, best_rank = form, rank
+    return best
+
+
+def _rank(media_type: str, entries: list[tuple[str, float]]) -> tuple[float, int, int]:
+    # RFC 9110 §12.5.1: the most specific entry decides the weight of a type, wherever it stands.
+    family = media_type.partition("/")[0] + "/*"
+    for specificity, wanted in ((3, media_type), (2, family), (1, "*/*")):
+        for place, (name, weight) in enumerate(entries):
+            if name == wanted:
+                return (weight, specificity, -place) if weight else (0.0, 0, 0)
+    return (0.0, 0, 0)
+
+
+def choose_language(accept_language: str | None, offered: Collection[str], default: str) -> str:
+    """Choose the language of `offered` that an ``Accept-Language`` header prefers (RFC 4647 §3.4, lookup).
+
+    ``de-AT`` is served by ``de`` where there is no ``de-AT``; ``pt`` is not served by ``pt-BR``.
+    """
+    if not accept_language:
+        return default
+    known = {language.lower(): language for language in offered}
+    entries = parse_preferences(accept_language)
+    refused = {name for name, weight in entries if not weight}
+    for name, weight in sorted(entries, key=lambda entry: -entry[1]):  # stable: order decides between equals
+        if not weight:
+            continue
+        if name == "*" and default.lower() not in refused:
+            return default
+        while name:
+            if name in known and name not in refused:
+                return known[name]
+            name = name.rpartition("-")[0]
+    return default

@@ -1,0 +1,197 @@
+"""Keep secrets out of what developers are shown: by the names of things, and by values known to be secret."""
+
+from __future__ import annotations
+
+__all__ = ["HIDDEN", "Redactor", "is_secret_name", "known_secrets"]
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+HIDDEN = "••••••"
+
+# A name with one of these in it holds a secret. Django's list (API|TOKEN|KEY|SECRET|PASS|SIGNATURE), and what it lacks.
+_SECRET_PART = re.compile(
+    r"pass(?:w(?:or)?d|phrase|code)|passwd|secret|token|api_?key|credential|authori[sz]ation|cookie|signature|csrf|xsrf|jwt"
+    r"|private|bearer|session",
+    re.IGNORECASE,
+)
+# These are secrets as a word of their own only: "keyboard" and "author" are not. "sessionKey" has one, too.
+_SECRET_WORD = re.compile(
+    r"(?:^|[_\W]|(?<=[a-z0-9])(?=[A-Z]))"
+    r"(?i:pass|pwd|pw|key|keys|auth|pin|otp|totp|salt|dsn|sid|ssn|cvv|cvc|iban|code|state|nonce|sig)"
+    r"(?:$|[_\W]|(?<=[a-z])(?=[A-Z]))"
+)
+# name = "literal", name: "literal", name["key"] = b'literal', name: str = "literal".
+_GIVEN_LITERAL = re.compile(
+    r"(?P<head>[\"']?(?P<name>[A-Za-z_][\w.\-]*)[\"']?\]?\s*(?::\s*[\w.]+(?:\[[\w, ]*\])?\s*=|[=:])\s*)"
+    r"(?P<value>[rbuRBU]{0,2}(?:\"[^\"\n]*\"|'[^'\n]*'))"
+)
+# name=value, without quotes: a query, a form, a libpq connection string.
+_GIVEN_BARE = re.compile(r"(?P<head>\b(?P<name>[A-Za-z_][\w.\-]*)=)(?P<value>[^\s,;&)\]}\"'<>]+)")
+_URL_PASSWORD = re.compile(r"(?P<head>[A-Za-z][A-Za-z0-9+.\-]*://[^\s/?#:@'\"]*:)(?P<value>[^\s/?#'\"]+)(?=@)")
+_SHORTEST = 4  # characters: shorter "secrets" are on every page by chance
+_ALONE_BELOW = 8  # characters: a short one is hidden only where it stands alone: "test" must not shred "tests/"
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether a variable, header, key or parameter of this name is to be taken for a secret."""
+    return _SECRET_PART.search(name) is not None or _SECRET_WORD.search(name) is not None
+
+
+class Redactor:
+    """Hides secrets in text.
+
+    Args:
+        values: the texts that are known to be secret, wherever they stand.
+    """
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        self._values: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        for value in values:
+            self.learn(value)
+
+    def learn(self, value: object) -> None:
+        """Take `value`, and what is in it where it is a collection, for a secret from now on."""
+        for text in _texts_in(value):
+            for form in {text, quote(text, safe=""), unquote(text), repr(text)[1:-1]}:
+                if len(form) >= _SHORTEST and form not in self._values:
+                    self._values.add(form)
+                    self._pattern = None
+
+    def text(self, text: str) -> str:
+        """Return `text` without the known values and without passwords in URLs."""
+        text = _URL_PASSWORD.sub(rf"\g<head>{HIDDEN}", text)
+        if not self._values:
+            return text
+        pattern = self._pattern
+        if pattern is None:
+            # The longest first: a token must go whole, not the user's name in it.
+            alternatives = sorted(self._values, key=lambda value: (-len(value), value))
+            pattern = self._pattern = re.compile("|".join(map(_as_pattern, alternatives)))
+        return pattern.sub(HIDDEN, text)
+
+    def code(self, text: str) -> str:
+        """Return a line of source as `text` does, also without the literals that are given to secret names."""
+        return self.text(_GIVEN_LITERAL.sub(_hide_given, text))
+
+    def message(self, text: str) -> str:
+        """Return a message or a repr as `code` does, also without what follows ``password=`` in it."""
+        return self.text(_GIVEN_BARE.sub(_hide_given, _GIVEN_LITERAL.sub(_hide_given, text)))
+
+    def named(self, name: str, text: str) -> str:
+        """Return the text of a value as `message` does; nothing of it where its name is a secret's."""
+        return HIDDEN if is_secret_name(name) else self.message(text)
+
+
+def _hide_given(match: re.Match[str]) -> str:
+    value = match["value"]
+    if not is_secret_name(match["name"]) or value in ("None", "True", "False"):
+        return match[0]
+    quote_sign = value[-1] if value[-1] in "\"'" else ""
+    return f"{match['head']}{quote_sign}{HIDDEN}{quote_sign}"
+
+
+def _as_pattern(value: str) -> str:
+    escaped = re.escape(value)
+    return escaped if len(value) >= _ALONE_BELOW else rf"(?<!\w){escaped}(?!\w)"
+
+
+def _texts_in(value: object, depth: int = 0) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (bytes, bytearray)):
+        yield bytes(value).decode("utf-8", "replace")
+        yield repr(bytes(value))[2:-1]
+    elif isinstance(value, Mapping) and depth < 3:
+        for item in value.values():
+            yield from _texts_in(item, depth + 1)
+    elif isinstance(value, (list, tuple, set, frozenset)) and depth < 3:
+        for item in value:
+            yield from _texts_in(item, depth + 1)
+
+
+def known_secrets(
+    environ: Mapping[str, Any], variables: Mapping[str, str], layers: Iterable[object]
+) -> Iterator[object]:
+    """Collect what is known to be secret in a request.
+
+    Those are its cookies and credentials, the values of the process's variables that have a secret's name, passwords
+    in URLs, and the keys and passwords that the layers were made with.
+    """
+    for key, value in environ.items():
+        if isinstance(value, str) and key.startswith("HTTP_") and is_secret_name(key):
+            yield from _credentials(key, value)
+    for pair in environ.get("QUERY_STRING", "").split("&"):
+        name, _, value = pair.partition("=")
+        if value and is_secret_name(name):
+            yield value
+    for name, value in variables.items():
+        # A path or a number is no secret, whatever its name: XAUTHORITY=/home/…, SESSION_MANAGER=local/…
+        if is_secret_name(name) and not value.startswith(("/", "local/")) and not value.isdigit():
+            yield value
+        if "://" in value and (password := _url_password(value)):
+            yield password
+    for layer in layers:
+        yield from _of_object(layer, 0, set())
+
+
+def _credentials(key: str, value: str) -> Iterator[str]:
+    yield value
+    if key == "HTTP_COOKIE":
+        for cookie in value.split(";"):
+            yield cookie.partition("=")[2].strip().strip('"')
+        return
+    scheme, _, rest = value.partition(" ")
+    if rest:
+        yield rest
+    if scheme.lower() == "basic":
+        try:
+            user_and_password = base64.b64decode(rest, validate=False).decode("utf-8", "replace")
+        except (binascii.Error, ValueError):
+            return
+        yield user_and_password
+        yield user_and_password.partition(":")[2]
+
+
+def _of_object(value: object, depth: int, seen: set[int]) -> Iterator[object]:
+    """Walk what a layer holds: attributes of secret names, URLs with passwords; two steps into objects."""
+    if depth > 2 or id(value) in seen:
+        return
+    seen.add(id(value))
+    attributes = getattr(value, "__dict__", None)
+    if not isinstance(attributes, dict):
+        slots = [name for kind in type(value).__mro__ for name in _names(getattr(kind, "__slots__", ()))]
+        attributes = {name: item for name in slots if (item := getattr(value, name, None)) is not None}
+    for name, item in list(attributes.items()):
+        if name in ("app", "_onion"):  # the layers inside come one by one
+            continue
+        if isinstance(item, str) and "://" in item:
+            if password := _url_password(item):
+                yield password
+        elif is_secret_name(name) and isinstance(item, (str, bytes, list, tuple, set, frozenset, dict)):
+            yield item
+        elif isinstance(item, dict):
+            yield from (found for key, found in item.items() if isinstance(key, str) and is_secret_name(key))
+            yield from (found for text in item.values() if isinstance(text, str) and (found := _url_password(text)))
+        elif not isinstance(item, (str, bytes, int, float, type, list, tuple, set)) and not callable(item):
+            yield from _of_object(item, depth + 1, seen)
+        # SQLAlchemy's engine knows its password.
+        url = getattr(item, "url", None)
+        if isinstance(password := getattr(url, "password", None), str):
+            yield password
+
+
+def _names(slots: object) -> tuple[str, ...]:
+    return (slots,) if isinstance(slots, str) else tuple(slots) if isinstance(slots, (tuple, list)) else ()
+
+
+def _url_password(url: str) -> str | None:
+    try:
+        return urlsplit(url).password
+    except ValueError:
+        return None

@@ -1,0 +1,234 @@
+"""What is known of an error: for the log, for a reporter, and for the one on call."""
+
+from __future__ import annotations
+
+__all__ = [
+    "HOOKS",
+    "LOGGER",
+    "ErrorReport",
+    "error_chain",
+    "find_route",
+    "find_site",
+    "fingerprint",
+    "log",
+    "make_report",
+    "mark_logged",
+    "new_error_id",
+    "printable",
+    "request_path",
+]
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from wsgikit.onion.exchange import Exchange
+from wsgikit.onion.middleware import Middleware
+from wsgikit.wsgi import REQUEST_ID, ROUTING_ARGS, Environ
+
+LOGGER = "wsgikit.errors"
+"""The logger that errors are written to."""
+
+# Crockford's letters: no I, L, O or U, so that an id can be read out on the telephone.
+_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+HOOKS = frozenset({"before_request", "after_request", "handle_exception", "teardown_request"})
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReport:
+    """One error, as a reporter gets it. It is a snapshot: nothing in it leads to the session or the database.
+
+    Attributes:
+        error: the exception, with its traceback.
+        error_id: what the visitor was shown, such as ``"7GZK-42QM"``.
+        fingerprint: the same for every error of the same type from the same place; for grouping.
+        status: the status line that was answered, or None where the head had left already.
+        method: ``GET``, …
+        path: the path of the request, decoded; the query is left out.
+        route: the rule or endpoint that matched, where a router said so.
+        request_id: what a request id layer gave, or None.
+        layer: the class name of the layer in whose hook it was raised, or None for the application.
+        hook: the name of that hook, or None.
+        stage: ``"request"`` before the head left, ``"stream"`` after.
+    """
+
+    error: Exception = field(repr=False)
+    error_id: str
+    fingerprint: str
+    status: str | None
+    method: str
+    path: str
+    route: str | None
+    request_id: str | None
+    layer: str | None
+    hook: str | None
+    stage: str
+
+    @property
+    def where(self) -> str:
+        """Where it was raised, in words: ``SessionMiddleware.after_request`` or ``the application``."""
+        return f"{self.layer}.{self.hook}" if self.layer else "the application"
+
+    def traceback_text(self) -> str:
+        """Return the traceback as text, with passwords in URLs and literals given to secret names hidden."""
+        import traceback  # only a reporter that writes text needs it
+
+        from wsgikit.error_pages.redact import Redactor, known_secrets
+
+        redactor = Redactor()
+        for secret in known_secrets({}, os.environ, ()):
+            redactor.learn(secret)
+        return redactor.message("".join(traceback.format_exception(self.error)))
+
+
+def make_report(exchange: Exchange, error: Exception, error_id: str, status: str | None) -> ErrorReport:
+    """Gather what is known of an error in a request."""
+    environ = exchange.environ
+    layer, hook = find_site(error)
+    request_id = environ.get(REQUEST_ID)
+    return ErrorReport(
+        error=error,
+        error_id=error_id,
+        fingerprint=fingerprint(error),
+        status=status,
+        method=printable(environ.get("REQUEST_METHOD", "?")),
+        path=request_path(environ),
+        route=find_route(exchange),
+        request_id=None if request_id is None else printable(str(request_id)),
+        layer=layer,
+        hook=hook,
+        stage="request" if status is not None else "stream",
+    )
+
+
+def new_error_id() -> str:
+    """Return an id such as ``7GZK-42QM``: 40 random bits in letters that can't be mistaken for one another."""
+    number = secrets.randbits(40)
+    letters = "".join(_LETTERS[number >> shift & 31] for shift in range(35, -1, -5))
+    return f"{letters[:4]}-{letters[4:]}"
+
+
+def fingerprint(error: BaseException) -> str:
+    """Return the same letters for every error of the same types out of the same functions.
+
+    Line numbers and messages are left out, so that an edit elsewhere in the file or another order number don't make
+    another error of it; frames of wsgikit's own are left out, so that another layer doesn't either.
+    """
+    digest = hashlib.sha256()
+    for problem in error_chain(error):
+        kind = type(problem)
+        digest.update(f"{kind.__module__}.{kind.__qualname__}\n".encode("utf-8", "backslashreplace"))
+        for code in _codes(problem.__traceback__):
+            if not code.co_filename.startswith(_PACKAGE):
+                place = f"{os.path.basename(code.co_filename)}:{code.co_qualname}\n"
+                digest.update(place.encode("utf-8", "backslashreplace"))
+    number = int.from_bytes(digest.digest()[:5], "big")
+    return "".join(_LETTERS[number >> shift & 31] for shift in range(35, -1, -5)).lower()
+
+
+def error_chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and those it came from, as Python's own traceback would show them."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        if current.__cause__ is not None:
+            current = current.__cause__
+        else:
+            current = None if current.__suppress_context__ else current.__context__
+
+
+def find_site(error: BaseException) -> tuple[str | None, str | None]:
+    """Return the layer and hook that an error came out of, by the frames of its traceback; Nones for the application.
+
+    The innermost hook counts: an onion may have another inside.
+    """
+    found: tuple[str | None, str | None] = (None, None)
+    traceback = error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if code.co_name in HOOKS and code.co_argcount:
+            owner = traceback.tb_frame.f_locals.get(code.co_varnames[0])
+            if isinstance(owner, Middleware):
+                found = (type(owner).__name__, code.co_name)
+        traceback = traceback.tb_next
+    return found
+
+
+def find_route(exchange: Exchange) -> str | None:
+    """Return the rule or endpoint of the matched route, where a router left word of it."""
+    state = exchange.state.get("wsgikit.route")
+    if state is not None:
+        try:
+            return printable(str(state))
+        except Exception:  # noqa: BLE001 - whatever a router put there, the report must come
+            return None
+    arguments = exchange.environ.get(ROUTING_ARGS)
+    if isinstance(arguments, tuple) and len(arguments) == 2 and isinstance(arguments[1], dict):
+        for key in ("route", "endpoint", "controller"):
+            if isinstance(name := arguments[1].get(key), str):
+                return printable(name)
+    return None
+
+
+def request_path(environ: Environ) -> str:
+    """Return the path of the request, decoded, safe to be written on one line."""
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    # PEP 3333: the bytes of the path come as latin-1.
+    return printable(path.encode("latin-1", "replace").decode("utf-8", "backslashreplace"))
+
+
+def printable(text: str) -> str:
+    """Return `text` with what isn't printable escaped: a line break would forge a line of the log."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def mark_logged(error: BaseException) -> bool:
+    """Mark an error as logged; return False where it was already."""
+    if getattr(error, "__wsgikit_logged__", False):
+        return False
+    try:
+        error.__wsgikit_logged__ = True  # type: ignore[attr-defined]  # the engine reads the mark
+    except AttributeError:
+        pass  # an exception with slots: it may be logged twice
+    return True
+
+
+def log(report: ErrorReport) -> None:
+    """Write the one record of an error."""
+    import logging  # costs start-up time, and only errors log
+
+    facts = {
+        "error_id": report.error_id,
+        "fingerprint": report.fingerprint,
+        "method": report.method,
+        "path": report.path,
+        "route": report.route,
+        "request_id": report.request_id,
+        "layer": report.layer,
+        "hook": report.hook,
+    }
+    logger = logging.getLogger(LOGGER)
+    outcome = report.status or "broke off after the head was sent"
+    text = "%s %s: %s in %s: %s [%s]"
+    shown = {**facts, "method": None, "path": None, "layer": None, "hook": None}
+    details = " ".join(f"{key}={value}" for key, value in shown.items() if value)
+    arguments = (report.method, report.path, type(report.error).__name__, report.where, outcome, details)
+    exc_info: Any = (type(report.error), report.error, report.error.__traceback__)
+    try:
+        logger.error(text, *arguments, exc_info=exc_info, extra=facts)
+    except KeyError:  # a record factory of the application has a field of one of these names
+        prefixed = {f"wsgikit_{key}": value for key, value in facts.items()}
+        logger.error(text, *arguments, exc_info=exc_info, extra=prefixed)
+
+
+def _codes(traceback: TracebackType | None) -> Iterator[Any]:
+    while traceback is not None:
+        yield traceback.tb_frame.f_code
+        traceback = traceback.tb_next
