@@ -38,8 +38,8 @@ def __getattr__(name: str) -> Any:
 
 
 def _factory(name: str) -> Any:
-    from wsgikit.ini import factories  # at the first use of an entry point
-
+    # At the first use of an entry point; `from wsgikit.ini import factories` would ask __getattr__ first.
+    factories = importlib.import_module("wsgikit.ini.factories")
     special = {
         "app": factories.AppFactory,
         "layer": factories.LayerFactory,
