@@ -93,7 +93,7 @@ def make_parts(result: Any, where: str, json: JsonProvider) -> Parts | WSGIAppli
         return FileAnswer(result)
     if hasattr(result, "__next__"):
         return OK, [("Content-Type", HTML)], Stream(result)
-    remedy = "Return a response" if result is not None else "Return a response; did it end without `return`?"
+    remedy = "Return a response" + (", for it ended without one" if result is None else "")
     if hasattr(result, "__aiter__"):
         remedy = "Return a plain generator: WSGI has no asynchronous stream"
     raise ApplicationError(complaint(where, "result", KINDS, _short(result), remedy))

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from wsgikit.routing.router import Route, Router
 
 Call = tuple[Callable[..., Any], Wants]
+NOT_CALLED: Any = object()
 
 
 class Plan:
@@ -90,7 +91,7 @@ class Plan:
         self.after = _calls(function for hooks in self.scopes for function in reversed(hooks.after))
         self.teardown = _calls(function for hooks in self.scopes for function in reversed(hooks.teardown))
         self.limits = router.request_limits
-        self.is_plain = not (
+        self.is_plain = view is not None and not (
             self.preprocessors or self.before or self.after or self.teardown or self.wants or self.limits
         )
 
@@ -160,7 +161,7 @@ class Matched:
 
     # ------------------------------------------------------------------ with hooks, results and errors
 
-    def answer(self, environ: Environ, error: Exception | None = None, result: Any = None) -> WSGIApplication:
+    def answer(self, environ: Environ, error: Exception | None = None, result: Any = NOT_CALLED) -> WSGIApplication:
         """Return the response.
 
         Args:
@@ -177,9 +178,7 @@ class Matched:
             try:
                 if error is not None:
                     raise error
-                if result is None and not (
-                    plan.is_plain and self.error is None and environ["REQUEST_METHOD"] != "OPTIONS"
-                ):
+                if result is NOT_CALLED:
                     result = self._run(exchange)
             except Exception as raised:  # noqa: BLE001  # raised again where no handler takes it
                 self.raised = raised

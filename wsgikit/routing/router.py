@@ -346,11 +346,11 @@ class Router(HookRegistry):
             ConfigurationError: the name is taken, or the router would be included in itself.
         """
         self._changed()
-        name = name or router.name
         if not isinstance(router, Router):
             raise ConfigurationError(
                 complaint("include", "router", "a Router", router, "Use mount() for other applications")
             )
+        name = name or router.name
         if "." in name:
             raise ConfigurationError(complaint("include", "name", "a name without dots", name))
         if router is self or router._has_inside(self):
