@@ -1,0 +1,338 @@
+"""SQLAlchemy's sessions and connections, one to a request, from one pool per process."""
+
+from __future__ import annotations
+
+__all__ = ["AlchemySource", "RequestConnection", "RequestSession"]
+
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, event, exc
+from sqlalchemy.orm import Session
+
+from wsgikit.database.conflicts import is_conflict, is_rolled_back
+from wsgikit.database.holders import Holders
+from wsgikit.database.work import logger
+
+if TYPE_CHECKING:
+    from wsgikit.database.work import Hook, Work
+
+_WRITING_WORD = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|REPLACE|CALL|INTO|FOR)\b", re.IGNORECASE)
+_READING_START = re.compile(r"\s*(SELECT|WITH|VALUES|TABLE|SHOW|EXPLAIN|DESCRIBE|PRAGMA|SET)\b", re.IGNORECASE)
+
+
+class RequestConnection(Connection):
+    """The connection of one request: SQLAlchemy's, which tells the request's `Work` what it does."""
+
+    _work: Work
+
+    def __init__(self, engine: Engine, work: Work) -> None:
+        super().__init__(engine)
+        self._work = work
+
+    def on_commit(self, function: Hook) -> None:
+        """Call `function` when the transaction is committed."""
+        self._work.call_on_commit(function)
+
+    def on_rollback(self, function: Hook) -> None:
+        """Call `function` when the transaction is rolled back."""
+        self._work.call_on_rollback(function)
+
+    def commit(self) -> None:
+        """Commit, then call the functions of `on_commit`."""
+        super().commit()
+        self._work.committed()
+
+    def rollback(self) -> None:
+        """Roll back, then call the functions of `on_rollback`."""
+        super().rollback()
+        self._work.rolled_back()
+
+    # The three ways into SQLAlchemy's execution; a session and its mappers use them too. Events of SQLAlchemy would
+    # tell the same, and cost 17 µs a statement more.
+
+    if not TYPE_CHECKING:  # checkers shall read SQLAlchemy's overloads
+
+        def execute(self, statement, parameters=None, *, execution_options=None):
+            """Run a statement."""
+            self._note_statement(statement)
+            try:
+                return super().execute(statement, parameters, execution_options=execution_options)
+            except Exception as error:
+                self._note_error(error)
+                raise
+
+        def scalar(self, statement, parameters=None, *, execution_options=None):
+            """Run a statement for one value."""
+            self._note_statement(statement)
+            try:
+                return super().scalar(statement, parameters, execution_options=execution_options)
+            except Exception as error:
+                self._note_error(error)
+                raise
+
+        def exec_driver_sql(self, statement, parameters=None, execution_options=None):
+            """Run a statement in the driver's own words."""
+            self._note_statement(statement)
+            try:
+                return super().exec_driver_sql(statement, parameters, execution_options)
+            except Exception as error:
+                self._note_error(error)
+                raise
+
+    def _note_statement(self, statement: Any) -> None:
+        work = self._work
+        work.queries.count += 1
+        if not work.has_written and _may_write(statement):
+            work.has_written = True
+
+    def _note_error(self, error: Exception) -> None:
+        work = self._work
+        if is_conflict(error):
+            work.conflict = error
+        if is_rolled_back(error):
+            work.aborted_by = error
+
+
+class TracedConnection(RequestConnection):
+    """A connection that also keeps texts and times of statements: for budgets, so for development."""
+
+    slow_query_seconds: float | None = None
+
+
+@event.listens_for(TracedConnection, "before_cursor_execute")
+def _start_clock(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+    connection.info["wsgikit.started"] = time.perf_counter()
+
+
+@event.listens_for(TracedConnection, "after_cursor_execute")
+def _stop_clock(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+    seconds = time.perf_counter() - connection.info.pop("wsgikit.started")
+    work = connection._work
+    queries = work.queries
+    queries.seconds += seconds
+    queries.statements[statement] += 1
+    limit = work.source.slow_query_seconds
+    if limit is not None and seconds >= limit:
+        queries.slow.append((seconds, statement))
+
+
+def _may_write(statement: Any) -> bool:
+    """Tell whether a statement may change the database; where that can't be told, it may."""
+    if getattr(statement, "is_select", False):
+        return getattr(statement, "_for_update_arg", None) is not None
+    text = statement if isinstance(statement, str) else getattr(statement, "text", None)
+    if not isinstance(text, str):
+        return True
+    return _READING_START.match(text) is None or _WRITING_WORD.search(text) is not None
+
+
+class RequestSession(Session):
+    """The session of one request: SQLAlchemy's, on a connection that stays the same until the request ends."""
+
+    _work: Work
+
+    def __init__(self, engine: Engine, work: Work, options: Mapping[str, Any]) -> None:
+        super().__init__(engine, **options)
+        self._work = work
+        self._engine = engine
+
+    def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
+        """Return the request's own connection in place of the engine; it comes from the pool now, if not before."""
+        bind = super().get_bind(*args, **kwargs)
+        if bind is self._engine:
+            work = self._work
+            connection: Connection | None = work.connection
+            return work.source.connect(work) if connection is None else connection  # type: ignore[attr-defined]  # this source's own
+        return bind
+
+    def on_commit(self, function: Hook) -> None:
+        """Call `function` when the transaction is committed."""
+        self._work.call_on_commit(function)
+
+    def on_rollback(self, function: Hook) -> None:
+        """Call `function` when the transaction is rolled back."""
+        self._work.call_on_rollback(function)
+
+    def commit(self) -> None:
+        """Commit, then call the functions of `on_commit`."""
+        super().commit()
+        self._work.committed()
+
+    def rollback(self) -> None:
+        """Roll back, then call the functions of `on_rollback`."""
+        super().rollback()
+        self._work.rolled_back()
+
+
+class AlchemySource:
+    """Sessions or connections of one engine, which is made once in each process.
+
+    Args:
+        name: the name of the database, for messages.
+        make_engine: makes the engine; called now, and again in each process that was forked since.
+        kind: ``"session"`` or ``"connection"``.
+        session_options: keywords for the session.
+        traced: whether texts and times of statements are kept.
+        slow_query_seconds: from when on a statement is remembered as slow.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make_engine: Callable[[bool], Engine],
+        kind: str,
+        session_options: Mapping[str, Any],
+        *,
+        is_traced: bool,
+        slow_query_seconds: float | None,
+    ) -> None:
+        self.name = name
+        self.slow_query_seconds = slow_query_seconds
+        self.holders = Holders(name)
+        self._make_engine = make_engine
+        self._is_session = kind == "session"
+        self._session_options = dict(session_options)
+        self._connection_class = TracedConnection if is_traced else RequestConnection
+        # By process id. The parent's engine is kept in a child, never used: were it collected, its sockets, which the
+        # parent works on, would be said goodbye to.
+        self._engines = {os.getpid(): make_engine(False)}
+        self._lock = Lock()
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of this process."""
+        pid = os.getpid()
+        engine = self._engines.get(pid)
+        if engine is None:
+            engine = self._engine_after_fork(pid)
+        return engine
+
+    def _engine_after_fork(self, pid: int) -> Engine:
+        # A thread of the parent may have held the lock at the fork; nothing here blocks, so a short wait tells.
+        locked = self._lock.acquire(timeout=1)
+        try:
+            if pid not in self._engines:
+                self.holders.forget()
+                self._engines[pid] = self._make_engine(True)
+            return self._engines[pid]
+        finally:
+            if locked:
+                self._lock.release()
+
+    def open(self, work: Work) -> Any:
+        """Return a session, which takes its connection with its first statement, or a connection."""
+        if self._is_session:
+            return RequestSession(self.engine, work, self._session_options)
+        return self.connect(work)
+
+    def connect(self, work: Work) -> RequestConnection:
+        """Take a connection from the pool, for the request to keep."""
+        holders = self.holders
+        try:
+            connection = self._connection_class(self.engine, work)
+        except exc.TimeoutError as error:
+            raise holders.exhausted(work.request, str(error)) from error
+        work.connection = connection
+        work.hold()
+        holders.add(work)
+        return connection
+
+    def commit(self, work: Work) -> None:
+        """Commit."""
+        target = work.target
+        connection = work.connection
+        if connection is not None and connection.in_transaction():
+            _check_alive(connection)
+        target.commit()
+
+    def rollback(self, work: Work) -> None:
+        """Roll back."""
+        work.target.rollback()
+
+    def release(self, work: Work, target: Any) -> None:
+        """Close the session, and give the connection back to the pool."""
+        connection = work.connection
+        self.holders.remove(work)
+        try:
+            if target is not connection:
+                target.close()
+        except Exception as error:  # noqa: BLE001 - it must not keep the connection from being given back
+            logger.warning("%s: closing the session on %r failed: %r", work.request, self.name, error)
+        finally:
+            if connection is not None:
+                _give_back(connection, work)
+
+    def is_reading(self, work: Work) -> bool:
+        """Tell whether nothing was written, neither by a statement nor in objects that wait for a flush."""
+        if work.has_written or work.target is None:
+            return False
+        if self._is_session:
+            session = work.target
+            return not (session.new or session.dirty or session.deleted)
+        return True
+
+    def in_transaction(self, work: Work) -> bool:
+        """Tell whether a transaction is open, if only in the session's mind."""
+        return bool(work.target.in_transaction())
+
+    def ping(self) -> float:
+        """Open a connection, or take one, and run the driver's own ping on it."""
+        started = time.perf_counter()
+        engine = self.engine
+        with engine.connect() as connection:
+            engine.dialect.do_ping(connection.connection.dbapi_connection)  # type: ignore[arg-type]  # it is open
+        return time.perf_counter() - started
+
+    def describe(self) -> dict[str, object]:
+        """Return URL, driver and state of the pool."""
+        engine = self.engine
+        pool = engine.pool
+        facts: dict[str, object] = {
+            "url": engine.url.render_as_string(hide_password=True),
+            "driver": f"{engine.dialect.name}+{engine.dialect.driver}",
+            "pool": type(pool).__name__,
+        }
+        for word in ("size", "checkedin", "checkedout", "overflow"):
+            method = getattr(pool, word, None)
+            if callable(method):
+                facts[word] = method()
+        facts["holders"] = self.holders.listed()
+        return facts
+
+    def close(self) -> None:
+        """Dispose of the pool of this process."""
+        engine = self._engines.get(os.getpid())
+        if engine is not None:
+            engine.dispose()
+
+
+def _check_alive(connection: Connection) -> None:
+    """Raise where PostgreSQL has given the transaction up: it would answer COMMIT with a silent ROLLBACK."""
+    info = getattr(connection.connection.dbapi_connection, "info", None)
+    status = getattr(info, "transaction_status", None)
+    if status is not None and getattr(status, "name", status) in ("INERROR", 3):
+        from wsgikit.database.exceptions import TransactionAbortedError
+
+        raise TransactionAbortedError(
+            "DatabaseMiddleware: commit: expected a transaction that is alive, got one that PostgreSQL gave up after "
+            "an error that was ignored. Let such an error pass, or use begin_nested() around what may fail."
+        )
+
+
+def _give_back(connection: Connection, work: Work) -> None:
+    try:
+        if work.is_broken and not connection.closed:
+            connection.invalidate()  # it could not even be rolled back
+        connection.close()
+    except Exception as error:  # noqa: BLE001 - e.g. a sqlite3 connection of another thread: it is dropped, and said
+        logger.error("%s: giving the connection to %r back failed: %r", work.request, work.source.name, error)
+        try:
+            connection.invalidate()
+            connection.close()
+        except Exception:  # noqa: BLE001 - it was reported just above
+            pass

@@ -1,0 +1,171 @@
+"""SQLAlchemy engines as this toolkit wants them: real transactions on SQLite, pings, limits set on the server."""
+
+from __future__ import annotations
+
+__all__ = ["adopt_engine", "build_engine"]
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import URL, Engine, event, exc
+from sqlalchemy.pool import QueuePool
+
+from wsgikit.exceptions import ConfigurationError, complaint
+
+_EXTRAS = {"psycopg": "postgresql", "psycopg2": "postgresql", "pymysql": "mariadb"}
+
+
+def build_engine(
+    where: str,
+    url: str | URL,
+    *,
+    ping: bool,
+    max_age_seconds: float | None,
+    statement_timeout_seconds: float | None,
+    is_replica: bool,
+    options: Mapping[str, Any],
+) -> Engine:
+    """Make an engine; nothing is connected.
+
+    Args:
+        where: begins the text of errors.
+        url: SQLAlchemy's.
+        ping: whether each connection is asked for a sign of life when it leaves the pool.
+        max_age_seconds: after how long a connection is replaced.
+        statement_timeout_seconds: when the server shall give a statement up.
+        is_replica: whether the server shall refuse to write.
+        options: for `sqlalchemy.create_engine`; texts, as an ini file has them, become what it wants.
+
+    Raises:
+        ConfigurationError: a URL, a driver or an option that can't work.
+    """
+    parsed = _parse(where, url)
+    try:
+        dialect = parsed.get_dialect()
+    except exc.NoSuchModuleError as error:
+        name = parsed.drivername
+        raise ConfigurationError(
+            complaint(
+                where, "url", "a database that SQLAlchemy knows", name, "Try postgresql+psycopg, mysql+pymysql, sqlite"
+            )
+        ) from error
+    kind = dialect.name
+    settings: dict[str, Any] = {"pool_pre_ping": ping and kind != "sqlite", **_typed(where, options, dialect)}
+    if max_age_seconds is not None:
+        settings["pool_recycle"] = max_age_seconds
+    if kind == "sqlite" and _is_memory(parsed):
+        # A database in memory is one connection: requests take turns on it.
+        settings = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0, **settings}
+        settings.pop("pool_recycle", None)  # a new connection would be a new, empty database
+        settings["connect_args"] = {"check_same_thread": False, **settings.get("connect_args", {})}
+    try:
+        engine = sqlalchemy.create_engine(parsed, **settings)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            complaint(
+                where, "url", f"the driver {error.name!r} to be installed", parsed.drivername, _install(error.name)
+            )
+        ) from error
+    except (TypeError, exc.ArgumentError) as error:
+        text = str(error).partition(", using configuration")[0]
+        raise ConfigurationError(
+            f"{where}: engine options: {text}. Take it out, or see SQLAlchemy's create_engine."
+        ) from error
+    statements = _session_statements(where, kind, statement_timeout_seconds, is_replica)
+    if statements:
+        event.listen(engine, "connect", _run_on_connect(statements))
+    if kind == "sqlite" and settings.get("isolation_level") is None:
+        _begin_for_real(engine)
+    return engine
+
+
+def adopt_engine(engine: Engine, is_forked: bool) -> Engine:
+    """Take the user's engine; in a process that was forked since, without the connections of its parent."""
+    if is_forked:
+        engine.dispose(close=False)
+    return engine
+
+
+def _parse(where: str, url: str | URL) -> URL:
+    try:
+        return sqlalchemy.make_url(url)
+    except (exc.ArgumentError, ValueError) as error:
+        # The text may hold a password: it is not shown.
+        raise ConfigurationError(
+            f"{where}: url: expected 'dialect+driver://user:password@host/database', got a text of another form. "
+            "Try 'sqlite:///app.db'."
+        ) from error
+
+
+def _typed(where: str, options: Mapping[str, Any], dialect: Any) -> dict[str, Any]:
+    types: Mapping[str, Callable[[str], Any]] = dialect.engine_config_types
+    typed = {}
+    for name, value in options.items():
+        try:
+            typed[name] = types[name](value) if isinstance(value, str) and name in types else value
+        except ValueError as error:
+            raise ConfigurationError(complaint(where, name, "a number, or true or false", value)) from error
+    return typed
+
+
+def _is_memory(url: URL) -> bool:
+    return not url.database or url.database == ":memory:" or url.query.get("mode") == "memory"
+
+
+def _install(module: str | None) -> str:
+    extra = _EXTRAS.get(module or "")
+    return f"Install it: pip install 'wsgikit[{extra}]'" if extra else f"Install it: pip install {module}"
+
+
+def _session_statements(where: str, kind: str, timeout: float | None, is_replica: bool) -> list[str]:
+    """Return what a new connection is told before its first use."""
+    statements = []
+    if timeout is not None:
+        if kind == "postgresql":
+            statements.append(f"SET SESSION statement_timeout = {int(timeout * 1000)}")
+        elif kind in ("mysql", "mariadb"):
+            statements.append(f"SET SESSION max_statement_time = {timeout}")
+        else:
+            raise ConfigurationError(
+                complaint(where, "statement_timeout_seconds", "PostgreSQL or MariaDB", kind, "Leave it out")
+            )
+    if is_replica:
+        words = {
+            "postgresql": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+            "mysql": "SET SESSION TRANSACTION READ ONLY",
+            "mariadb": "SET SESSION TRANSACTION READ ONLY",
+            "sqlite": "PRAGMA query_only = ON",
+        }
+        if kind in words:
+            statements.append(words[kind])
+    return statements
+
+
+def _run_on_connect(statements: list[str]) -> Callable[[Any, Any], None]:
+    def run(dbapi_connection: Any, _record: Any) -> None:
+        cursor = dbapi_connection.cursor()
+        for statement in statements:
+            cursor.execute(statement)
+        cursor.close()
+        dbapi_connection.commit()  # psycopg has begun a transaction; a rollback would undo the setting
+
+    return run
+
+
+def _begin_for_real(engine: Engine) -> None:
+    """Make SQLite's transactions begin with the first statement, not with the first that writes.
+
+    sqlite3 by itself leaves reads outside of the transaction and commits before DDL; then neither the request is one
+    transaction nor do savepoints work. This is the recipe of SQLAlchemy's manual, on the dialect, which costs a third
+    of its events.
+    """
+
+    def take_over(dbapi_connection: Any, _record: Any) -> None:
+        dbapi_connection.isolation_level = None
+
+    def begin(dbapi_connection: Any) -> None:
+        dbapi_connection.dbapi_connection.execute("BEGIN")
+
+    event.listen(engine, "connect", take_over)
+    engine.dialect.do_begin = begin  # type: ignore[method-assign]  # each engine has a dialect of its own

@@ -1,0 +1,27 @@
+"""What can go wrong between a request and its database, in words that say who has to do something."""
+
+from __future__ import annotations
+
+__all__ = ["PoolExhaustedError", "TransactionAbortedError"]
+
+from wsgikit.exceptions import ApplicationError
+
+
+class PoolExhaustedError(ApplicationError):
+    """Every connection of the pool is in use. The text lists the requests that hold them, the oldest first.
+
+    Attributes:
+        holders: ``(request, age in seconds)`` of each request that holds a connection, the oldest first.
+    """
+
+    def __init__(self, text: str, holders: list[tuple[str, float]]) -> None:
+        super().__init__(text)
+        self.holders = holders
+
+
+class TransactionAbortedError(ApplicationError):
+    """The transaction was to be committed, but the server had already rolled it back after an error that was ignored.
+
+    PostgreSQL answers such a COMMIT with a silent ROLLBACK; MariaDB begins another transaction after a deadlock. Both
+    would lose what was written, with a page that says it was saved.
+    """

@@ -1,0 +1,327 @@
+"""One connection, one transaction, one request."""
+
+from __future__ import annotations
+
+__all__ = ["DatabaseMiddleware"]
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from wsgikit.database.handle import Excluded, Handle
+from wsgikit.database.queries import Queries
+from wsgikit.database.rules import Rule, rule_of
+from wsgikit.database.sources import make_source
+from wsgikit.database.work import Work, logger, name_request
+from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.onion.exchange import Exchange
+from wsgikit.onion.middleware import Middleware
+from wsgikit.wsgi import DB, DB_COMMIT, WSGIApplication
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Engine
+
+_COMMITTED = object()  # in exchange.state: the names of the databases that have committed in this request
+
+
+class DatabaseMiddleware(Middleware):
+    """Gives each request one database connection and one transaction, opened when it is first used.
+
+    The transaction is committed before the head of the response leaves, so that a commit that fails is still a clean
+    error page. It is rolled back where an exception escapes and where the status is 400 or above, so that frameworks
+    which turn exceptions into error pages leave no rows behind. The connection is always given back: with a list as the
+    body before its first byte leaves, with a stream when that is closed. What a stream writes is a second transaction,
+    committed at its end, rolled back where it breaks off or the client leaves.
+
+    Use it around any application that works with a relational database. Don't use it where one request needs several
+    transactions of its own making: ``commit="manual"`` leaves them to you, and so does an engine of your own.
+
+    It belongs inside `ErrorPagesMiddleware` (a failed commit becomes a page) and `ContextMiddleware` (for the `db`
+    local), and outside of whatever works with the database.
+
+    Provides ``environ["wsgikit.db"]``; reads ``environ["wsgikit.db.commit"]``: True or False decides for one request.
+
+    Args:
+        app: the application to wrap.
+        url: of the database, as SQLAlchemy writes it. One of `url`, `engine` and `connect` is needed.
+        engine: a SQLAlchemy engine of your own.
+        connect: a function that returns a new connection of any DB-API driver. With ``pool_size=`` a few are kept.
+        kind: ``"session"`` for the ORM, ``"connection"`` for Core.
+        name: of the database, where there are several; the environ key of any but the default is ``wsgikit.db.<name>``.
+        commit: ``"success"`` (status below 400), ``"no-exception"``, ``"manual"``, or a function of the exchange.
+        release: ``"close"`` keeps the connection until the body is closed, ``"response"`` gives it back at the head.
+        environ_key: where the session or connection is found.
+        ping: whether a connection that waited in the pool is asked for a sign of life before it is used.
+        max_age_seconds: after how many seconds a pooled connection is replaced.
+        exclude_paths: beginnings of paths that have no database: using it there is an error.
+        session_options: keywords for SQLAlchemy's `Session`, such as ``{"expire_on_commit": False}``.
+        statement_timeout_seconds: after how many seconds PostgreSQL or MariaDB gives a statement up.
+        max_queries: log a warning where a request runs more statements. For development.
+        slow_query_seconds: log a warning for statements that take longer. For development.
+        held_warning_seconds: log a warning where a streamed body kept its connection longer; None for never.
+        engine_options: what `sqlalchemy.create_engine` takes, such as ``pool_size=10``.
+
+    Raises:
+        ConfigurationError: options that can't work, a driver that isn't installed.
+        PoolExhaustedError: no connection became free in time; it lists who holds them.
+        TransactionAbortedError: the server had rolled back by itself what was to be committed.
+
+    Example::
+
+        build_stack(app, use(DatabaseMiddleware, url="postgresql+psycopg://shop@localhost/shop", pool_size=10))
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        url: str | URL | None = None,
+        engine: Engine | None = None,
+        connect: Callable[[], Any] | None = None,
+        kind: Literal["session", "connection"] = "session",
+        name: str = "default",
+        commit: Literal["success", "no-exception", "manual"] | Rule = "success",
+        release: Literal["close", "response"] = "close",
+        environ_key: str = DB,
+        ping: bool = True,
+        max_age_seconds: float | None = None,
+        exclude_paths: Sequence[str] = (),
+        session_options: Mapping[str, Any] | None = None,
+        statement_timeout_seconds: float | None = None,
+        max_queries: int | None = None,
+        slow_query_seconds: float | None = None,
+        held_warning_seconds: float | None = 30.0,
+        **engine_options: Any,
+    ) -> None:
+        super().__init__(app)
+        where = f"DatabaseMiddleware {name!r}"
+        if kind not in ("session", "connection"):
+            raise ConfigurationError(complaint(where, "kind", "'session' or 'connection'", kind))
+        if release not in ("close", "response"):
+            raise ConfigurationError(complaint(where, "release", "'close' or 'response'", release))
+        if environ_key == DB and name != "default":
+            environ_key = f"{DB}.{name}"
+        if environ_key == DB_COMMIT or not name:
+            raise ConfigurationError(complaint(where, "name", "a name of the database, other than 'commit'", name))
+        self.name = name
+        self.environ_key = environ_key
+        self._rule = rule_of(where, commit)
+        self._commit_key = f"{environ_key}.commit"
+        self._is_released_early = release == "response"
+        self._excluded = (exclude_paths,) if isinstance(exclude_paths, str) else tuple(exclude_paths)
+        self._max_queries = max_queries
+        self._slow_query_seconds = slow_query_seconds
+        self._held_warning_seconds = held_warning_seconds
+        self._is_traced = max_queries is not None or slow_query_seconds is not None
+        self._is_plain = not self._excluded
+        self.source = make_source(
+            where,
+            name,
+            url=url,
+            engine=engine,
+            connect=connect,
+            kind=kind,
+            ping=ping,
+            max_age_seconds=max_age_seconds,
+            statement_timeout_seconds=statement_timeout_seconds,
+            slow_query_seconds=slow_query_seconds,
+            session_options=session_options,
+            is_traced=self._is_traced,
+            is_replica=False,
+            engine_options=engine_options,
+        )
+
+    @property
+    def provides(self) -> tuple[str, ...]:
+        """The environ key of the session or connection."""
+        return (self.environ_key,)
+
+    @property
+    def engine(self) -> Engine:
+        """The SQLAlchemy engine of this process: for creating tables, for scripts.
+
+        Raises:
+            AttributeError: the connections come from ``connect=``.
+        """
+        return self.source.engine  # type: ignore[union-attr]  # as documented
+
+    # ------------------------------------------------------------------ the hooks
+
+    def before_request(self, exchange: Exchange) -> WSGIApplication | None:
+        """Put the name of the database into environ; nothing is opened."""
+        environ = exchange.environ
+        key = self.environ_key
+        if self._is_plain and key not in environ:
+            environ[key] = Handle(self, exchange)
+            return None
+        return self._enter(exchange)
+
+    def after_request(self, exchange: Exchange) -> None:
+        """Commit or roll back, before the head leaves."""
+        state = exchange._state  # None where no layer has state: making one for a look would cost more than the look
+        if state is not None and self in state:
+            self._conclude(exchange, state[self])
+
+    def handle_exception(self, exchange: Exchange, error: Exception) -> WSGIApplication | None:
+        """Roll back and give the connection back, so that an error page has a clean one, if it needs one."""
+        if self._owns(exchange):
+            work = self.work_of(exchange)
+            work.is_interrupted = False
+            work.has_failed = True
+            work.rollback()
+            work.release()
+        return None
+
+    def teardown_request(self, exchange: Exchange) -> None:
+        """Settle what a stream has done, and give the connection back."""
+        handle = exchange.environ.pop(self.environ_key, None)
+        if handle.__class__ is not Handle or handle._exchange is not exchange:
+            self._leave(exchange, handle)
+        state = exchange._state
+        if state is not None and self in state:
+            self._end(exchange, state[self])
+
+    def close(self) -> None:
+        """Dispose of the pool of this process."""
+        self.source.close()
+
+    # ------------------------------------------------------------------ the transaction
+
+    def work_of(self, exchange: Exchange) -> Work:
+        """Return the work of this request on this database, made on first use."""
+        state = exchange.state
+        work: Work | None = state.get(self)
+        if work is None:
+            made = Work(self.source, name_request(exchange.environ), Queries())
+            kept: Work = state.setdefault(self, made)  # one step: two threads of a request get the same one
+            state.setdefault(f"{self.environ_key}.queries", kept.queries)
+            return kept
+        return work
+
+    def _conclude(self, exchange: Exchange, work: Work) -> None:
+        work.is_interrupted = False
+        work.is_settled = False
+        try:
+            is_wanted = self._should_commit(exchange)
+        except BaseException:
+            work.has_failed = True
+            raise
+        if not is_wanted:
+            work.rollback()
+        elif exchange.is_streaming and not self._is_released_early and self.source.is_reading(work):
+            return  # a cursor may be open that the stream goes on reading from: a commit would close it
+        else:
+            self._commit(exchange, work)
+        work.is_settled = not exchange.is_streaming
+        if self._is_released_early:
+            work.release()
+
+    def _end(self, exchange: Exchange, work: Work) -> None:
+        try:
+            if work.has_failed or not exchange.is_complete:
+                work.rollback()
+            elif not self._is_idle(work):
+                if self._should_commit(exchange):
+                    self._commit(exchange, work)
+                else:
+                    work.rollback()
+        except BaseException:
+            work.rollback()
+            raise
+        finally:
+            work.is_over = True
+            self._warn(exchange, work)
+            work.release()
+
+    def _is_idle(self, work: Work) -> bool:
+        """Tell whether nothing is left to be committed."""
+        if work.on_commit or work.on_rollback:
+            return False
+        if work.target is None:
+            return True
+        in_transaction = self.source.in_transaction(work)
+        return work.is_settled if in_transaction is None else not in_transaction
+
+    def _commit(self, exchange: Exchange, work: Work) -> None:
+        committed: list[str] = exchange.state.setdefault(_COMMITTED, [])
+        try:
+            work.commit()
+        except Exception as error:
+            if committed:
+                logger.critical(
+                    "%s: the commit on %r failed after %s had been committed: the databases disagree now. %r",
+                    work.request,
+                    self.name,
+                    ", ".join(map(repr, committed)),
+                    error,
+                )
+            raise
+        committed.append(self.name)
+
+    def _should_commit(self, exchange: Exchange) -> bool:
+        environ = exchange.environ
+        decided = environ.get(self._commit_key)
+        if decided is None:
+            decided = environ.get(DB_COMMIT)
+        return self._rule(exchange) if decided is None else bool(decided)
+
+    def _warn(self, exchange: Exchange, work: Work) -> None:
+        """Log what a developer or an operator should know of this request."""
+        limit = self._held_warning_seconds
+        if limit is not None and work.connection is not None and not work.is_settled:
+            held = time.monotonic() - work.since
+            if held > limit:
+                logger.warning(
+                    "%s: held a connection of %r for %.1f s while its body was sent. release='response' would "
+                    "give it back at the head",
+                    work.request,
+                    self.name,
+                    held,
+                )
+        if self._is_traced:
+            route = exchange.environ.get("wsgikit.endpoint") or "no route"
+            for line in work.queries.warnings(self._max_queries, self._slow_query_seconds):
+                logger.warning("%s (%s) on %r: %s", work.request, route, self.name, line)
+
+    # ------------------------------------------------------------------ onions in onions, and paths without a database
+
+    def _enter(self, exchange: Exchange) -> WSGIApplication | None:
+        environ = exchange.environ
+        outer = environ.get(self.environ_key)
+        if isinstance(outer, Handle):
+            if outer._layer.name == self.name and _is_around(outer._exchange, exchange):
+                return None  # a stack in a stack: its requests are part of the outer transaction
+            if outer._exchange._finished:
+                outer = None
+        if outer is not None:
+            exchange.state[(self, "outer")] = outer
+        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        if self._excluded and path.startswith(self._excluded):
+            environ[self.environ_key] = Excluded(self.name, name_request(environ))
+        else:
+            environ[self.environ_key] = Handle(self, exchange)
+        return None
+
+    def _leave(self, exchange: Exchange, handle: object) -> None:
+        """Put back what was in environ before, unless that belongs to an exchange that has ended."""
+        state = exchange._state or {}
+        outer = state.get((self, "outer"))
+        if isinstance(handle, Handle) and not handle._exchange._finished:
+            outer = handle  # of the stack around this one
+        if outer is not None:
+            exchange.environ[self.environ_key] = outer
+
+    def _owns(self, exchange: Exchange) -> bool:
+        """Tell whether the transaction is this layer's, not that of a stack around it."""
+        handle = exchange.environ.get(self.environ_key)
+        return isinstance(handle, Handle) and handle._exchange is exchange
+
+
+def _is_around(candidate: Exchange, exchange: Exchange) -> bool:
+    """Tell whether one exchange is part of the other. An environ that was copied for work in the background is not."""
+    around = exchange._outer
+    while around is not None:
+        if around is candidate:
+            return not candidate._finished
+        around = around._outer
+    return False

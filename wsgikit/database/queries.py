@@ -1,0 +1,60 @@
+"""How many statements a request ran, and those that were slow or the same again and again."""
+
+from __future__ import annotations
+
+__all__ = ["Queries"]
+
+from collections import Counter
+
+# Five identical statements in one request are a loop over rows far more often than not.
+REPEATED = 5
+_LONGEST = 500  # characters of a statement in a log line
+
+
+class Queries:
+    """The statements of one request on one database.
+
+    It is in ``exchange.state["wsgikit.db.queries"]`` (the environ key of the database, with ``.queries``), for other
+    layers to show. Texts and seconds are kept only where the layer has a budget to watch.
+
+    Attributes:
+        count: how many statements were run.
+        seconds: how long they took, together.
+        slow: ``(seconds, statement)`` of those over the limit.
+        statements: how often each statement was run.
+    """
+
+    __slots__ = ("count", "seconds", "slow", "statements")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.seconds = 0.0
+        self.slow: list[tuple[float, str]] = []
+        self.statements: Counter[str] = Counter()
+
+    def __repr__(self) -> str:
+        return f"<Queries: {self.count} in {self.seconds * 1000:.1f} ms>"
+
+    @property
+    def repeated(self) -> list[tuple[str, int]]:
+        """Statements run five times and more, with how often: one query in a loop (N+1) looks like this."""
+        return [(statement, times) for statement, times in self.statements.most_common() if times >= REPEATED]
+
+    def warnings(self, max_queries: int | None, slow_query_seconds: float | None) -> list[str]:
+        """Return what to say to a developer."""
+        lines = []
+        if max_queries is not None and self.count > max_queries:
+            most = self.statements.most_common(1)
+            often = f"; most often ({most[0][1]} times): {shorten(most[0][0])}" if most else ""
+            lines.append(f"{self.count} statements, max_queries={max_queries}{often}")
+        for seconds, statement in self.slow:
+            lines.append(f"{seconds:.3f} s, slow_query_seconds={slow_query_seconds}: {shorten(statement)}")
+        for statement, times in self.repeated:
+            lines.append(f"the same statement {times} times (N+1?): {shorten(statement)}")
+        return lines
+
+
+def shorten(statement: str) -> str:
+    """Return a statement on one line, as much of it as a log line bears."""
+    text = " ".join(statement.split())
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -1,0 +1,227 @@
+"""What one request does with one database: opened when it is needed, committed or rolled back, given back once.
+
+`Work` is the state; a `Source` knows how to do it with a SQLAlchemy session, a SQLAlchemy connection or a connection of
+any DB-API driver. Both are made anew for nothing: a request that leaves its database alone has neither.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Hook", "Source", "Work", "logger", "name_request"]
+
+import logging
+import time
+from collections.abc import Callable
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from wsgikit.exceptions import ApplicationError
+
+if TYPE_CHECKING:
+    from wsgikit.database.queries import Queries
+    from wsgikit.wsgi import Environ
+
+logger = logging.getLogger("wsgikit.database")
+Hook: TypeAlias = Callable[[], object]
+
+
+class Source(Protocol):
+    """Where the connections of one layer come from."""
+
+    name: str
+
+    def open(self, work: Work) -> Any:
+        """Return what the application shall work with."""
+        ...
+
+    def commit(self, work: Work) -> None:
+        """Commit what was done with ``work.target``, and tell the work by `Work.committed`."""
+        ...
+
+    def rollback(self, work: Work) -> None:
+        """Undo what was done with ``work.target``."""
+        ...
+
+    def release(self, work: Work, target: Any) -> None:
+        """Give the connection back; must not fail because the connection did."""
+        ...
+
+    def is_reading(self, work: Work) -> bool:
+        """Tell whether the transaction has surely written nothing so far."""
+        ...
+
+    def in_transaction(self, work: Work) -> bool | None:
+        """Tell whether a transaction is open, or None where the driver doesn't tell."""
+        ...
+
+    def ping(self) -> float:
+        """Ask the database for a sign of life; return how many seconds it took."""
+        ...
+
+    def describe(self) -> dict[str, object]:
+        """Return what there is to know of the pool in this process, for people."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+
+
+class Work:
+    """The transaction of one request on one database, and the second one of a body that streams.
+
+    Attributes:
+        source: where the connection comes from.
+        request: ``"GET /path"``, for messages.
+        target: the session or connection, or None while none is open.
+        connection: the SQLAlchemy connection that a session works on, or None.
+        since: `time.monotonic` of the moment the connection was taken.
+        has_written: whether a statement may have written in the transaction that is open.
+        has_failed: whether an exception passed the layer, so that nothing may be committed any more.
+        aborted_by: the error after which the server rolled the transaction back by itself.
+        is_broken: whether the connection must not be used again.
+        is_interrupted: whether no hook of the layer has seen the application end: killed, perhaps in mid-statement.
+        is_settled: whether the response was at rest when the transaction was concluded: no stream can follow.
+        is_replica: whether the connection is one of the replica's.
+        transaction: what a transaction manager of the `zope.transaction` kind knows this work by, or None.
+        on_commit: functions to call after the commit.
+        on_rollback: functions to call after a rollback.
+        conflict: the last error that repeating the request may cure.
+        is_over: whether the request has ended.
+        queries: the statements of the request, counted.
+    """
+
+    __slots__ = (
+        *("_lock", "aborted_by", "conflict", "connection", "has_failed", "has_written", "is_over", "is_replica"),
+        *(
+            "is_broken",
+            "is_interrupted",
+            "is_settled",
+            "on_commit",
+            "on_rollback",
+            "queries",
+            "request",
+            "since",
+            "source",
+            "target",
+            "transaction",
+        ),
+    )
+
+    def __init__(self, source: Source, request: str, queries: Queries) -> None:
+        self.source = source
+        self.request = request
+        self.queries = queries
+        self.target: Any = None
+        self.connection: Any = None
+        self.transaction: Any = None
+        self.since = 0.0
+        self.has_written = self.has_failed = self.is_over = self.is_replica = self.is_broken = False
+        self.is_settled = False
+        self.is_interrupted = True  # until a hook of the layer has seen how the application ended
+        self.aborted_by: BaseException | None = None
+        self.conflict: BaseException | None = None
+        self.on_commit: list[Hook] = []
+        self.on_rollback: list[Hook] = []
+        self._lock = RLock()
+
+    def __repr__(self) -> str:
+        return f"<Work of {self.request} on {self.source.name!r}, {'open' if self.target is not None else 'not open'}>"
+
+    def open(self) -> Any:
+        """Return the session or connection; the first call gets it, from whatever thread of the request."""
+        with self._lock:
+            if self.target is None:
+                self.check_in_time()
+                self.target = self.source.open(self)
+            return self.target
+
+    def check_in_time(self) -> None:
+        """Raise where the request has ended."""
+        if self.is_over:
+            raise ApplicationError(
+                f"DatabaseMiddleware {self.source.name!r}: {self.request}: the request has ended, and its transaction "
+                "with it. Open a connection of your own for work that outlives the request."
+            )
+
+    def hold(self) -> None:
+        """Remember since when a connection is held."""
+        self.since = time.monotonic()
+
+    def call_on_commit(self, function: Hook) -> None:
+        """Register a function for the commit."""
+        self.check_in_time()
+        self.on_commit.append(function)
+
+    def call_on_rollback(self, function: Hook) -> None:
+        """Register a function for a rollback."""
+        self.check_in_time()
+        self.on_rollback.append(function)
+
+    def commit(self) -> None:
+        """Commit and call the functions of ``on_commit``; where it fails, roll back, give back and raise."""
+        if self.target is None:
+            self.committed()
+            return
+        try:
+            if self.aborted_by is not None:
+                from wsgikit.database.exceptions import TransactionAbortedError
+
+                raise TransactionAbortedError(
+                    f"DatabaseMiddleware {self.source.name!r}: {self.request}: commit: expected a transaction that is "
+                    f"alive, got one that the server rolled back after {type(self.aborted_by).__name__}. Let such an "
+                    "error pass, or roll back yourself before you go on."
+                ) from self.aborted_by
+            self.source.commit(self)
+        except BaseException:
+            self.has_failed = True
+            self.rollback()
+            self.release()
+            raise
+
+    def rollback(self) -> None:
+        """Undo, and call the functions of ``on_rollback``. A connection that can't is not used again."""
+        if self.target is not None:
+            try:
+                self.source.rollback(self)
+            except Exception as error:  # noqa: BLE001 - the connection is lost, and with it the transaction: it is undone
+                logger.warning("%s: rollback on %r failed: %r", self.request, self.source.name, error)
+                self.is_broken = True
+        self.rolled_back()
+
+    def release(self) -> None:
+        """Give the connection back, once."""
+        with self._lock:
+            target, self.target = self.target, None
+        if target is not None:
+            self.source.release(self, target)
+            self.connection = None
+            self.has_written = self.is_broken = False
+            self.aborted_by = None
+
+    def committed(self) -> None:
+        """Take note of a commit, and call what was waiting for it."""
+        self.has_written = False
+        self.on_rollback = []
+        hooks, self.on_commit = self.on_commit, []
+        self._call(hooks, "on_commit")
+
+    def rolled_back(self) -> None:
+        """Take note of a rollback, and call what was waiting for it."""
+        self.has_written = False
+        self.aborted_by = None
+        self.on_commit = []
+        hooks, self.on_rollback = self.on_rollback, []
+        self._call(hooks, "on_rollback")
+
+    def _call(self, hooks: list[Hook], kind: str) -> None:
+        """Call all, in the order of registration; what is done is done, so one that fails is logged."""
+        for hook in hooks:
+            try:
+                hook()
+            except Exception:
+                logger.exception("%s: a function of %s() on %r failed", self.request, kind, self.source.name)
+
+
+def name_request(environ: Environ) -> str:
+    """Return ``"GET /path"`` for messages, in ASCII, so that a path can't forge lines of a log."""
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    return f"{environ.get('REQUEST_METHOD', '?')} {ascii(path)[1:-1]}"
