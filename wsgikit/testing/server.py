@@ -167,6 +167,9 @@ class Call:
         return self._write
 
     def _write(self, data: bytes, /) -> None:
+        # PEP 3333 "The start_response() Callable": the head leaves with the first call of write(), or the first chunk
+        # that is not empty.
+        self.is_head_sent = True
         self._send(data)
 
     def _send(self, data: bytes) -> None:
