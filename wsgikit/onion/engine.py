@@ -20,11 +20,12 @@ __all__ = ["Body", "Onion", "Segment"]
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import Context, copy_context
-from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.onion.exchange import CURRENT, OPEN, SENT, Exchange, log_error
+from wsgikit.onion.source import Source
 from wsgikit.wsgi import EXCHANGE, Environ, StartResponse, WSGIApplication, is_at_rest
 
 if TYPE_CHECKING:
@@ -55,9 +56,7 @@ class Segment:
     )
 
     def __init__(self, layers: Sequence[Middleware], app: WSGIApplication | None, inside: Segment | None) -> None:
-        hooks = {
-            name: [(level, hook) for level, hook in enumerate(_overridden(layers, name)) if hook] for name in HOOKS
-        }
+        hooks = {name: _overridden(layers, name) for name in HOOKS}
         levels = range(len(layers))
 
         def outwards(name: str, level: int) -> list[Leveled]:
@@ -109,8 +108,8 @@ class Segment:
                     context.run(inside.turn, exchange)
                     body = exchange._body  # type: ignore[assignment]  # a turn leaves one
                     kind = type(body)
-                    if kind is not list and kind is not tuple and not is_at_rest(body, exchange.environ):
-                        exchange._body = InContext(body, context)
+                    if kind is not list and kind is not tuple:
+                        exchange._leave_context()
             if exchange._pending is None:
                 for level, hook in after:  # noqa: B007  # the handlers below need to know how far out it got
                     hook(exchange)
@@ -140,12 +139,22 @@ class Segment:
         body = app(exchange.environ, exchange._receive_head)
         exchange._body = exchange._take(body, exchange._context if self.has_context else None)
 
+    def leave(self, exchange: Exchange, after: Iterable[Leveled]) -> Exception | None:
+        """Take a response out past these hooks; return the error that is left, if one is."""
+        at = -1
+        try:
+            for at, hook in after:  # noqa: B007  # where an error begins to be asked about
+                hook(exchange)
+        except Exception as error:
+            return self.recover(exchange, error, at)
+        return None
+
     def recover(self, exchange: Exchange, error: Exception, level: int) -> Exception | None:
         """Ask the layers from `level` outwards for an answer to an error; return the error that is left, if one is."""
         if exchange._stage == SENT:
             self.tell(exchange, error, level)
             return error
-        exchange._discard()
+        exchange._discard(error)
         exchange._note(error)
         for at, hook in self.handlers_from[level]:
             outer = at - 1
@@ -154,6 +163,7 @@ class Segment:
                 if app is None:
                     continue
                 exchange._entry = (self, at, outer)
+                exchange._is_stead = True
                 self.receive(exchange, app, hook)
                 pending = exchange._pending
                 for outer, after in self.after_from[at] if pending is None else pending.get(self, ()):
@@ -209,6 +219,7 @@ class Onion:
             body = exchange._body
             kind = type(body)
             if kind is not list and kind is not tuple and not is_at_rest(body, environ):
+                exchange._is_returned = True
                 return Body(exchange)
         except BaseException as error:
             self._give_up(exchange, error)
@@ -238,30 +249,43 @@ class Onion:
             after = segment.after_from[level]
         return [(segment, after)] if segment is outside else [(segment, after), (outside, outside.after)]
 
-    def recover(self, exchange: Exchange, error: Exception) -> Exception | None:
-        """Ask all layers that the failing response came out of for an answer, as for an error of the application."""
-        outside = self.outside
+    def origin(self, exchange: Exchange) -> tuple[Segment, int]:
+        """Return the first layer, by segment and level, to ask about an error of the exchange's response."""
         if exchange._entry is None:
-            segment = outside.inside or outside
-            level = segment.last
-        else:
-            segment, _, level = exchange._entry
-        remaining: Exception | None = error
-        if segment is not outside:
-            remaining = exchange._run(exchange._context, segment.recover, exchange, error, level)
-            level = outside.last
-            pending = exchange._pending
-            if remaining is None and exchange._body is not None:
-                if not is_at_rest(exchange._body, exchange.environ):
-                    exchange._body = InContext(exchange._body, exchange._context)
-                try:
-                    for level, hook in outside.after if pending is None else pending.get(outside, ()):
-                        hook(exchange)
-                except Exception as another:
-                    remaining = another
-        if remaining is not None:
-            remaining = outside.recover(exchange, remaining, level)
-        return remaining
+            innermost = self.outside.inside or self.outside
+            return innermost, innermost.last
+        segment, _, level = exchange._entry
+        return segment, level
+
+    def tell(self, exchange: Exchange, error: Exception) -> None:
+        """Let the layers know of an error in a stream that nothing can be answered to any more."""
+        segment, level = self.origin(exchange)
+        if segment is not self.outside:
+            exchange._run(exchange._context, segment.tell, exchange, error, level)
+            segment, level = self.outside, self.outside.last
+        segment.tell(exchange, error, level)
+
+    def recover(self, exchange: Exchange, error: Exception) -> Exception | None:
+        """Ask the layers that the failing response came out of for an answer in its stead; bring that out."""
+        segment, level = self.origin(exchange)
+        if segment is self.outside:
+            return segment.recover(exchange, error, level)
+        return self._outwards(exchange, exchange._run(exchange._context, segment.recover, exchange, error, level))
+
+    def bring_out(self, exchange: Exchange) -> Exception | None:
+        """Let the after hooks see a response whose head has been replaced."""
+        (segment, after), *_ = self.way_out(exchange)
+        if segment is self.outside:
+            return segment.leave(exchange, after)
+        return self._outwards(exchange, exchange._run(exchange._context, segment.leave, exchange, after))
+
+    def _outwards(self, exchange: Exchange, error: Exception | None) -> Exception | None:
+        """Take a response, or an error, from the inner segment out through the outer one."""
+        outside = self.outside
+        if error is not None:
+            return outside.recover(exchange, error, outside.last)
+        exchange._leave_context()
+        return outside.leave(exchange, outside.after)
 
     def _give_up(self, exchange: Exchange, error: BaseException) -> None:
         """Close and tear down, for the call ends with an exception."""
@@ -270,31 +294,6 @@ class Onion:
         for another in (exchange._close_body(), exchange._end()):
             if another is not None:
                 log_error(exchange, another, "while ending a request that failed")
-
-
-class InContext:
-    """A lazy body whose steps run in the context of its request, for layers outside that context."""
-
-    __slots__ = ("body", "context", "step")
-
-    def __init__(self, body: Iterable[bytes], context: Context | None) -> None:
-        self.body = body
-        self.context = context
-        self.step: Callable[[], bytes] | None = None
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        if self.step is None:
-            self.step = self.begin()
-        return self.step()
-
-    def begin(self) -> Callable[[], bytes]:
-        """Start the body, and return what makes its next chunk."""
-        if self.context is None:
-            return iter(self.body).__next__
-        return partial(self.context.run, self.context.run(iter, self.body).__next__)
 
 
 class Body:
@@ -308,7 +307,7 @@ class Body:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._step: Callable[[], bytes] | None = None
-        self._source: object = None
+        self._source: Source | None = None
         self._unclosed = [True]
 
     def __iter__(self) -> Iterator[bytes]:
@@ -326,39 +325,50 @@ class Body:
         except BaseException as error:
             self._fail(error)
 
-    def _begin(self) -> None:
-        source = self._source = self._exchange._body
-        self._step = source.begin() if isinstance(source, InContext) else iter(source).__next__  # type: ignore[arg-type]
+    def _begin(self) -> Callable[[], bytes]:
+        body = self._exchange._body
+        source = self._source = body if type(body) is Source else Source(self._exchange, body, None)  # type: ignore[arg-type]
+        self._step = source.step or source.begin()
+        return self._step
 
     def _first(self) -> bytes:
         """Make the first chunk. Until it is passed on, an error or a layer can put another response in its place."""
         exchange = self._exchange
         while True:
+            chunks: tuple[bytes, ...] = ()
             try:
-                self._begin()
-                chunk = self._step()  # type: ignore[misc]  # set by _begin
+                chunks = (self._begin()(),)
             except StopIteration:
-                if exchange._body is self._source:
+                if exchange._stage != OPEN:
                     exchange.is_complete = True
                     raise
             except Exception as error:
                 if exchange._stage == SENT:
                     self._fail(error)
-                self._recover(error)
+                self._settle(exchange._onion.recover, error)
+                continue
             except BaseException as error:
                 self._fail(error)
-            else:
-                if exchange._body is self._source:
-                    exchange._stage = SENT
-                    return chunk
+            if exchange._stage != OPEN:
+                exchange._stage = SENT
+                return chunks[0]
+            # The head was replaced during this step. The layers see the new one, and the body from its start.
+            innermost = exchange._innermost
+            source = innermost or self._source
+            exchange._body = source.again(chunks)  # type: ignore[union-attr]  # set by _begin
+            exchange._innermost = None
+            if exchange._written:
+                exchange._body = chain(exchange._written, exchange._body)
+                exchange._written = ()
+            self._settle(exchange._onion.bring_out)
 
-    def _recover(self, error: Exception) -> None:
+    def _settle(self, settle: Callable[..., Exception | None], *args: Exception) -> None:
+        """Get another response and hand over its head; where there is none, end."""
         exchange = self._exchange
         self._step = self._source = None
         try:
-            remaining = exchange._onion.recover(exchange, error)
-            if remaining is None:
-                exchange._exc_info = (type(error), error, error.__traceback__)
+            remaining = settle(exchange, *args)
+            if remaining is None and exchange._stage == OPEN:
                 exchange._hand_over_head()
         except BaseException as failed:
             self._give_up(failed)
@@ -376,16 +386,10 @@ class Body:
         if another is not None:
             log_error(exchange, another, "while closing a stream that broke off")
         if isinstance(error, Exception):
-            onion = exchange._onion
-            inside = onion.outside.inside
-            entry = exchange._entry
-            if entry is None or entry[0] is not onion.outside:
-                if inside is not None:
-                    level = inside.last if entry is None else entry[2]
-                    exchange._run(exchange._context, inside.tell, exchange, error, level)
-                onion.outside.tell(exchange, error, onion.outside.last)
-            else:
-                onion.outside.tell(exchange, error, entry[2])
+            try:
+                exchange._onion.tell(exchange, error)
+            except BaseException as down:  # noqa: BLE001  # raised just below
+                error = down
         self._give_up(error)
         raise error
 
@@ -412,9 +416,8 @@ class Body:
         if exchange._body is not None:
             exchange._body = ()
         first = exchange._close_body()
-        if first is not None and isinstance(first, Exception):
+        if first is not None:
             exchange.is_complete = False
-            exchange._note(first)
         failed = exchange._end()
         if first is None:
             first = failed
@@ -438,13 +441,11 @@ def _stop() -> bytes:
     raise StopIteration
 
 
-def _overridden(layers: Sequence[Middleware], name: str) -> list[Callable[..., Any] | None]:
+def _overridden(layers: Sequence[Middleware], name: str) -> list[Leveled]:
     from wsgikit.onion.middleware import Middleware  # that module imports this one
 
-    return [
-        getattr(layer, name) if getattr(type(layer), name) is not getattr(Middleware, name) else None
-        for layer in layers
-    ]
+    default = getattr(Middleware, name)
+    return [(n, getattr(layer, name)) for n, layer in enumerate(layers) if getattr(type(layer), name) is not default]
 
 
 def _name(hook: Callable[..., Any]) -> str:

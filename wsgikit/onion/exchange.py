@@ -4,13 +4,14 @@ from __future__ import annotations
 
 __all__ = ["CURRENT", "HANDED", "OPEN", "SENT", "Exchange", "Reply", "log_error"]
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import Context, ContextVar, copy_context
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from wsgikit.exceptions import ProtocolError, complaint
 from wsgikit.headers import Headers
+from wsgikit.onion.source import Source
 from wsgikit.wsgi import EXCHANGE, Environ, ExcInfo, HeaderList, StartResponse, Write, WSGIApplication, is_at_rest
 
 if TYPE_CHECKING:
@@ -50,13 +51,20 @@ class Exchange:
     _body: Iterable[bytes] | None = None
     _closers: list[tuple[Context | None, Callable[[], object]]] | None = None
     _stage: int = OPEN
+    _was_handed: bool = False
     _server_write: Write
+    _innermost: Source | None = None  # the first that a layer read of this response
+    _is_begun: bool = False  # the application went on past its first chunk, which a layer keeps back
+    _is_returned: bool = False  # the call is over, the server has the body
+    _is_stead: bool = False  # what answers was returned by a handle_exception
+    _written: Sequence[bytes] = ()
     _pending: dict[Segment, Iterator[Any]] | None = None
     _context: Context | None = None
     _entry: tuple[Segment, int, int] | None = None
     _teardown: tuple[tuple[Any, ...], tuple[Any, ...]] | None = None
     _outer: Exchange | None = None
     _nested: list[Exchange] | None = None
+    _home: Exchange | None = None  # of a nested exchange: the one in whose context it was called, and ends
     _callbacks: list[tuple[Context, Callable[[], object]]] | None = None
     _finished: bool = False
     _state: dict[Any, Any] | None = None
@@ -114,12 +122,18 @@ class Exchange:
     def body(self) -> Iterable[bytes] | None:
         """The body as it came from inside; None while the application answers through ``write()``.
 
-        Assign another to replace it. The old one is closed by the engine: at once where the new one is a list, a tuple or
-        a file wrapper, at the end where the new one is lazy and so may read from the old. What was said through
-        ``write()`` is dropped where a body takes its place. Headers that describe the body (``Content-Length``, ``ETag``)
-        are for the layer to change.
+        Assign another to replace it. The old one is closed by the engine: at once where the new one is a list, a
+        tuple or a file wrapper, at the end where the new one is lazy and so may read from the old. What was said
+        through ``write()`` is dropped where a body takes its place. Headers that describe the body
+        (``Content-Length``, ``ETag``) are for the layer to change.
         """
-        return self._body
+        body = self._body
+        if body is None or type(body) is Source or is_at_rest(body, self.environ):
+            return body
+        source = self._body = Source(self, body, None)
+        if self._innermost is None:
+            self._innermost = source
+        return source
 
     @body.setter
     def body(self, body: Iterable[bytes]) -> None:
@@ -127,6 +141,7 @@ class Exchange:
             return
         self._body = body
         if is_at_rest(body, self.environ):
+            self._innermost = None
             first = self._close_body()
             close = getattr(body, "close", None)
             if close is not None:
@@ -161,8 +176,8 @@ class Exchange:
 
         Args:
             status: a code such as 404, or a line such as ``"404 Not Found"``.
-            body: text (sent as UTF-8), bytes, or an iterable of bytes. It is left out for HEAD and where the status allows
-                none (RFC 9110 §6.4.1).
+            body: text (sent as UTF-8), bytes, or an iterable of bytes. It is left out for HEAD and where the status
+                allows none (RFC 9110 §6.4.1).
             content_type: the media type; None sends no such header.
             headers: further pairs, in order.
         """
@@ -188,6 +203,7 @@ class Exchange:
     def _join(self, outer: Exchange) -> None:
         """Become part of the exchange around this one, which ends both."""
         self._outer = outer
+        self._home = CURRENT.get(None)
         if outer._nested is None:
             outer._nested = []
         outer._nested.append(self)
@@ -199,7 +215,7 @@ class Exchange:
                 raise ProtocolError(
                     complaint("start_response", "second call", "exc_info", None, "Call it once, or pass sys.exc_info()")
                 )
-            if self._stage == SENT:
+            if self._stage == SENT or self._is_begun:
                 try:
                     raise exc_info[1].with_traceback(exc_info[2])
                 finally:
@@ -210,15 +226,21 @@ class Exchange:
             self._headers = None
         if exc_info is not None:
             self._exc_info = exc_info
-            if self._stage == HANDED:  # the head that was handed over is replaced: layers see the new one
-                for _, after in self._onion.way_out(self):
-                    for _, hook in after:
-                        hook(self)
-                self._hand_over_head()
+            self._stage = OPEN  # held back again, until the layers have seen it
+            if self._pending is not None:  # a write() failed on the way out, or a layer put a body in its stead
+                self._pending = None
+                failed = self._close_body()
+                self._body = None
+                if failed is not None:
+                    raise failed
         return self._write
 
     def _write(self, data: bytes) -> None:
         """Be the ``write()`` that `start_response` returns: what it is given is passed on at once."""
+        if self._stage == OPEN and (self._is_stead or self._is_returned):
+            # Where the call is over and the body on its way PEP 3333 allows no write(): it goes before the next chunk.
+            self._written = [*self._written, data]
+            return
         if self._stage == OPEN and self._pending is None:
             way_out = self._onion.way_out(self)
             self._pending = {segment: iter(after) for segment, after in way_out}
@@ -230,8 +252,8 @@ class Exchange:
             self._hand_over_head()
         elif self._stage == OPEN:
             return
-        self._stage = SENT
         self._server_write(data)
+        self._stage = SENT
 
     def _hand_over_head(self) -> None:
         """Give the head to the server."""
@@ -242,6 +264,7 @@ class Exchange:
         items = headers.as_list() if headers is not None else self._raw_headers
         exc_info = self._exc_info
         self._stage = HANDED
+        self._was_handed = True
         if exc_info is None:
             self._server_write = self._server(status, items)  # type: ignore[arg-type]  # a status came with headers
         else:
@@ -271,7 +294,10 @@ class Exchange:
                 del self._closers[0]  # type: ignore[union-attr]  # inserted above
                 close()
             return self._body
-        if self.status is not None:
+        if self._written:
+            written, self._written = self._written, ()
+            return chain(written, body)
+        if self.status is not None and not (self._is_returned and not is_at_rest(body, self.environ)):
             return body
         iterator = iter(body)
         for first in iterator:
@@ -287,13 +313,25 @@ class Exchange:
             raise first_error
         return []
 
-    def _discard(self) -> None:
-        """Drop the response there is, for an error has come in its stead."""
-        error = self._close_body()
-        if error is not None:
-            log_error(self, error, "while closing the body of a response that failed")
+    def _leave_context(self) -> None:
+        """Have the steps of a lazy body run in the request's context, for layers that stand outside it."""
+        body = self._body
+        if body is not None and not is_at_rest(body, self.environ):
+            source = self._body = Source(self, body, self._context)
+            if self._innermost is None:
+                self._innermost = source
+
+    def _discard(self, error: Exception) -> None:
+        """Drop the response there is, for an error has come in its stead. Its head may be one the server has."""
+        failed = self._close_body()
+        if failed is not None:
+            log_error(self, failed, "while closing the body of a response that failed")
+        self._exc_info = (type(error), error, error.__traceback__) if self._was_handed else None
         self.status = None
-        self._raw_headers = self._headers = self._exc_info = self._body = self._pending = None
+        self._raw_headers = self._headers = self._body = self._pending = self._innermost = None
+        self._is_begun = False
+        self._written = ()
+        self._stage = OPEN
 
     def _close_body(self) -> BaseException | None:
         """Close what is open of the body, each part once, and return the first error."""
@@ -308,6 +346,8 @@ class Exchange:
             try:
                 self._run(context, close)
             except BaseException as error:  # noqa: BLE001  # kept, and raised by the caller when all is closed
+                if isinstance(error, Exception):
+                    self._note(error)
                 if first is None:
                     first = error
                 else:
@@ -326,6 +366,13 @@ class Exchange:
                 raise
         # Another thread is in the context at this moment: a step of the body that the server closes meanwhile.
         return context.copy().run(function, *args)
+
+    def _at_home(self, function: Callable[[], BaseException | None]) -> BaseException | None:
+        home = self._home
+        if home is None:
+            return function()
+        result: BaseException | None = home._run(home._context, function)
+        return result
 
     def _note(self, error: Exception) -> None:
         """Let this exchange and those around it know of an error."""
@@ -371,7 +418,7 @@ class Exchange:
     def _finish_extras(self, callbacks: list[tuple[Context, Callable[[], object]]] | None) -> BaseException | None:
         first: BaseException | None = None
         for nested in reversed(self._nested or ()):
-            failed = nested._close_body()  # where a layer between forgot to
+            failed = nested._at_home(nested._close_body)  # where a layer between forgot to
             first = first or failed
         while True:
             callbacks = self._callbacks
@@ -384,7 +431,9 @@ class Exchange:
                 log_error(self, error, "in a function of on_teardown()")
                 first = first or error
         while self._nested:
-            failed = self._nested.pop()._finish()
+            nested = self._nested.pop()
+            nested.error, nested.is_complete = self.error, self.is_complete  # one request has one end
+            failed = nested._at_home(nested._finish)
             first = first or failed
         return first
 

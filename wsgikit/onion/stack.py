@@ -58,11 +58,11 @@ LayerLike: TypeAlias = Layer | Callable[[Any], WSGIApplication] | Literal[False]
 
 
 @overload
+def use(factory: Callable[..., WSGIApplication], *, name: str, **options: Any) -> Layer: ...
+@overload
 def use(
     factory: Callable[Concatenate[Any, Options], WSGIApplication], *args: Options.args, **options: Options.kwargs
 ) -> Layer: ...
-@overload
-def use(factory: Callable[..., WSGIApplication], *, name: str, **options: Any) -> Layer: ...
 def use(factory: Callable[..., WSGIApplication], *args: Any, **options: Any) -> Layer:
     """Describe a layer for `build_stack`: what makes it, and with which options.
 
@@ -240,13 +240,10 @@ def _instance_given(where: str, layer: Middleware) -> str:
 
 
 def _takes_name(factory: Callable[..., Any]) -> bool:
-    import inspect  # only where a layer is given a name
+    from wsgikit.options.signature import signature_of  # only where a layer is given a name
 
-    try:
-        parameters = inspect.signature(factory).parameters
-    except (TypeError, ValueError):
-        return False
-    return "name" in parameters
+    signature = signature_of(factory)
+    return signature is not None and "name" in signature.parameters
 
 
 def _inside_of(app: Any) -> Any:

@@ -1,0 +1,66 @@
+"""A lazy body as a layer reads it."""
+
+from __future__ import annotations
+
+__all__ = ["Source"]
+
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import Context
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wsgikit.onion.exchange import Exchange
+
+
+class Source:
+    """What `Exchange.body` gives for a lazy body, so that a layer can wrap it.
+
+    It keeps the first chunk until the next is asked for. Where the head is replaced after layers have wrapped the body
+    (`start_response` with ``exc_info``, before a chunk has left), they are asked anew and read the body from its start.
+
+    Args:
+        exchange: whose body it is.
+        body: the iterable.
+        context: where its steps run; None for the context they are asked from.
+    """
+
+    __slots__ = ("_body", "_context", "_exchange", "_iterator", "_kept", "step")
+
+    def __init__(self, exchange: Exchange, body: Iterable[bytes], context: Context | None) -> None:
+        self._exchange = exchange
+        self._body = body
+        self._context = context
+        self._kept: tuple[bytes, ...] = ()
+        self._iterator: Iterator[bytes] | None = None
+        self.step: Callable[[], bytes] | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        step = self.step
+        if step is None:
+            chunk = self.begin()()
+            self._kept = (chunk,)
+            return chunk
+        if self._kept:
+            self._kept = ()
+            self._exchange._is_begun = True
+        return step()
+
+    def begin(self) -> Callable[[], bytes]:
+        """Start the body, and return what makes its next chunk."""
+        context = self._context
+        if context is None:
+            iterator = self._iterator = iter(self._body)
+            self.step = iterator.__next__
+        else:
+            iterator = self._iterator = context.run(iter, self._body)
+            self.step = partial(context.run, iterator.__next__)
+        return self.step
+
+    def again(self, chunks: tuple[bytes, ...] = ()) -> Iterable[bytes]:
+        """Return the body from its start; `chunks` are those that its reader has of it already."""
+        return self._body if self._iterator is None else chain(self._kept or chunks, self._iterator)
