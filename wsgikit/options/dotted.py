@@ -39,30 +39,30 @@ def load_dotted(name: str, where: str, what: str) -> object:
     # Without a colon the module is the longest beginning that can be imported.
     words = name.split(".")
     for count in range(len(words), 0, -1):
-        module = _import_or_none(".".join(words[:count]), where, what)
+        module = _import_or_none(".".join(words[:count]), name, where, what)
         if module is not None:
             return _follow(module, ".".join(words[count:]), name, where, what)
     raise _no_module(name, words[0], where, what)
 
 
 def _import(module_name: str, name: str, where: str, what: str) -> ModuleType:
-    module = _import_or_none(module_name, where, what)
+    module = _import_or_none(module_name, name, where, what)
     if module is None:
         words = module_name.split(".")
         missing = next(
             beginning
             for count in range(1, len(words) + 1)
-            if _import_or_none(beginning := ".".join(words[:count]), where, what) is None
+            if _import_or_none(beginning := ".".join(words[:count]), name, where, what) is None
         )
         raise _no_module(name, missing, where, what)
     return module
 
 
-def _import_or_none(name: str, where: str, what: str) -> ModuleType | None:
+def _import_or_none(module_name: str, name: str, where: str, what: str) -> ModuleType | None:
     try:
-        return importlib.import_module(name)
+        return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+        if error.name is not None and f"{module_name}.".startswith(f"{error.name}."):
             return None
         raise _failed(name, error, where, what) from error
     except Exception as error:  # a module may raise anything while it is imported, and each needs its place

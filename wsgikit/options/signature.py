@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["REQUIRED", "Option", "describe_options", "explain_keywords", "signature_of"]
 
+import functools
 import inspect
 import sys
 import typing
@@ -59,6 +60,8 @@ def signature_of(factory: Callable[..., object]) -> inspect.Signature | None:
         if isinstance(factory, type) and _has_own_call(factory):
             signature = inspect.signature(factory.__init__)  # type: ignore[misc]  # it is only looked at
             return signature.replace(parameters=list(signature.parameters.values())[1:])
+        if isinstance(factory, functools.partial):
+            return _signature_of_partial(factory)
         return inspect.signature(factory)
     except (TypeError, ValueError):  # something written in C
         return None
@@ -186,6 +189,24 @@ def _typed_dict(annotation: Any) -> type | None:
         (inner,) = typing.get_args(annotation)
         return inner if typing.is_typeddict(inner) else None
     return None
+
+
+def _signature_of_partial(factory: functools.partial[object]) -> inspect.Signature | None:
+    """Do what inspect does, around the signature that we take for a class."""
+    signature = signature_of(factory.func)
+    if signature is None:
+        return None
+    given = len(factory.args)
+    left: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD) and given:
+            given -= 1
+        elif parameter.name in factory.keywords:
+            default = factory.keywords[parameter.name]
+            left.append(parameter.replace(default=default, kind=inspect.Parameter.KEYWORD_ONLY))
+        else:
+            left.append(parameter)
+    return inspect.Signature(sorted(left, key=lambda parameter: parameter.kind))
 
 
 def _has_own_call(factory: type) -> bool:

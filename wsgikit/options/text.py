@@ -18,11 +18,11 @@ import typing
 from collections.abc import Callable
 from typing import Any, Literal, NoReturn
 
+from wsgikit.options.annotations import is_unresolved
 from wsgikit.options.dotted import is_dotted_name, load_dotted
 from wsgikit.options.masking import is_secret
 from wsgikit.options.sources import resolve_source
 from wsgikit.options.words import (
-    BOOLEAN_WORDS,
     is_dotted,
     is_duration,
     is_path,
@@ -50,6 +50,10 @@ class Unfit(ValueError):
     """A text that no type of the option can be made of; what would have been right is its only argument."""
 
 
+class _UnfitObject(Unfit):
+    """A dotted name that leads to something, but not to what is wanted."""
+
+
 class _Reader:
     """Reads one option's text: what doesn't change from one type to the next."""
 
@@ -67,10 +71,11 @@ class _Reader:
         if not self.is_item and found is None and text == "" and type(None) in members:
             return None
         has_text = any(member in (str, bytes) for member in members)
-        ordered = sorted(members, key=_rank)
-        for member in ordered:
+        for member in sorted(members, key=_rank):
             try:
                 return self._read_as(text, member, members, has_text)
+            except _UnfitObject:
+                raise
             except Unfit:
                 continue
         raise Unfit(words_of(annotation, self.name))
@@ -124,7 +129,9 @@ class _Reader:
         if not is_dotted_name(text, with_colon=has_text):
             return text if member in (Any, object) else _unfit()
         value = load_dotted(text, self.where, self.name)
-        return value if _is_one(value, member) else _unfit()
+        if not _is_one(value, member):
+            raise _UnfitObject(f"the dotted name of {_kind_words(member)}")
+        return value
 
     def _collection(self, text: str, member: Any, has_text: bool) -> Any:
         made_as, arguments = typing.cast("tuple[type, tuple[Any, ...]]", split_collection(member))
@@ -196,7 +203,7 @@ def _rank(member: Any) -> int:
 
 def _boolean(text: str) -> bool:
     value = _BOOLEANS.get(text.lower())
-    return _unfit(BOOLEAN_WORDS) if value is None else value
+    return _unfit() if value is None else value
 
 
 def _finite(number: float) -> float:
@@ -265,12 +272,17 @@ def _is_one(value: object, member: Any) -> bool:
         return callable(value)
     if origin is type:
         return isinstance(value, type)
-    if isinstance(origin, type) and not getattr(origin, "_is_protocol", False) and origin is not object:
-        from wsgikit.options.annotations import is_unresolved
-
-        return is_unresolved(origin) or isinstance(value, origin)
-    return True
+    if origin in (Any, object) or is_unresolved(origin) or not isinstance(origin, type):
+        return True
+    return getattr(origin, "_is_protocol", False) or isinstance(value, origin)
 
 
-def _unfit(expected: str = "") -> NoReturn:
-    raise Unfit(expected)
+def _kind_words(member: Any) -> str:
+    origin = typing.get_origin(member) or member
+    if origin in (Callable, typing.Callable):
+        return "something that can be called"
+    return "a class" if origin is type else f"an instance of {origin.__name__}"
+
+
+def _unfit() -> NoReturn:
+    raise Unfit
