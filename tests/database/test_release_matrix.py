@@ -1,4 +1,4 @@
-"""D1: however a request ends, its connection is given back exactly once and the next request is clean. [B51] [B58] [B60]"""
+"""D1: however a request ends, its connection is given back once and the next request is clean. [B51] [B58] [B60]"""
 
 from __future__ import annotations
 

@@ -289,7 +289,7 @@ def test_the_veto_of_repoze_tm_is_a_rule_and_its_header_is_taken_off(wrap, sqlit
 
 
 def test_a_request_that_only_reads_is_committed_without_being_told(wrap, database, call):
-    """B53: raw SQL that writes needs no mark_changed(), and objects stay attached for a template that is rendered late."""
+    """B53: raw SQL that writes needs no mark_changed(), and objects stay attached for late templates."""
 
     def app(environ, start_response):
         environ["wsgikit.db"].execute(sa.text("SELECT count(*) FROM notes"))
