@@ -6,6 +6,7 @@ __all__ = ["FileAnswer", "send_from_folder"]
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from io import BytesIO
 from os import PathLike, fspath
 from pathlib import Path
 from typing import IO, Any
@@ -82,7 +83,7 @@ class FileAnswer:
                 else:
                     options = {**options, "mimetype": "application/octet-stream"}
             if hasattr(target, "encoding"):  # a text file: what it was opened on holds the bytes
-                target = getattr(target, "buffer", None) or _encoded(target)
+                target = target.detach() if hasattr(target, "buffer") else BytesIO(target.read().encode())
         else:
             path = Path(fspath(target))
             if not path.is_absolute():
@@ -91,12 +92,6 @@ class FileAnswer:
                 raise NotFound()
             target = path
         return send_file(target, environ, **options)
-
-
-def _encoded(file: Any) -> Any:
-    from io import BytesIO
-
-    return BytesIO(file.read().encode())
 
 
 def send_from_folder(folder: str | PathLike[str], path: str, **options: Any) -> FileAnswer:

@@ -235,6 +235,10 @@ def router_in(app: Any) -> Any:
         found = getattr(app, "__wsgikit_router__", None)
         if found is not None:
             return found
+        for layer in getattr(app, "layers", ()):  # a Stack
+            found = getattr(layer, "__wsgikit_router__", None)
+            if found is not None:
+                return found
         app = getattr(app, "app", None) or getattr(app, "application", None)
         seen += 1
     return None
