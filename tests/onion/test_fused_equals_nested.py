@@ -441,5 +441,5 @@ def test_fused_layers_behave_as_nested_ones(spec: Spec) -> None:
     fused = observe(spec, fused=True)
     event(f"app {spec.app}")
     assert fused == nested
-    teardowns = [e[0] for e in fused if len(e) > 1 and e[1] == "teardown"]
+    teardowns = [(e[0], e[-1]) for e in fused if e[1] == "teardown"]
     assert len(teardowns) == len(set(teardowns)), "a teardown ran twice"
