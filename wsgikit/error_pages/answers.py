@@ -63,7 +63,8 @@ def find_answer(error: Exception, environ: Environ, statuses: Mapping[type[BaseE
     if (module := sys.modules.get("webob.response")) and isinstance(error, module.Response):
         return _from_webob(error)
     if (module := sys.modules.get("webob.exc")) and isinstance(error, module.HTTPException):
-        inner: Any = error.wsgi_response
+        wrapped: Any = error
+        inner = wrapped.wsgi_response
         return Answer(str(getattr(inner, "status", "500 Internal Server Error")), [], response=inner, is_expected=True)
     if isinstance(error, BadRequest):
         return Answer(error.status, [], is_expected=True)

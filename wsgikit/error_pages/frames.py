@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Frame", "Problem", "read_problems", "safe_repr"]
+__all__ = ["FIRST_FRAMES", "Frame", "Problem", "is_own_code", "read_problems", "shown_path"]
 
 import linecache
 import os
@@ -10,21 +10,23 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 from wsgikit.error_pages.redact import HIDDEN, Redactor, is_secret_name
 from wsgikit.error_pages.report import HOOKS
+from wsgikit.error_pages.safe_repr import safe_repr
 from wsgikit.onion.middleware import Middleware
 
 _OWN_CONTEXT = 5  # lines of source on either side: a screen holds five frames
 _LIBRARY_CONTEXT = 2
-_MOST_FRAMES = (15, 45)  # of an endless recursion: the first ones and the last ones
+FIRST_FRAMES = 15  # of an endless recursion this many are shown
+_LAST_FRAMES = 45  # and this many of its end
 _MOST_PROBLEMS = 12  # in a chain, or parts of a group
 _DEEPEST_GROUP = 4
 _MOST_LOCALS = 40
-_LONGEST_REPR = 400
 _LONGEST_MESSAGE = 4000
 
 
@@ -42,7 +44,7 @@ class Frame:
         marker: spaces and carets that point at the expression, or "".
         hook: ``Layer.hook`` where it is one.
         variables: ``(name, repr)`` of the locals where they were asked for.
-        state: what the source is inside of at its first line: a quote sign of a long string, or "".
+        first_line: the number of the line where the function begins.
     """
 
     path: str
@@ -107,10 +109,9 @@ def _problem(error: BaseException, redactor: Redactor, show_locals: bool, relati
         kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
     )
     entries = [*_visible(error.__traceback__)]
-    first, last = _MOST_FRAMES
-    left_out = max(len(entries) - first - last, 0)
+    left_out = max(len(entries) - FIRST_FRAMES - _LAST_FRAMES, 0)
     if left_out:
-        entries = entries[:first] + entries[-last:]
+        entries = entries[:FIRST_FRAMES] + entries[-_LAST_FRAMES:]
     frames = [_frame(frame, line, lasti, redactor, show_locals) for frame, line, lasti in entries]
     template = _template_frame(error, redactor)
     if template is not None:
@@ -121,7 +122,7 @@ def _problem(error: BaseException, redactor: Redactor, show_locals: bool, relati
         parts = tuple(tuple(_chain(part, redactor, show_locals, depth + 1)) for part in some)
     return Problem(
         kind=name,
-        message=redactor.message(_message(error)),
+        message=_message(error, redactor),
         notes=tuple(redactor.message(str(note)) for note in getattr(error, "__notes__", ()) if isinstance(note, str)),
         frames=tuple(frames),
         left_out=left_out,
@@ -130,12 +131,13 @@ def _problem(error: BaseException, redactor: Redactor, show_locals: bool, relati
     )
 
 
-def _message(error: BaseException) -> str:
+def _message(error: BaseException, redactor: Redactor) -> str:
     try:
         text = str(error)
     except Exception as broken:  # noqa: BLE001 - a broken __str__ must not hide the error
         return f"<str() failed with {type(broken).__name__}>"
-    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}… ({len(text)} characters)"
+    shown = redactor.message(text[: 10 * _LONGEST_MESSAGE])  # before it is cut, so that no half of a secret stays
+    return shown if len(shown) <= _LONGEST_MESSAGE else f"{shown[:_LONGEST_MESSAGE]}… ({len(text)} characters)"
 
 
 def _visible(traceback: TracebackType | None) -> Iterator[tuple[FrameType, int, int]]:
@@ -206,42 +208,41 @@ def _marker(code: CodeType, lasti: int, line: int, text: str) -> str:
 
 # ---------------------------------------------------------------------- whose code it is
 
-_LIBRARY_FOLDERS = tuple(
-    sorted(
+_WSGIKIT = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "")
+_LIBRARIES = (
+    _WSGIKIT,
+    # The longest first: site-packages lies in the standard library's folder.
+    *sorted(
         {
             os.path.join(os.path.realpath(folder), "")
             for key in ("stdlib", "platstdlib", "purelib", "platlib")
             if (folder := sysconfig.get_path(key))
-        }
-        | {os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "")},
+        },
         key=len,
         reverse=True,
-    )
+    ),
 )
 
 
+@lru_cache(maxsize=1024)
 def is_own_code(path: str) -> bool:
     """Tell whether a file is of the application, not of Python, an installed package or wsgikit."""
     if path.startswith("<frozen ") or "/site-packages/" in path or "/dist-packages/" in path:
         return False
-    real = os.path.realpath(path)
-    return not any(real.startswith(folder) for folder in _LIBRARY_FOLDERS)
+    return not os.path.realpath(path).startswith(_LIBRARIES)
 
 
+@lru_cache(maxsize=1024)
 def shown_path(path: str) -> str:
     """Return a path as short as it can be and still be told apart."""
     if path.startswith("<"):
         return path
     real = os.path.realpath(path)
-    here = os.path.join(os.path.realpath(os.getcwd()), "")
-    for folder in _LIBRARY_FOLDERS:
+    for folder in _LIBRARIES:
         if real.startswith(folder):
-            inside = real[len(folder) :]
-            return f"wsgikit/{inside}" if folder == _LIBRARY_FOLDERS_WSGIKIT else inside
+            return f"{'wsgikit/' if folder is _WSGIKIT else ''}{real[len(folder) :]}"
+    here = os.path.join(os.path.realpath(os.getcwd()), "")
     return real[len(here) :] if real.startswith(here) else path
-
-
-_LIBRARY_FOLDERS_WSGIKIT = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "")
 
 
 # ---------------------------------------------------------------------- templates
@@ -255,16 +256,15 @@ def _template_frame(error: BaseException, redactor: Redactor) -> Frame | None:
     jinja2 = sys.modules.get("jinja2")
     if jinja2 is None or not isinstance(error, jinja2.TemplateSyntaxError):
         return None
-    path = error.filename or error.name or "<template>"
-    source = error.source
-    if source is None and error.filename:
-        lines = _source(error.filename, error.lineno, _OWN_CONTEXT)
+    syntax: Any = error
+    path = syntax.filename or syntax.name or "<template>"
+    if syntax.source is None:
+        lines = _source(path, syntax.lineno, _OWN_CONTEXT)
     else:
-        first = max(error.lineno - _OWN_CONTEXT, 1)
-        around = (source or "").splitlines()[first - 1 : error.lineno + _OWN_CONTEXT]
-        lines = tuple(enumerate(around, first))
+        first = max(syntax.lineno - _OWN_CONTEXT, 1)
+        lines = tuple(enumerate(syntax.source.splitlines()[first - 1 : syntax.lineno + _OWN_CONTEXT], first))
     shown = tuple((number, redactor.code(text)) for number, text in lines)
-    return Frame(path, shown_path(path), error.lineno, "template", True, shown, "", None, None, 1)
+    return Frame(path, shown_path(path), syntax.lineno, "template", True, shown, "", None, None, 1)
 
 
 # ---------------------------------------------------------------------- locals
@@ -300,60 +300,8 @@ def _variables(frame: FrameType, redactor: Redactor) -> tuple[tuple[str, str], .
     for name, value in islice(frame.f_locals.items(), _MOST_LOCALS):
         if name.startswith("__") or name == "@py_builtins":
             continue
-        shown = HIDDEN if is_secret_name(name) else redactor.message(safe_repr(value))
+        shown = HIDDEN if is_secret_name(name) else safe_repr(value, redactor.message)
         found.append((name, shown))
     if len(frame.f_locals) > _MOST_LOCALS:
         found.append(("…", f"{len(frame.f_locals) - _MOST_LOCALS} more"))
     return tuple(found)
-
-
-def safe_repr(value: object, depth: int = 0) -> str:
-    """Return a repr that is short, doesn't raise, and hides what stands under a secret name in it.
-
-    Containers are walked here, item by item, and long texts are cut before they are quoted: a list of a million
-    entries costs no more than one of ten.
-    """
-    try:
-        text = _repr(value, depth)
-    except Exception as error:  # noqa: BLE001 - somebody's __repr__ may raise anything
-        text = f"<{type(value).__name__}: repr() failed with {type(error).__name__}>"
-    return text if len(text) <= _LONGEST_REPR else f"{text[:_LONGEST_REPR]}…"
-
-
-def _repr(value: Any, depth: int) -> str:
-    kind = type(value)
-    if kind is str or kind is bytes or kind is bytearray:
-        cut = value[:_LONGEST_REPR]
-        return repr(cut) + (f"… ({len(value)} long)" if len(value) > _LONGEST_REPR else "")
-    if kind in _CONTAINERS:
-        if depth > 2:
-            return "…"
-        opening, closing = _CONTAINERS[kind]
-        if not value:
-            return repr(value)
-        if kind is dict:
-            items = [
-                f"{safe_repr(key, depth + 1)}: "
-                + (HIDDEN if isinstance(key, str) and is_secret_name(key) else safe_repr(item, depth + 1))
-                for key, item in islice(value.items(), 12)
-            ]
-        else:
-            items = [safe_repr(item, depth + 1) for item in islice(value, 12)]
-        if len(value) > 12:
-            items.append(f"… ({len(value)} in all)")
-        elif kind is tuple and len(value) == 1:
-            items.append("")
-        return opening + ", ".join(items).rstrip(" ") + closing
-    # What holds other people's secrets is named, not shown: sessions, requests, environs in disguise.
-    if kind.__module__.startswith("wsgikit."):
-        return f"<{kind.__qualname__}>"
-    return repr(value)
-
-
-_CONTAINERS: dict[type, tuple[str, str]] = {
-    dict: ("{", "}"),
-    list: ("[", "]"),
-    tuple: ("(", ")"),
-    set: ("{", "}"),
-    frozenset: ("frozenset({", "})"),
-}

@@ -30,7 +30,7 @@ def answer_error(layer: ErrorPagesMiddleware, exchange: Exchange, error: Excepti
     environ = exchange.environ
     is_answerable = exchange.status is None  # the engine drops the response before it asks; else it only tells
     if is_client_disconnect(error, environ):
-        _note_disconnect(exchange, error)
+        _note_disconnect(environ, error)
         return exchange.reply(400, "The request broke off.\n") if is_answerable else None
     answer = find_answer(error, environ, layer.statuses)
     is_failure = answer.status_code >= 500 or not is_answerable
@@ -39,11 +39,11 @@ def answer_error(layer: ErrorPagesMiddleware, exchange: Exchange, error: Excepti
     if is_failure:
         error_id = report.new_error_id()
         known = report.make_report(exchange, error, error_id, answer.status if is_answerable else None)
-        if report.mark_logged(error):
+        if report.mark_logged(error, environ):
             report.log(known)
         _tell_reporters(layer, known)
     elif not answer.is_expected:
-        _note_mapped(exchange, error, answer)
+        _note_mapped(environ, error, answer)
     if not is_answerable:
         return None
     if answer.response is not None and callable(answer.response):
@@ -208,15 +208,15 @@ def _tell_reporters(layer: ErrorPagesMiddleware, known: ErrorReport) -> None:
             _logger().exception("report= %r failed for error %s", reporter, known.error_id)
 
 
-def _note_disconnect(exchange: Exchange, error: Exception) -> None:
-    if report.mark_logged(error):
-        method, path = exchange.environ.get("REQUEST_METHOD", "?"), report.request_path(exchange.environ)
+def _note_disconnect(environ: Environ, error: Exception) -> None:
+    if report.mark_logged(error, environ):
+        method, path = environ.get("REQUEST_METHOD", "?"), report.request_path(environ)
         _logger().info("%s %s: the client left (%s)", method, path, type(error).__name__)
 
 
-def _note_mapped(exchange: Exchange, error: Exception, answer: Answer) -> None:
-    if report.mark_logged(error):
-        method, path = exchange.environ.get("REQUEST_METHOD", "?"), report.request_path(exchange.environ)
+def _note_mapped(environ: Environ, error: Exception, answer: Answer) -> None:
+    if report.mark_logged(error, environ):
+        method, path = environ.get("REQUEST_METHOD", "?"), report.request_path(environ)
         exc_info = (type(error), error, error.__traceback__)
         _logger().info("%s %s: %s: %s", method, path, type(error).__name__, answer.status, exc_info=exc_info)
 

@@ -8,6 +8,7 @@ import builtins
 import keyword
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from html import escape
 
 # Only what can hide a quote sign from us: strings and comments. It finds out what a window of lines begins inside of.
@@ -59,6 +60,7 @@ def _open_quote(lines: Sequence[str]) -> str:
     return state
 
 
+@lru_cache(maxsize=4096)  # the same lines come again: in a recursion, in the next error
 def _line(line: str, state: str) -> tuple[str, str]:
     pieces: list[str] = []
     place = 0

@@ -73,11 +73,12 @@ class ErrorPagesMiddleware(Middleware):
 
     def __new__(cls, app: WSGIApplication, *, console: bool = False, **options: Any) -> ErrorPagesMiddleware:
         """Choose the class with the console's hook where it is asked for: others shall not pay for that hook."""
+        kind: type[Any] = cls
         if console and cls is ErrorPagesMiddleware:
             from wsgikit.error_pages.console import ConsoleErrorPagesMiddleware  # loads werkzeug's debugger
 
-            cls = ConsoleErrorPagesMiddleware
-        return super().__new__(cls)
+            kind = ConsoleErrorPagesMiddleware
+        return super().__new__(kind)  # type: ignore[no-any-return]  # it is of a subclass
 
     def __init__(
         self,

@@ -36,6 +36,7 @@ LOGGER = "wsgikit.errors"
 # Crockford's letters: no I, L, O or U, so that an id can be read out on the telephone.
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 HOOKS = frozenset({"before_request", "after_request", "handle_exception", "teardown_request"})
+_LOGGED = "wsgikit.error_pages.logged"
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
@@ -189,14 +190,20 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def mark_logged(error: BaseException) -> bool:
-    """Mark an error as logged; return False where it was already."""
-    if getattr(error, "__wsgikit_logged__", False):
+def mark_logged(error: BaseException, environ: Environ) -> bool:
+    """Mark an error as logged; return False where it was already, in this request.
+
+    The engine reads the mark on the error itself. For us it isn't enough: an application may raise the same object in
+    every request.
+    """
+    logged = environ.setdefault(_LOGGED, set())
+    if id(error) in logged:
         return False
+    logged.add(id(error))
     try:
-        error.__wsgikit_logged__ = True  # type: ignore[attr-defined]  # the engine reads the mark
+        error.__wsgikit_logged__ = True  # type: ignore[attr-defined]  # the engine reads it
     except AttributeError:
-        pass  # an exception with slots: it may be logged twice
+        pass  # an exception with slots: the engine may log it once more
     return True
 
 

@@ -12,7 +12,8 @@ from html import escape
 from itertools import groupby
 from urllib.parse import quote
 
-from wsgikit.error_pages.debug import DebugView, OnionLayer, as_dict, as_markdown, as_text
+from wsgikit.error_pages.debug import DebugView, OnionLayer
+from wsgikit.error_pages.debug_formats import as_dict, as_markdown, as_text
 from wsgikit.error_pages.frames import Frame, Problem
 from wsgikit.error_pages.highlight import highlight
 from wsgikit.error_pages.render import Rendered, fill, html_headers, load_asset, raw, render_problem, text_page
