@@ -1,0 +1,117 @@
+"""A session with Beaker's methods, so that an application written for Beaker runs unchanged."""
+
+from __future__ import annotations
+
+__all__ = ["BeakerSession"]
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+from wsgikit.sessions.backends import StoreBackend
+from wsgikit.sessions.session import Session
+
+
+class _Answer(int):
+    """True or False that can be called: Beaker's `accessed()` is a method, ours is an attribute."""
+
+    def __call__(self) -> bool:
+        return bool(self)
+
+
+class BeakerSession(Session):
+    """What ``environ["beaker.session"]`` is.
+
+    Unlike with Beaker, a change is saved without `save()` too, and the times aren't among the keys: ``_creation_time``,
+    ``_accessed_time`` and ``_id`` can be read as keys, but aren't counted or listed.
+    """
+
+    _held: AbstractContextManager[Session] | None = None
+
+    def __getitem__(self, key: str) -> Any:
+        try:
+            return super().__getitem__(key)
+        except KeyError:
+            if key == "_creation_time":
+                return float(self.created)
+            if key == "_accessed_time":
+                return self.last_accessed
+            if key == "_id":
+                return self.id
+            raise
+
+    @property
+    def accessed(self) -> _Answer:  # type: ignore[override]  # a bool that can be called, as Beaker's users do
+        """Whether the session was read or written in this request; may be called."""
+        return _Answer(self._data is not None)
+
+    @property
+    def last_accessed(self) -> float | None:
+        """When the session was last saved before this request, in seconds since 1970."""
+        if self._data is None:
+            self._open()
+        return self._saved
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the session began with this request."""
+        return self.new
+
+    def save(self, accessed_only: bool = False) -> None:
+        """Save the session with this response; where it was only read, `accessed_only` leaves it as it is."""
+        if not accessed_only and (self or not self.new):
+            self.changed()
+
+    def persist(self) -> None:
+        """Save what has changed. It would be without this."""
+
+    def dirty(self) -> bool:
+        """Tell whether there is something to save."""
+        return self.modified
+
+    def delete(self) -> None:
+        """End the session; the same as `destroy`."""
+        self.destroy()
+
+    def revert(self) -> None:
+        """Forget the changes of this request; the same as `rollback`."""
+        self.rollback()
+
+    def load(self) -> None:
+        """Read the session now."""
+        if self._data is None:
+            self._open()
+
+    def get_by_id(self, session_id: str) -> dict[str, Any] | None:
+        """Return the data of the session with this id, or None; cookie sessions can't be found by id."""
+        backend = self._manager.backend
+        if session_id == self.id:
+            return self.copy()
+        found = backend.find(session_id) if isinstance(backend, StoreBackend) else None
+        return None if found is None else found[0].data
+
+    def lock(self, timeout_seconds: float = 10.0, hold_seconds: float = 30.0) -> AbstractContextManager[Session]:
+        """Take the session's lock at once; `unlock` gives it back, as does the end of a ``with``."""
+        self._held = super().lock(timeout_seconds, hold_seconds)
+        self._held.__enter__()
+        return _Held(self)
+
+    def unlock(self) -> None:
+        """Save the session and give back its lock."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.__exit__(None, None, None)
+
+    def _myself(self, *_: object) -> BeakerSession:
+        """Be the ``beaker.get_session`` of environ."""
+        return self
+
+
+class _Held(AbstractContextManager[Session]):
+    def __init__(self, session: BeakerSession) -> None:
+        self._session = session
+
+    def __enter__(self) -> Session:
+        return self._session
+
+    def __exit__(self, *_: object) -> None:
+        self._session.unlock()

@@ -1,0 +1,259 @@
+"""All that a session needs but the request: read by the layer, and by the adapters for Flask, Pyramid and Django."""
+
+from __future__ import annotations
+
+__all__ = ["OnOversize", "OnStoreError", "SessionManager"]
+
+import logging
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.sessions.backends import Backend, Conflict, CookieBackend, StoreBackend
+from wsgikit.sessions.cookies import CookieWriter, SameSite, cookie_finder
+from wsgikit.sessions.errors import StoreUnavailable
+from wsgikit.sessions.formats import FormatName, make_format
+from wsgikit.sessions.keys import Secret, check_secrets
+from wsgikit.sessions.session import Session
+from wsgikit.sessions.signing import Signer
+from wsgikit.sessions.stores import open_store
+from wsgikit.sessions.stores.base import SessionStore
+from wsgikit.sessions.timeouts import Timeouts
+
+if TYPE_CHECKING:
+    from wsgikit.onion.exchange import Exchange
+
+log = logging.getLogger("wsgikit.sessions")
+
+OnStoreError: TypeAlias = Literal["503", "raise", "empty-readonly"]
+OnOversize: TypeAlias = Literal["error", "warn"] | str | SessionStore
+
+_SWEPT_AT_ONCE = 100  # few enough that the visitor whose request does it doesn't notice
+
+
+class SessionManager:
+    """Opens, saves and ends sessions, as its options say; those are `SessionMiddleware`'s.
+
+    Args:
+        where: the name of what is being configured, for the errors.
+
+    Attributes:
+        backend: where sessions go.
+        store: the server-side store, or None.
+        writer: writes the cookie.
+        permanent: whether new sessions are.
+        permanent_key: the key of the data that says so, in formats that have it there.
+        session_class: what `new_session` makes.
+    """
+
+    def __init__(
+        self,
+        where: str = "SessionManager",
+        *,
+        secret_key: Secret | None = None,
+        store: str | SessionStore = "cookie",
+        cookie_name: str = "session",
+        cookie_path: str = "/",
+        cookie_domain: str | None = None,
+        cookie_secure: bool | Literal["auto"] = "auto",
+        cookie_httponly: bool = True,
+        cookie_samesite: SameSite = "Lax",
+        cookie_partitioned: bool = False,
+        cookie_permanent: bool = False,
+        cookie_max_bytes: int = 4093,
+        cookie_format: FormatName = "wsgikit",
+        cookie_digest: Literal["sha256", "sha512"] = "sha256",
+        encrypt: bool = False,
+        idle_timeout_seconds: float | None = 1_209_600,
+        absolute_timeout_seconds: float | None = None,
+        refresh_after_seconds: float | None = None,
+        on_oversize: OnOversize = "error",
+        on_store_error: OnStoreError = "503",
+        on_conflict: Callable[[Conflict], object] | None = None,
+        is_revoked: Callable[[Session], bool] | None = None,
+        sweep_probability: float = 0.0,
+        session_class: type[Session] = Session,
+    ) -> None:
+        secrets = check_secrets(where, secret_key)
+        self.writer = CookieWriter(
+            where,
+            name=cookie_name,
+            path=cookie_path,
+            domain=cookie_domain,
+            secure=cookie_secure,
+            httponly=cookie_httponly,
+            samesite=cookie_samesite,
+            partitioned=cookie_partitioned,
+        )
+        if on_store_error not in ("503", "raise", "empty-readonly"):
+            raise ConfigurationError(
+                complaint(where, "on_store_error", "'503', 'raise' or 'empty-readonly'", on_store_error)
+            )
+        if not 0 <= sweep_probability <= 1:
+            raise ConfigurationError(complaint(where, "sweep_probability", "a number from 0 to 1", sweep_probability))
+        if cookie_max_bytes < 256:
+            raise ConfigurationError(complaint(where, "cookie_max_bytes", "at least 256", cookie_max_bytes))
+        timeouts = Timeouts(where, idle_timeout_seconds, absolute_timeout_seconds, refresh_after_seconds)
+        id_signer = Signer(secrets, f"wsgikit.session.id:{cookie_name}".encode())
+        self.backend: Backend
+        self.store: SessionStore | None = None
+        self.permanent_key: str | None = None
+        if store == "cookie":
+            formats = make_format(where, cookie_format, secrets, cookie_name, encrypt=encrypt, digest=cookie_digest)
+            if not formats.has_created and absolute_timeout_seconds is not None:
+                what = f"absolute_timeout_seconds with cookie_format={cookie_format!r}"
+                remedy = "That format doesn't say when a session began"
+                raise ConfigurationError(complaint(where, what, "None", absolute_timeout_seconds, remedy))
+            self.permanent_key = formats.permanent_key
+            oversize: Literal["error", "warn"] | StoreBackend
+            if on_oversize == "error":
+                oversize = "error"
+            elif on_oversize == "warn":
+                oversize = "warn"
+            else:
+                self.store = open_store(where, on_oversize, "on_oversize")
+                oversize = StoreBackend(self.store, id_signer, timeouts, on_conflict)
+            self.backend = CookieBackend(formats, timeouts, cookie_max_bytes, oversize, is_revoked)
+        else:
+            if encrypt or cookie_format != "wsgikit":
+                what = "encrypt" if encrypt else "cookie_format"
+                raise ConfigurationError(
+                    complaint(where, f"{what} with a server-side store", "neither", encrypt or cookie_format)
+                    + " The cookie holds only an id there."
+                )
+            self.store = open_store(where, store)
+            self.backend = StoreBackend(self.store, id_signer, timeouts, on_conflict)
+        self.timeouts = timeouts
+        self.permanent = cookie_permanent
+        self.on_store_error = on_store_error
+        self._find = cookie_finder(cookie_name)
+        self._sweep_probability = sweep_probability if self.store is not None else 0.0
+        self.session_class = type(session_class.__name__, (session_class,), {"_manager": self})
+        self._warned: set[str] = set()
+
+    def new_session(self, cookie_header: str | None) -> Session:
+        """Return a session that will be read from this ``Cookie`` header when it is touched."""
+        session = self.session_class()
+        session._header = cookie_header
+        return session
+
+    def open(self, session: Session) -> dict[str, Any]:
+        """Read a session that was touched."""
+        session._is_touched = True
+        if session._failure is not None:
+            raise session._failure
+        header = session._header
+        values = self._find(header) if header else ()
+        if not values:
+            return session._fill(None, None)
+        session._has_cookie = True
+        try:
+            data = self.backend.load(session, values)
+        except StoreUnavailable as error:
+            session._failure = error
+            if self.on_store_error != "empty-readonly":
+                raise
+            session._is_read_only = True
+            return session._fill(None, None)
+        if session._is_new:
+            # Somebody else's, expired, broken or forged: all the same to us, and nothing that fills a log.
+            session._is_rejected = True
+            log.debug("a cookie named %s was sent that is no valid session", self.writer.name)
+        return data
+
+    def commit(self, session: Session, *, is_https: bool = False, mount: str = "") -> list[str]:
+        """Save what has changed; return the ``Set-Cookie`` values to be sent.
+
+        Args:
+            session: a session that was touched.
+            is_https: whether the request came by https.
+            mount: the request's ``SCRIPT_NAME``.
+
+        Raises:
+            StoreUnavailable: the store doesn't answer.
+            SessionTooLarge: it doesn't fit into a cookie.
+            SessionValueError: it holds something that can't be written.
+        """
+        if session._is_read_only:
+            return []
+
+        def write(value: str) -> str:
+            return self.writer.write(value, is_https=is_https, mount=mount, max_age=self._max_age(session))
+
+        if session.modified:
+            if session._data:
+                line = self.backend.save(session, write)
+                if self._sweep_probability and random.random() < self._sweep_probability:  # no secret
+                    self._sweep()
+                return [] if line is None else [line]
+            self.backend.delete(session)
+            return [self.writer.delete(is_https=is_https, mount=mount)] if session._has_cookie else []
+        if session._is_rejected:
+            return [self.writer.delete(is_https=is_https, mount=mount)]
+        if not session._is_new and self.timeouts.needs_refresh(session._saved or 0):
+            line = self.backend.refresh(session, write)
+            return [] if line is None else [line]
+        return []
+
+    def save_late(self, session: Session, exchange: Exchange) -> None:
+        """Save what a stream has changed, when it has ended. No answer can tell of an error any more: it is logged."""
+        session._is_late_save_planned = False
+        if not session.modified or session._is_dropped:
+            return
+        if exchange.error is not None and not exchange.is_complete:
+            return  # the stream broke off: what an error leaves behind isn't kept
+        if not self.backend.can_save_late(session) and session._to_delete is None:
+            changed = ", ".join(map(repr, sorted(session._settle())))
+            log.error("session: %s changed after the head of the response left, and can't be saved any more", changed)
+            return
+        try:
+            if session._data:
+                self.backend.save(session, str)
+            else:
+                self.backend.delete(session)
+        except Exception:
+            log.exception("session: a change made after the head of the response left couldn't be saved")
+
+    def warn_once(self, key: str, text: str, *args: object) -> None:
+        """Log a warning the first time that `key` comes up."""
+        if key not in self._warned:
+            self._warned.add(key)
+            log.warning(text, *args)
+
+    def flash_entry(self, queue: str, message: Any) -> Any:
+        """Return a flash message as it is kept: in Flask's cookie as Flask has it."""
+        return (queue, message) if self.permanent_key is not None else [queue, message]
+
+    def merge_foreign(self, session: Session, values: list[str]) -> None:
+        """Take over what an application inside wrote into the same cookie; what was changed out here stays.
+
+        Args:
+            session: the session out here, which has changes.
+            values: the cookie values it set; an empty one removed the cookie.
+        """
+        if not isinstance(self.backend, CookieBackend):
+            return
+        from wsgikit.sessions.backends import merge
+        from wsgikit.sessions.formats.base import Envelope
+
+        created = session._created or 0.0
+        envelope = self.backend.format.load(values[-1]) if values[-1] else Envelope({}, created, created)
+        if envelope is not None:
+            merge(session, envelope, b"null")
+
+    def close(self) -> None:
+        """Give back the store's connections."""
+        if self.store is not None:
+            self.store.close()
+
+    def _max_age(self, session: Session) -> int | None:
+        if not session._is_permanent:
+            return None
+        return self.timeouts.max_age(session._created)
+
+    def _sweep(self) -> None:
+        try:
+            self.store.sweep(_SWEPT_AT_ONCE)  # type: ignore[union-attr]  # the probability is 0 without a store
+        except StoreUnavailable:
+            log.warning("the session store could not be swept: it doesn't answer")

@@ -1,0 +1,381 @@
+"""The layer that gives each request its session."""
+
+from __future__ import annotations
+
+__all__ = ["SessionMiddleware"]
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+from weakref import ref
+
+from wsgikit.exceptions import ConfigurationError
+from wsgikit.headers import Headers
+from wsgikit.onion.middleware import Middleware
+from wsgikit.sessions.backends import Conflict
+from wsgikit.sessions.cookies import SameSite
+from wsgikit.sessions.errors import StoreUnavailable
+from wsgikit.sessions.formats import FormatName
+from wsgikit.sessions.keys import Secret
+from wsgikit.sessions.manager import OnOversize, OnStoreError, SessionManager
+from wsgikit.sessions.session import Session
+from wsgikit.sessions.stores.base import SessionStore
+from wsgikit.wsgi import SESSION, Environ, WSGIApplication
+
+if TYPE_CHECKING:
+    from wsgikit.onion.exchange import Exchange
+
+_UNAVAILABLE = "503 Service Unavailable"
+_UNAVAILABLE_TEXT = b"The service is unavailable for the moment. Please try again.\n"
+_RETRY_SECONDS = "5"  # a store that restarts is back by then, or for long not
+
+
+class SessionMiddleware(Middleware):
+    """Remembers visitors: gives each request a session that is read when it is touched and saved when it has changed.
+
+    Use it where requests of one visitor belong together: logins, carts, messages to be shown once. Don't use it for an
+    API whose clients send a token with each request, and don't put data in it that has to outlive the visit.
+
+    Place it inside `ErrorPagesMiddleware` and `ContextMiddleware`, outside of everything that uses the session. It needs
+    no environ keys and provides ``wsgikit.session`` (or `environ_key`), a `Session`.
+
+    A request that doesn't touch its session costs nothing, reads nothing and sends nothing. A response made from it
+    says ``Vary: Cookie``. Changes are saved before the head leaves, unless the status is 500 or above or an exception
+    came through; a redirect that is raised is saved.
+
+    Args:
+        app: the WSGI application to wrap.
+        secret_key: the secret that signs the cookie, or several: the first signs, all verify. ``wsgikit secret`` makes one.
+        store: ``"cookie"``, a URL (``memory://``, ``sqlite:///sessions.db``, ``postgresql+psycopg://…``, ``redis://…``,
+            ``memcached://…``), or a `SessionStore`.
+        cookie_name: the name of the cookie; ``__Host-session`` asks browsers to guard it best, over https only.
+        cookie_path: where the browser sends it back to; ``"mount"`` is where the application is mounted.
+        cookie_domain: a domain whose subdomains get it too; None is this host only.
+        cookie_secure: whether it goes over https only; ``"auto"``: as the request that sets it came.
+        cookie_httponly: whether scripts can't read it.
+        cookie_samesite: ``"Lax"``, ``"Strict"``, ``"None"`` (needs `cookie_secure`), or None to say nothing.
+        cookie_partitioned: whether a page that embeds this one has a jar of its own for it (needs `cookie_secure`).
+        cookie_permanent: whether a new session is `permanent`: kept by the browser when it is closed.
+        cookie_max_bytes: the longest ``Set-Cookie`` value that is sent; browsers drop longer ones silently.
+        cookie_format: ``"wsgikit"``; or ``"flask"``, ``"starlette"``, ``"django"``: the cookie of these, read and written.
+        cookie_digest: ``"sha256"`` or ``"sha512"``; cookies signed with either are read.
+        encrypt: whether the cookie's owner can't read it either (needs ``wsgikit[encryption]``).
+        idle_timeout_seconds: how long a session lasts without being used; None is for ever.
+        absolute_timeout_seconds: how long a session lasts at all; None is for ever.
+        refresh_after_seconds: after how long reading alone counts as use and is noted; None is a tenth of the idle
+            timeout, a day at the most. With the idle timeout or more, only writing counts.
+        on_oversize: for a session that doesn't fit into a cookie: ``"error"`` names the largest keys, ``"warn"`` logs that
+            and leaves the old cookie, and a store (or its URL) takes such sessions.
+        on_store_error: when the store doesn't answer: ``"503"``, ``"raise"``, or ``"empty-readonly"``: reading finds
+            nothing and writing raises. Requests that don't touch the session go on in any case.
+        save_on_error: whether changes are saved when the status is 500 or above.
+        on_conflict: called with a `Conflict` when two requests have changed one session at the same time.
+        is_revoked: called with a session that was read from a cookie; True ends it. The way to end cookie sessions
+            before their time.
+        sweep_probability: the chance that a request that saves also removes some expired sessions, from 0 to 1; a cron
+            job with ``wsgikit sessions sweep`` does it better.
+        environ_key: where the session is put in environ. With ``beaker.session`` it has Beaker's methods too.
+
+    Raises:
+        ConfigurationError: an option or a combination that can't work or isn't safe.
+        StoreUnavailable: on use, the store doesn't answer.
+        SessionTooLarge, SessionValueError: at the end of the request, the session can't be written.
+        SessionCommitted: on use, the session is changed when its cookie has left.
+
+    Security: ids are 256 random bits and kept as SHA-256. Ids and cookies that a client invents are never adopted. A
+    signed cookie can be read by its owner, and until it expires can be used again even after `destroy()`: a server-side
+    store or `is_revoked` prevents that.
+
+    Example::
+
+        def app(environ, start_response):
+            session = environ["wsgikit.session"]
+            session["visits"] = session.get("visits", 0) + 1
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return [str(session["visits"]).encode()]
+
+        app = SessionMiddleware(app, secret_key="9f2c1c5e3a8d4b7f9e6a0d1c2b3e4f5a")
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        secret_key: Secret | None = None,
+        store: str | SessionStore = "cookie",
+        cookie_name: str = "session",
+        cookie_path: str = "/",
+        cookie_domain: str | None = None,
+        cookie_secure: bool | Literal["auto"] = "auto",
+        cookie_httponly: bool = True,
+        cookie_samesite: SameSite = "Lax",
+        cookie_partitioned: bool = False,
+        cookie_permanent: bool = False,
+        cookie_max_bytes: int = 4093,
+        cookie_format: FormatName = "wsgikit",
+        cookie_digest: Literal["sha256", "sha512"] = "sha256",
+        encrypt: bool = False,
+        idle_timeout_seconds: float | None = 1_209_600,  # 14 days, as Django and Starlette have it
+        absolute_timeout_seconds: float | None = None,
+        refresh_after_seconds: float | None = None,
+        on_oversize: OnOversize = "error",
+        on_store_error: OnStoreError = "503",
+        save_on_error: bool = False,
+        on_conflict: Callable[[Conflict], object] | None = None,
+        is_revoked: Callable[[Session], bool] | None = None,
+        sweep_probability: float = 0.0,
+        environ_key: str = SESSION,
+    ) -> None:
+        super().__init__(app)
+        where = type(self).__name__
+        session_class = Session
+        self._is_beaker = environ_key == "beaker.session"
+        if self._is_beaker:
+            from wsgikit.sessions.beaker import BeakerSession
+
+            session_class = BeakerSession
+        self.manager = SessionManager(
+            where,
+            secret_key=secret_key,
+            store=store,
+            cookie_name=cookie_name,
+            cookie_path=cookie_path,
+            cookie_domain=cookie_domain,
+            cookie_secure=cookie_secure,
+            cookie_httponly=cookie_httponly,
+            cookie_samesite=cookie_samesite,
+            cookie_partitioned=cookie_partitioned,
+            cookie_permanent=cookie_permanent,
+            cookie_max_bytes=cookie_max_bytes,
+            cookie_format=cookie_format,
+            cookie_digest=cookie_digest,
+            encrypt=encrypt,
+            idle_timeout_seconds=idle_timeout_seconds,
+            absolute_timeout_seconds=absolute_timeout_seconds,
+            refresh_after_seconds=refresh_after_seconds,
+            on_oversize=on_oversize,
+            on_store_error=on_store_error,
+            on_conflict=on_conflict,
+            is_revoked=is_revoked,
+            sweep_probability=sweep_probability,
+            session_class=session_class,
+        )
+        self._check_alone(app, cookie_name, environ_key)
+        self._environ_key = environ_key
+        self._save_on_error = save_on_error
+        self._session_class = self.manager.session_class
+        self._warns_of_processes = self.manager.store is not None and not self.manager.store.is_shared
+        self._has_extras = self._is_beaker or self._warns_of_processes
+
+    @property
+    def provides(self) -> tuple[str, ...]:
+        """The key that the session is under."""
+        return (self._environ_key,)
+
+    # ------------------------------------------------------------------ the hooks
+
+    def before_request(self, exchange: Exchange) -> None:
+        environ = exchange.environ
+        session = self._session_class()
+        session._header = environ.get("HTTP_COOKIE")
+        if environ.setdefault(self._environ_key, session) is not session:
+            self._shadow(environ, session)
+        if self._has_extras:
+            self._add_extras(environ)
+
+    def after_request(self, exchange: Exchange) -> None:
+        session = exchange.environ.get(self._environ_key)
+        if session.__class__ is self._session_class and not session._is_touched:
+            session._committed = ref(exchange)
+        else:
+            self._finish(exchange)
+
+    def handle_exception(self, exchange: Exchange, error: Exception) -> WSGIApplication | None:
+        session = self._session_of(exchange)
+        if session is None or not session._is_touched:
+            return None
+        if isinstance(error, StoreUnavailable):
+            session._failure = error
+            if self.manager.on_store_error != "raise":
+                return exchange.reply(_UNAVAILABLE, _UNAVAILABLE_TEXT, headers=_unavailable_headers())
+            return None
+        # webob's and Werkzeug's exceptions are applications. A redirect that is raised is an answer like one that is
+        # returned, and is let out as one, so that the cookie can go along (a login that ends so must not be lost).
+        code = getattr(error, "code", None)
+        if type(code) is int and 300 <= code < 400 and callable(error) and session.modified:
+            return error
+        return None
+
+    def close(self) -> None:
+        self.manager.close()
+
+    # ------------------------------------------------------------------ for tests and scripts
+
+    def open_session(self, cookie_header: str | None = None) -> Session:
+        """Return the session of a ``Cookie`` header, outside of any request."""
+        return self.manager.new_session(cookie_header)
+
+    def save_session(self, session: Session, *, is_https: bool = False) -> list[str]:
+        """Save a session of `open_session`; return the ``Set-Cookie`` values."""
+        return self.manager.commit(session, is_https=is_https) if session.accessed else []
+
+    # ------------------------------------------------------------------ the way out
+
+    def _finish(self, exchange: Exchange) -> None:
+        session = self._session_of(exchange)
+        if session is None:
+            return
+        code = exchange.status_code
+        if session._failure is not None and code >= 500:
+            if self.manager.on_store_error != "raise":
+                self._answer_unavailable(exchange)
+            return
+        if session._data is None:
+            session._committed = ref(exchange)
+            return
+        exchange.headers.vary("Cookie")
+        is_kept = code < 500 or self._save_on_error
+        if session._sent is not None:
+            # The response is another one than that which the session was saved for. What is in a store stays there, and
+            # a new session is of no use without its cookie.
+            self._send(exchange, session._sent if is_kept or self.manager.backend.can_save_late(session) else [])
+            return
+        if is_kept:
+            self._commit(exchange, session)
+        session._committed = ref(exchange)
+
+    def _commit(self, exchange: Exchange, session: Session) -> None:
+        environ = exchange.environ
+        is_https = environ.get("wsgi.url_scheme") == "https"
+        if session.modified:
+            values = self._foreign_values(exchange)
+            if values:
+                self.manager.merge_foreign(session, values)
+        try:
+            lines = self.manager.commit(session, is_https=is_https, mount=environ.get("SCRIPT_NAME", ""))
+        except StoreUnavailable as error:
+            if self.manager.on_store_error == "raise":
+                raise
+            session._failure = error
+            self._answer_unavailable(exchange)
+            return
+        session._sent = lines
+        session._committed = ref(exchange)
+        session._mark_saved(exchange.is_streaming)
+        if lines:
+            self._send(exchange, lines)
+            self._look_around(environ, is_https)
+        if session._is_rejected and environ.get("SCRIPT_NAME"):
+            self._warn_of_namesakes(environ)
+
+    def _send(self, exchange: Exchange, lines: list[str]) -> None:
+        """Put the cookie into the head: one line of its name, whoever wrote another (RFC 6265 §4.1.1)."""
+        if not lines:
+            return
+        headers = exchange.headers
+        start = self.manager.writer.name + "="
+        if any(name.lower() == "set-cookie" and value.startswith(start) for name, value in headers):
+            headers[:] = [h for h in headers if h[0].lower() != "set-cookie" or not h[1].startswith(start)]
+        for line in lines:
+            headers.add("Set-Cookie", line)
+
+    def _foreign_values(self, exchange: Exchange) -> list[str]:
+        """Return what an application inside has set the same cookie to."""
+        start = self.manager.writer.name + "="
+        return [
+            line[len(start) :].partition(";")[0].strip('" ')
+            for line in exchange.headers.get_all("Set-Cookie")
+            if line.startswith(start)
+        ]
+
+    def _answer_unavailable(self, exchange: Exchange) -> None:
+        exchange.status = _UNAVAILABLE
+        is_head = exchange.environ.get("REQUEST_METHOD") == "HEAD"
+        exchange.headers = Headers(
+            [
+                ("Content-Type", "text/plain; charset=utf-8"),
+                ("Content-Length", str(len(_UNAVAILABLE_TEXT))),
+                *_unavailable_headers(),
+            ]
+        )
+        exchange.body = [] if is_head else [_UNAVAILABLE_TEXT]
+
+    # ------------------------------------------------------------------ the rare cases
+
+    def _shadow(self, environ: Environ, session: Session) -> None:
+        """Take the place of the session of a stack around this one, which finds its own again on the way out."""
+        other = environ[self._environ_key]
+        environ[self._environ_key] = session
+        if isinstance(other, Session) and other._committed is None:
+            session._shadowed = other
+            session._is_touched = True
+
+    def _session_of(self, exchange: Exchange) -> Session | None:
+        session = exchange.environ.get(self._environ_key)
+        while isinstance(session, Session):
+            if session.__class__ is self._session_class:
+                committed = session._committed
+                if committed is None or committed() is exchange:
+                    return session
+            session = session._shadowed
+        return None
+
+    def _add_extras(self, environ: Environ) -> None:
+        if self._is_beaker:
+            environ["beaker.get_session"] = environ[self._environ_key]._myself
+        if self._warns_of_processes and environ.get("wsgi.multiprocess"):
+            self.manager.warn_once(
+                "processes",
+                "%s: store: expected one that all processes share, got %s in a server with several. Visitors will "
+                "lose their session from request to request. Use store='redis://…', a database, or 'cookie'.",
+                type(self).__name__,
+                type(self.manager.store).__name__,
+            )
+
+    def _look_around(self, environ: Environ, is_https: bool) -> None:
+        """Warn of what would keep the cookie that was just set from coming back, or from being safe."""
+        writer = self.manager.writer
+        if writer.is_auto and not is_https and environ.get("HTTP_X_FORWARDED_PROTO") == "https":
+            self.manager.warn_once(
+                "proxy",
+                "%s: cookie_secure: a proxy says that the visitor came by https, which is not trusted: the cookie is "
+                "sent without Secure. Put werkzeug's ProxyFix around the stack, or set cookie_secure=True.",
+                type(self).__name__,
+            )
+        if writer.path not in ("/", "mount"):
+            path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+            if path != writer.path and not path.startswith(writer.path.rstrip("/") + "/"):
+                self.manager.warn_once(
+                    "path",
+                    "%s: cookie_path: the session was changed at a path outside of %r: the browser won't send it there.",
+                    type(self).__name__,
+                    writer.path,
+                )
+
+    def _warn_of_namesakes(self, environ: Environ) -> None:
+        self.manager.warn_once(
+            "namesakes",
+            "%s: cookie_name: at the mount %r a cookie named %r came that isn't ours. If another application on this "
+            "host has a session of the same name, give each a cookie_name, or set cookie_path='mount'.",
+            type(self).__name__,
+            environ.get("SCRIPT_NAME"),
+            self.manager.writer.name,
+        )
+
+    def _check_alone(self, app: object, cookie_name: str, environ_key: str) -> None:
+        """Refuse a second session of the same cookie or key in one onion: each would undo the other."""
+        while isinstance(app, Middleware):
+            if isinstance(app, SessionMiddleware):
+                for option, ours, theirs in (
+                    ("cookie_name", cookie_name, app.manager.writer.name),
+                    ("environ_key", environ_key, app._environ_key),
+                ):
+                    if ours == theirs:
+                        raise ConfigurationError(
+                            f"{type(self).__name__}: {option}: expected one that no other session in this stack has, "
+                            f"got {ours!r} twice. Give one of them another {option}."
+                        )
+            app = app.app
+
+
+def _unavailable_headers() -> list[tuple[str, str]]:
+    return [("Retry-After", _RETRY_SECONDS), ("Cache-Control", "no-store")]

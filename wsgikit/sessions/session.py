@@ -1,0 +1,479 @@
+"""The session as an application sees it: a mapping that is read when it is touched and saved when it has changed."""
+
+from __future__ import annotations
+
+__all__ = ["Session"]
+
+import datetime as dates
+import hmac
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import UUID
+from weakref import ref
+
+from wsgikit.sessions import serializer
+from wsgikit.sessions.errors import SessionCommitted, SessionValueError
+
+if TYPE_CHECKING:
+    from wsgikit.onion.exchange import Exchange
+    from wsgikit.sessions.formats.base import Envelope
+    from wsgikit.sessions.manager import SessionManager
+
+# What can be handed out without looking later whether it was changed inside.
+_IMMUTABLE = frozenset(
+    {str, int, float, bool, type(None), bytes, dates.datetime, dates.date, dates.time, dates.timedelta, Decimal, UUID}
+)
+_MISSING: Any = object()
+FLASHES = "_flashes"  # as in Flask's session, so that an app and the layer around it show the same messages
+CSRF_TOKEN = "_csrf_token"  # a key, not a token
+
+
+class Session(MutableMapping[str, Any]):
+    """What is remembered of one visitor.
+
+    Nothing is read before it is touched. A change is noticed by itself, inside lists and dicts too. It is saved before
+    the head of the response leaves, unless the response is an error of the server's (status 500 and above).
+    """
+
+    # What an untouched session is stands on the class: making one costs one assignment.
+    _manager: ClassVar[SessionManager]
+    _header: str | None = None
+    _is_touched = False
+    _shadowed: Any = None
+    """What stood under the environ key before: the session of a stack around this one."""
+    _committed: ref[Exchange] | None = None
+    _data: dict[str, Any] | None = None
+    _changed: set[str] | None = None
+    _lent: dict[str, bytes] | None = None
+    _is_cleared = False
+    _is_forced = False
+    _is_rotated = False
+    _is_new = True
+    _is_permanent = False
+    _was_permanent = False
+    _is_current = True
+    _is_dropped = False
+    _is_read_only = False
+    _id: str | None = None
+    _created: float | None = None
+    _saved: float | None = None
+    _token: Any = None
+    """What the backend remembers of where it came from; None: it is nowhere yet."""
+    _to_delete: Any = None
+    """The `_token` of a session that was destroyed or rotated in this request."""
+    _has_cookie = False
+    _is_rejected = False
+    """The client sent a cookie of our name, and none was valid."""
+    _failure: Exception | None = None
+    _is_late_save_planned = False
+    _sent: list[str] | None = None
+
+    # ------------------------------------------------------------------ the mapping
+
+    def __getitem__(self, key: str) -> Any:
+        data = self._data
+        if data is None:
+            data = self._open()
+        value = data[key]
+        if type(value) not in _IMMUTABLE:
+            self._lend(key, value)
+        return value
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._writable(key)[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        if key not in self:
+            raise KeyError(key)
+        del self._writable(key)[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in (self._open() if self._data is None else self._data)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._open() if self._data is None else self._data)
+
+    def __len__(self) -> int:
+        return len(self._open() if self._data is None else self._data)
+
+    def __bool__(self) -> bool:
+        return bool(self._open() if self._data is None else self._data)
+
+    def __eq__(self, other: object) -> bool:
+        data = self._open() if self._data is None else self._data
+        if isinstance(other, Session):
+            return data == (other._open() if other._data is None else other._data)
+        return data == other if isinstance(other, Mapping) else NotImplemented
+
+    __hash__ = object.__hash__  # by identity: a request has one session, and some keep it in a WeakKeyDictionary
+
+    def __repr__(self) -> str:
+        # The values may be secret, and an untouched session stays untouched by being printed.
+        if self._data is None:
+            return "<Session, not read yet>"
+        return f"<Session with {', '.join(map(repr, self._data)) or 'nothing'}>"
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, or `default`."""
+        data = self._data
+        if data is None:
+            data = self._open()
+        value = data.get(key, default)
+        if type(value) not in _IMMUTABLE and key in data:
+            self._lend(key, value)
+        return value
+
+    def pop(self, key: str, default: Any = _MISSING) -> Any:
+        """Remove a key and return its value."""
+        if key not in self:
+            if default is _MISSING:
+                raise KeyError(key)
+            return default
+        return self._writable(key).pop(key)
+
+    def popitem(self) -> tuple[str, Any]:
+        """Remove the key that was added last and return it with its value."""
+        if not self:
+            raise KeyError("popitem(): the session is empty")
+        key = next(reversed(self._data or {}))
+        return key, self._writable(key).pop(key)
+
+    def clear(self) -> None:
+        """Remove all keys. The session goes on with its id; `destroy` ends it."""
+        if self:
+            self._writable("").clear()
+            self._changed = set()
+            self._lent = None
+            self._is_cleared = True
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self.copy(), **other}
+
+    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**other, **self.copy()}
+
+    def __ior__(self, other: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Session:
+        self.update(other)
+        return self
+
+    def copy(self) -> dict[str, Any]:
+        """Return the keys and values as a dict of its own."""
+        return dict(self.items())
+
+    def has_key(self, key: str) -> bool:
+        """Tell whether the key is there."""
+        return key in self
+
+    # ------------------------------------------------------------------ what is known about it
+
+    @property
+    def accessed(self) -> bool:
+        """Whether the session was read or written in this request."""
+        return self._data is not None
+
+    @property
+    def modified(self) -> bool:
+        """Whether there is something to save. Setting it to True says so, as `changed()` does."""
+        if self._data is None:
+            return False
+        return bool(
+            self._is_forced
+            or self._changed
+            or self._is_cleared
+            or self._is_rotated
+            or self._to_delete is not None
+            or self._is_permanent != self._was_permanent
+            or self._changed_inside()
+        )
+
+    @modified.setter
+    def modified(self, value: bool) -> None:
+        if value:
+            self.changed()
+
+    @property
+    def new(self) -> bool:
+        """Whether the session began with this request."""
+        if self._data is None:
+            self._open()
+        return self._is_new
+
+    @property
+    def id(self) -> str:
+        """The session's id: 256 random bits. That of a session that is never written is of no use."""
+        if self._data is None:
+            self._open()
+        if self._id is None:
+            self._id = new_id()
+        return self._id
+
+    @property
+    def created(self) -> int:
+        """When the session began, in seconds since 1970."""
+        if self._data is None:
+            self._open()
+        return int(self._created if self._created is not None else time.time())
+
+    @property
+    def permanent(self) -> bool:
+        """Whether the browser keeps the session when it is closed."""
+        if self._data is None:
+            self._open()
+        return self._is_permanent
+
+    @permanent.setter
+    def permanent(self, value: bool) -> None:
+        key = self._manager.permanent_key
+        if key is not None:
+            if bool(self.get(key)) != bool(value):
+                self[key] = bool(value)
+        else:
+            self._writable(None)
+        self._is_permanent = bool(value)
+
+    # ------------------------------------------------------------------ what can be done with it
+
+    def changed(self) -> None:
+        """Say that it has changed; needed only for objects that change where nobody can see it."""
+        self._writable(None)
+        self._is_forced = True
+
+    save = changed
+
+    def rotate(self) -> None:
+        """Keep the data under a new id: at a login, so that an id known before is worth nothing after.
+
+        The old id is dead in the store once the response leaves.
+        """
+        self._writable(None)
+        if self._committed is not None:
+            raise SessionCommitted(
+                "session: rotate(): expected before the head of the response leaves, got it after. "
+                "It needs a new cookie: call it before the first chunk of the body."
+            )
+        if self._token is not None:
+            self._to_delete = self._token
+            self._is_rotated = True
+        self._token = self._id = None
+
+    regenerate = cycle_key = regenerate_id = rotate
+
+    def destroy(self) -> None:
+        """End the session: its data, its id, its cookie. What is written afterwards begins another one."""
+        data = self._writable(None)
+        if self._token is not None and self._to_delete is None:
+            self._to_delete = self._token
+        self._is_forced = True
+        data.clear()
+        self._changed = self._lent = self._token = self._id = self._created = None
+        self._is_cleared = self._is_new = True
+        self._is_permanent = self._was_permanent = self._is_rotated = False
+
+    invalidate = destroy
+
+    def rollback(self) -> None:
+        """Forget the changes of this request and read the session anew."""
+        if self._data is not None:
+            self._reset()
+            self._open()
+
+    def lock(self, timeout_seconds: float = 10.0, hold_seconds: float = 30.0) -> AbstractContextManager[Session]:
+        """Be alone with the session: read it anew, run the block, save it at its end.
+
+        Other requests go on without; only those that lock too are kept waiting.
+
+        Args:
+            timeout_seconds: how long to wait for another request's lock.
+            hold_seconds: after which time the lock counts as lost, so that a process that died keeps nobody waiting.
+
+        Raises:
+            LockTimeout: another request held it for too long.
+            UnsupportedByStore: the session is in a cookie.
+        """
+        return self._manager.backend.lock(self, timeout_seconds, hold_seconds)
+
+    # ------------------------------------------------------------------ messages
+
+    def flash(self, message: Any, queue: str = "", allow_duplicate: bool = True) -> None:
+        """Keep a message to be shown with the next page, under a queue (Flask calls it a category)."""
+        flashes = self.get(FLASHES)
+        entry = self._manager.flash_entry(queue, message)
+        if not isinstance(flashes, list):
+            self[FLASHES] = [entry]
+        elif allow_duplicate or not any(list(flash) == list(entry) for flash in flashes):
+            self[FLASHES] = [*flashes, entry]
+
+    def pop_flash(self, queue: str = "") -> list[Any]:
+        """Return the messages of a queue, and remove them."""
+        messages = self.peek_flash(queue)
+        if messages:
+            self._keep_flashes([flash for flash in self[FLASHES] if flash[0] != queue])
+        return messages
+
+    def peek_flash(self, queue: str = "") -> list[Any]:
+        """Return the messages of a queue, and leave them."""
+        return [message for category, message in self._flashes() if category == queue]
+
+    def pop_flashes(self, queues: Iterable[str] | None = None) -> list[tuple[str, Any]]:
+        """Return ``(queue, message)`` of all messages, or of those in `queues`, in order, and remove them."""
+        flashes = self._flashes()
+        if queues is None:
+            taken, kept = flashes, []
+        else:
+            wanted = set(queues)
+            taken = [flash for flash in flashes if flash[0] in wanted]
+            kept = [self._manager.flash_entry(*flash) for flash in flashes if flash[0] not in wanted]
+        if taken:
+            self._keep_flashes(kept)
+        return taken
+
+    def _flashes(self) -> list[tuple[str, Any]]:
+        flashes = self.get(FLASHES)
+        return [(flash[0], flash[1]) for flash in flashes] if isinstance(flashes, list) else []
+
+    def _keep_flashes(self, flashes: list[Any]) -> None:
+        if flashes:
+            self[FLASHES] = flashes
+        else:
+            del self[FLASHES]
+
+    # ------------------------------------------------------------------ tokens against forged requests
+
+    def get_csrf_token(self) -> str:
+        """Return the token that forms carry to prove that they are ours; it is made on first use."""
+        token = self.get(CSRF_TOKEN)
+        return token if isinstance(token, str) else self.new_csrf_token()
+
+    def new_csrf_token(self) -> str:
+        """Replace the token, at a login say, and return the new one."""
+        token = self[CSRF_TOKEN] = secrets.token_urlsafe(32)
+        return token
+
+    def check_csrf_token(self, token: object) -> bool:
+        """Tell whether this is the token, in a time that doesn't tell how much of it was right."""
+        expected = self.get(CSRF_TOKEN)
+        if not isinstance(token, str) or not isinstance(expected, str):
+            return False
+        return hmac.compare_digest(expected.encode(), token.encode("utf-8", "replace"))
+
+    # ------------------------------------------------------------------ for the manager
+
+    def _open(self) -> dict[str, Any]:
+        """Read the session, at its first touch."""
+        return self._manager.open(self)
+
+    def _fill(self, envelope: Envelope | None, token: Any) -> dict[str, Any]:
+        """Take what was read."""
+        if envelope is None:
+            self._data = {}
+            self._is_permanent = self._was_permanent = self._manager.permanent
+            return self._data
+        self._data = envelope.data
+        self._created = envelope.created
+        self._saved = envelope.saved
+        self._is_current = envelope.is_current
+        self._is_permanent = self._was_permanent = envelope.permanent
+        self._is_new = False
+        if envelope.id is not None:
+            self._id = envelope.id
+        self._token = token
+        return self._data
+
+    def _reset(self) -> None:
+        """Become untouched again, but for what is known of the request."""
+        keep = {name: self.__dict__[name] for name in _OF_THE_REQUEST if name in self.__dict__}
+        self.__dict__.clear()
+        self.__dict__.update(keep)
+
+    def _writable(self, key: str | None) -> dict[str, Any]:
+        """Return the data, to be changed at `key` (None: not in the data)."""
+        data = self._open() if self._data is None else self._data
+        if self._committed is not None:
+            self._write_late(key)
+        if self._is_read_only:
+            raise self._failure or AssertionError
+        if key is not None:
+            if self._changed is None:
+                self._changed = set()
+            self._changed.add(key)
+        return data
+
+    def _write_late(self, key: str | None) -> None:
+        if not self._manager.backend.can_save_late(self):
+            raise self._too_late(key)
+        self._plan_late_save()
+
+    def _too_late(self, key: str | None) -> SessionCommitted:
+        what = f"key {key!r}" if key else "change"
+        return SessionCommitted(
+            f"session: {what}: expected a change before the head of the response leaves, got one after. "
+            "Change it before the first chunk of the body; a server-side store saves later changes of sessions "
+            "that exist already.",
+            key,
+        )
+
+    def _plan_late_save(self) -> None:
+        exchange = self._committed() if self._committed is not None else None
+        if not self._is_late_save_planned and exchange is not None:
+            self._is_late_save_planned = True
+            exchange.on_teardown(lambda: self._manager.save_late(self, exchange))
+
+    def _lend(self, key: str, value: Any) -> None:
+        """Remember what a value was before it was handed out, so that a change inside it is noticed."""
+        if self._changed is not None and key in self._changed:
+            return
+        if self._lent is None:
+            self._lent = {}
+        if key not in self._lent:
+            self._lent[key] = serializer.dumps(value)
+            if self._committed is not None:
+                self._plan_late_save()
+
+    def _changed_inside(self) -> set[str]:
+        """Return the keys whose values were changed inside after they were handed out."""
+        lent = self._lent
+        if not lent:
+            return set()
+        data = self._data or {}
+        changed = set()
+        for key, before in lent.items():
+            if key in data:
+                try:
+                    if serializer.dumps(data[key]) != before:
+                        changed.add(key)
+                except SessionValueError:  # what can't be written was put in: the save will say so, with its path
+                    changed.add(key)
+        return changed
+
+    def _settle(self) -> set[str]:
+        """Return all keys that this request has changed, and remember them as such."""
+        changed = self._changed or set()
+        changed |= self._changed_inside()
+        self._changed = changed
+        return changed
+
+    def _mark_saved(self, is_watched: bool) -> None:
+        """Begin anew to look for changes, where there can be any: those in a stream."""
+        if is_watched:
+            data = self._data or {}
+            keys = set(self._lent or ()) | (self._changed or set())
+            kept = {key: data[key] for key in keys if key in data and type(data[key]) not in _IMMUTABLE}
+            lent = {key: serializer.dumps(value) for key, value in kept.items()}
+            self._lent = lent or None
+            if lent:
+                self._plan_late_save()
+        self._changed = self._to_delete = None
+        self._is_forced = self._is_cleared = self._is_rotated = False
+        self._was_permanent = self._is_permanent
+
+
+_OF_THE_REQUEST = ("_header", "_is_touched", "_shadowed", "_committed", "_sent", "_is_late_save_planned", "_has_cookie")
+
+
+def new_id() -> str:
+    """Return a new id: 256 random bits, as 43 characters of base64url."""
+    return secrets.token_urlsafe(32)

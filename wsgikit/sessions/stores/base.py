@@ -1,0 +1,103 @@
+"""The contract between sessions and the places that keep them.
+
+A store keeps records under keys. It knows nothing of sessions: what a record holds is bytes to it, its key is a hash of
+an id that it never sees. Times are seconds since 1970 by `time.time`.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Record", "SessionStore", "store_key"]
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from wsgikit.sessions.errors import UnsupportedByStore
+
+
+class Record(NamedTuple):
+    """What a store keeps under a key.
+
+    Attributes:
+        data: the bytes to be kept.
+        accessed: when the session was last saved or touched.
+        expires: when the record ends: from then on the store behaves as if it weren't there.
+        version: changes with each save; whatever the store likes. Only the store looks into it.
+    """
+
+    data: bytes
+    accessed: float
+    expires: float
+    version: Any = None
+
+
+class SessionStore(ABC):
+    """Where sessions are kept. A store of your own subclasses this; ``wsgikit.testing.stores`` holds it to the contract.
+
+    All methods may be called from many threads at once and after a fork. What can't be reached raises
+    `StoreUnavailable`. Nothing connects before the first call.
+    """
+
+    is_shared = True
+    """Whether several processes see the same records. False makes the layer warn where there are several."""
+
+    @abstractmethod
+    def load(self, key: str) -> Record | None:
+        """Return the record, with its version, or None where there is none or it has expired."""
+
+    @abstractmethod
+    def save(self, key: str, record: Record, expected: Any = None) -> Any:
+        """Write the record if nobody else has meanwhile: compare and swap, in one step.
+
+        Args:
+            key: where to.
+            record: what; its `version` is not looked at.
+            expected: the version that was loaded; None where there must be no record yet.
+
+        Returns:
+            The new version; or None where the record there has another version, is gone, or is there against
+            expectation. Then nothing was written.
+        """
+
+    @abstractmethod
+    def delete(self, key: str) -> bool:
+        """Remove the record; return whether there was one."""
+
+    @abstractmethod
+    def touch(self, key: str, accessed: float, expires: float) -> bool:
+        """Set the times of a record and nothing else; return whether there was one. Its version may stay."""
+
+    def sweep(self, limit: int = 1000) -> int:
+        """Remove at most `limit` expired records; return how many. Stores that expire by themselves return 0."""
+        return 0
+
+    def count(self) -> int:
+        """Return how many records there are that haven't expired.
+
+        Raises:
+            UnsupportedByStore: it can't tell.
+        """
+        raise UnsupportedByStore(f"{type(self).__name__}: count: this store can't count its sessions.")
+
+    def keys(self) -> Iterator[str]:
+        """Go through the keys of the records that haven't expired; for inspection, it may be slow.
+
+        Raises:
+            UnsupportedByStore: it can't tell.
+        """
+        raise UnsupportedByStore(f"{type(self).__name__}: keys: this store can't list its sessions.")
+
+    def create(self) -> None:
+        """Make what the store needs to exist, such as a table; does nothing where it is there or none is needed."""
+
+    def close(self) -> None:
+        """Give back connections. The store may be used again."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+def store_key(session_id: str) -> str:
+    """Return the key of an id at rest: its SHA-256. Who reads the store can't make a cookie of it."""
+    return hashlib.sha256(session_id.encode("utf-8", "replace")).hexdigest()
