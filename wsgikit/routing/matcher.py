@@ -23,7 +23,7 @@ from wsgikit.routing.redirects import Binding
 from wsgikit.routing.request_path import decode_wsgi, host_of, path_of, to_idna, without_default_port
 from wsgikit.routing.rules import Rule, Segment
 from wsgikit.routing.settle import settle
-from wsgikit.routing.trie import Node, grow, walk
+from wsgikit.routing.trie import UNDECIDED, Node, grow, walk
 from wsgikit.wsgi import Environ
 
 # For these a rule that takes every method is found in one hop; any other method takes the walk.
@@ -156,8 +156,11 @@ class RouteMap:
             if known is not None:
                 rule = known.get(method)
                 if rule is not None:
-                    return Match(rule, {})
-            found = self._find_from(self._home or self._prepare()[1], 1, path.split("/"), path, method)
+                    match = Match()
+                    match.rule = rule
+                    match.values = {}
+                    return match
+            found = self._find_at_home(path, method)
             if found is not None:
                 return found
         binding = self._binding(host, subdomain, query, script_name, scheme, method)
@@ -205,8 +208,11 @@ class RouteMap:
             if known is not None:
                 rule = known.get(method)
                 if rule is not None:
-                    return Match(rule, {})
-            found = self._find_from(self._home or self._prepare()[1], 1, path.split("/"), path, method)
+                    match = Match()
+                    match.rule = rule
+                    match.values = {}
+                    return match
+            found = self._find_at_home(path, method)
             if found is not None:
                 return found
         binding = self._binding(
@@ -231,27 +237,32 @@ class RouteMap:
         found = self.find(path, "--", host=host, subdomain=subdomain)
         return sorted(found.methods) if isinstance(found, Miss) else []
 
-    def _find_from(self, node: Node, start: int, segments: list[str], path: str, method: str) -> Match | Miss | None:
-        """Walk on from a node; None where that doesn't decide.
-
-        Args:
-            segments: the path's; the first, before the leading slash, stands for the domain.
-            start: 1 from a domain's node, 0 from the root.
-        """
-        if path[:1] != "/" or path[1:2] == "/":
+    def _find_at_home(self, path: str, method: str) -> Match | Miss | None:
+        """Walk the trie of the only domain there is; None where that doesn't decide."""
+        home = self._home or self._prepare()[1]
+        segments = path.split("/")
+        if segments[0] or path[1:2] == "/":
             return None
-        bound = walk(node, segments, start, len(segments), method)
-        if bound is None:
+        found = walk(home, segments, 1, len(segments), method)
+        if found is None:
             return None if "//" in path and self.merge_slashes else NOT_FOUND
-        if type(bound) is str or bound.is_special or (not path.isascii() and _has_surrogate(path)):
+        return None if found is UNDECIDED else self._bind(found, segments, path)  # type: ignore[arg-type]
+
+    def _bind(self, bound: BoundRule, segments: list[str], path: str) -> Match | None:
+        """Return the match of a rule that the walk found; None where it may become something else."""
+        if bound.is_special or (not path.isascii() and _has_surrogate(path)):
             return None
+        match = Match()
+        match.rule = bound.rule
         try:
             name = bound.name
             if name is None:
-                return Match(bound.rule, bound.values_of(segments))
+                match.values = bound.values_of(segments)
+                return match
             text = segments[bound.position]
             convert = bound.convert
-            return Match(bound.rule, {name: text if convert is None else convert(text)})
+            match.values = {name: text if convert is None else convert(text)}
+            return match
         except ValueError:
             # A ValidationError gives the next rule its turn; int() of too many digits counts as one.
             return None
@@ -261,10 +272,14 @@ class RouteMap:
         root = self._root or self._prepare()[0]
         if not self._is_one_domain:
             segments = path.split("/")
-            segments[0] = binding.domain
-            found = self._find_from(root, 0, segments, path, method)
-            if found is not None:
-                return found
+            if not segments[0] and path[1:2] != "/":
+                segments[0] = binding.domain
+                bound = walk(root, segments, 0, len(segments), method)
+                if bound is None and not ("//" in path and self.merge_slashes):
+                    return NOT_FOUND
+                found = None if bound is None or bound is UNDECIDED else self._bind(bound, segments, path)  # type: ignore[arg-type]
+                if found is not None:
+                    return found
         builder = self._builder or self._prepare_builder()
         return settle(root, builder, path, method, binding, self.merge_slashes, self.redirect_defaults)
 

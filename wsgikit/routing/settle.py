@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsgikit.routing.build import provides_defaults_for
 from wsgikit.routing.converters import ValidationError
-from wsgikit.routing.match import BAD_REQUEST, NOT_FOUND, Match, Miss
+from wsgikit.routing.match import BAD_REQUEST, NOT_FOUND, Match, Miss, matched
 from wsgikit.routing.redirects import Binding, location, quote_path, redirect_target
 from wsgikit.routing.request_path import ENCODED_SLASH
 from wsgikit.routing.trie import MISSING_SLASH, Candidate, Node, collect
@@ -93,7 +93,7 @@ def _finish(
             return Miss("redirect", location=location(binding, path, domain))
     if bound.rule.redirect_to is not None:
         return Miss("redirect", location=redirect_target(bound, values, binding, builder.build_for))
-    return Match(bound.rule, values)
+    return matched(bound.rule, values)
 
 
 def _canonical(
