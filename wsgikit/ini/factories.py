@@ -90,8 +90,7 @@ class _Section:
         return ConfigurationError(f"{self.where(named)}: {text}")
 
     def _elsewhere(self, key: str) -> str:
-        found = self._place.elsewhere(key) if self._place is not None else ""
-        return f"It is a key of {found}" if found else ""
+        return self._place.elsewhere(key) if self._place is not None else ""
 
     def _check_nothing_is_lost(self) -> None:
         """Report a key that PasteDeploy dropped because ``[DEFAULT]`` has one of the same name."""
@@ -165,7 +164,7 @@ class MountFactory(IniFactory):
             if not prefix.startswith("/"):
                 raise ConfigurationError(
                     f"{section.where(prefix)}: {prefix}: expected a prefix that begins with '/', got {prefix!r}. "
-                    "Write / = name of an app, /admin = name of another"
+                    "Write / = name of an app, /admin = name of another."
                 )
             try:
                 apps[prefix] = loader.get_app(name.strip(), global_conf=section.global_conf)

@@ -19,7 +19,9 @@ from wsgikit.exceptions import ConfigurationError, did_you_mean
 from wsgikit.ini.factories import IniFactory
 from wsgikit.ini.interpolation import Interpolation
 from wsgikit.ini.source import IniFile, Place, shown_path
-from wsgikit.options import load_dotted
+from wsgikit.options import describe_options, load_dotted
+from wsgikit.options.parsing import unknown_key
+from wsgikit.options.signature import takes_any_option
 
 _KIND_WORDS = {APP: "an application", FILTER: "a filter", SERVER: "a server"}
 
@@ -65,6 +67,7 @@ class IniLoader(ConfigLoader):  # type: ignore[misc]  # PasteDeploy has no types
         self._check_not_circular(section)
         self._visiting.append((self.file, section))
         try:
+            self._check_borrowed(section, global_conf)
             if section.startswith("pipeline:"):
                 self._check_pipeline(section)
             return super().get_context(object_type, name, global_conf)
@@ -81,7 +84,7 @@ class IniLoader(ConfigLoader):  # type: ignore[misc]  # PasteDeploy has no types
         if found:
             shown = " and ".join(f"[{section}]" for section in found)
             raise self._error("", f"expected one section of the name {wanted!r}, got {shown}. Rename one of them")
-        raise self._error("", self._no_section(object_type, prefixes, wanted))
+        raise self._error("", self._no_section(object_type, prefixes, wanted), wanted)
 
     def _context_from_use(
         self, object_type: Any, local_conf: dict[str, str], global_conf: Any, global_additions: Any, section: str
@@ -118,6 +121,23 @@ class IniLoader(ConfigLoader):  # type: ignore[misc]  # PasteDeploy has no types
                 f"[{name}]" if path == here[0] else f"[{name}] of {shown_path(path)}" for path, name in chain
             )
             raise self._error("", f"expected sections that don't lead back to themselves, got {shown}")
+
+    def _check_borrowed(self, section: str, global_conf: Mapping[str, str] | None) -> None:
+        """Check that what the section takes from elsewhere is there: ``get x = y``, ``require = distribution``."""
+        entries = self.file.sections[section]
+        known = {**self.parser.defaults(), **(global_conf or {})}
+        own = {key[4:].strip() for key in entries if key.startswith("set ")}
+        for key, entry in entries.items():
+            if key.startswith("get ") and entry.text not in known and entry.text not in own:
+                suggestion = did_you_mean(entry.text, known)
+                text = f"{key}: expected a key of [DEFAULT], got {entry.text!r}"
+                raise self._error(key, f"{text}. {suggestion}" if suggestion else text)
+        for name in entries["require"].text.split() if "require" in entries else ():
+            try:
+                importlib.metadata.distribution(name)
+            except importlib.metadata.PackageNotFoundError:
+                text = f"require: expected an installed distribution, got {name!r}"
+                raise self._error("require", text) from None
 
     def _check_pipeline(self, section: str) -> None:
         entries = self.file.sections[section]
@@ -161,7 +181,10 @@ class IniLoader(ConfigLoader):  # type: ignore[misc]  # PasteDeploy has no types
         scheme = uri.partition(":")[0].lower()
         if scheme == "config":
             path = self.file.included_path(uri)
-            loader = IniLoader(path, self._settings, self._visiting)
+            try:
+                loader = IniLoader(path, self._settings, self._visiting)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{self._where('use')}: use: {error}") from error
             return loader.get_context(object_type, uri.partition("#")[2].strip() or "main", global_conf)
         if scheme == "call":
             load_dotted(uri.partition(":")[2], self._where("use"), "use")
@@ -221,11 +244,12 @@ class IniLoader(ConfigLoader):  # type: ignore[misc]  # PasteDeploy has no types
         file, section = self._visiting[-1]
         return file.where(section, key)
 
-    def _error(self, key: str, text: str) -> ConfigurationError:
-        if not key and self._visiting:  # the key that led to where we are
+    def _error(self, key: str, text: str, name: str = "") -> ConfigurationError:
+        if not key and self._visiting:  # the key that led to where we are: the one that names it
             file, section = self._visiting[-1]
-            keys = ("pipeline", "use", "next", "filter-with")
-            key = next((k for k in keys if k in file.sections.get(section, {})), "")
+            entries = file.sections.get(section, {})
+            naming = [k for k, entry in entries.items() if name in entry.text.split()]
+            key = next((k for k in [*naming, "pipeline", "use", "next", "filter-with"] if k in entries), "")
             text = f"{key}: {text}" if key and not text.startswith(f"{key}:") else text
         return ConfigurationError(f"{self._where(key)}: {text}.")
 
@@ -245,11 +269,23 @@ class _Placed:
         except ConfigurationError as error:
             raise ConfigurationError(f"{self.place.where()}: {error}") from error
         except Exception as error:  # somebody's factory may raise anything; what it lacks is the place
+            self._check_known(len(given), texts, error)
             key = next((key for key in texts if f"'{key}'" in str(error)), "")
             reason = f"{type(error).__name__}: {error}"
             raise ConfigurationError(
                 f"{self.place.where(key)}: expected a factory that takes what the section has, got {reason}."
             ) from error
+
+    def _check_known(self, positional: int, texts: dict[str, str], error: Exception) -> None:
+        """Say what is wrong where a factory was called with keys that it doesn't take."""
+        if not isinstance(error, TypeError) or takes_any_option(self.factory):
+            return
+        known = [option.name for option in describe_options(self.factory, positional)]
+        for key in texts:
+            if key not in known:
+                raise ConfigurationError(
+                    unknown_key(key, known, texts, self.place.where(key), self.place.elsewhere(key))
+                ) from error
 
 
 def _no_entry_point(uri: str, name: str, groups: list[str], entry_points: Any, kind: str) -> str:

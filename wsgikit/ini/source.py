@@ -104,7 +104,7 @@ class Place:
         for file, _ in self.parts:
             for section in file.sections:
                 if section not in own and section != DEFAULT and key in file.options_of(section):
-                    return file.where(section, key)
+                    return f"It is a key of {file.where(section, key)}"
         return ""
 
 
@@ -125,7 +125,7 @@ def _read(path: str) -> str:
         folder = os.path.dirname(path) or "."
         known = [name for name in os.listdir(folder) if name.endswith(".ini")] if os.path.isdir(folder) else []
         near = difflib.get_close_matches(os.path.basename(path), known, n=1)
-        suggestion = f" Did you mean {os.path.join(os.path.dirname(path), near[0])!r}." if near else ""
+        suggestion = f" Did you mean {shown_path(os.path.join(folder, near[0]))!r}." if near else ""
         raise ConfigurationError(
             f"{shown_path(path)}: expected an ini file that can be read, got: {error.strerror}.{suggestion}"
         ) from None
@@ -151,9 +151,10 @@ def _check_syntax(path: str, text: str) -> None:
             f"{shown}:{error.lineno}: expected a [section] before the first key, got {error.line.strip()!r}."
         ) from None
     except configparser.ParsingError as error:
-        line, written = error.errors[0]
+        line = error.errors[0][0]
+        written = text.splitlines()[line - 1].strip()
         raise ConfigurationError(
-            f"{shown}:{line}: expected key = value, a [section] or a comment, got {written.strip(chr(39)).strip()!r}."
+            f"{shown}:{line}: expected key = value, a [section] or a comment, got {written!r}."
         ) from None
 
 

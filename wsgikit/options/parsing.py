@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["parse_options"]
+__all__ = ["parse_options", "unknown_key"]
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -50,7 +50,7 @@ def parse_options(
         option = declared.get(key)
         if option is None and not takes_any:
             more = hint(key) if hint is not None else ""
-            raise ConfigurationError(_unknown(key, list(declared), texts, place(key), more))
+            raise ConfigurationError(unknown_key(key, list(declared), texts, place(key), more))
         annotation = _GUESSED if option is None else option.annotation
         parsed[key] = _parse(key, text, annotation, place(key), here(key) if callable(here) else here)
     missing = [option for option in declared.values() if option.is_required and option.name not in parsed]
@@ -64,7 +64,7 @@ def _parse(key: str, text: str, annotation: Any, where: str, here: str) -> Any:
         return convert(text, annotation, key, where, here)
     except Unfit as error:
         expected = str(error)
-    got = "***" if is_secret(key) else text
+    got = "***" if is_secret(key) else text.strip()
     raise ConfigurationError(complaint(where, key, expected, got, _remedy(text))) from None
 
 
@@ -75,7 +75,8 @@ def _remedy(text: str) -> str:
     return ""
 
 
-def _unknown(key: str, known: list[str], texts: Mapping[str, str], where: str, more: str) -> str:
+def unknown_key(key: str, known: list[str], texts: Mapping[str, str], where: str, more: str) -> str:
+    """Write the text for a key that a factory doesn't take; `more` may say where it would be right."""
     suggestion = more or did_you_mean(key, [name for name in known if name not in texts] or known)
     expected = f"one of {', '.join(known)}" if known else "no option"
     text = f"{where}: {key}: unknown option: expected {expected}, got {key!r}."

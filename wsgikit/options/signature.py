@@ -67,12 +67,14 @@ def signature_of(factory: Callable[..., object]) -> inspect.Signature | None:
         return None
 
 
-def describe_options(factory: Callable[..., object]) -> tuple[Option, ...]:
-    """Return the options of a layer's factory in the order of its signature, the application left out.
+def describe_options(factory: Callable[..., object], positional: int = 1) -> tuple[Option, ...]:
+    """Return the options of a layer's factory in the order of its signature.
+
+    What is given by position is none: the application, or `positional` arguments.
 
     ``**options: Unpack[SomeTypedDict]`` (PEP 692) is unfolded into the keys of the dictionary.
     """
-    return tuple(_options(factory))
+    return tuple(_options(factory, positional))
 
 
 def takes_any_option(factory: Callable[..., object]) -> bool:
@@ -92,7 +94,7 @@ def explain_keywords(
     if signature is None:
         return
     _check_takes_app(signature, where, positional)
-    declared = tuple(_options(factory, positional))
+    declared = describe_options(factory, positional)
     known = {option.name for option in declared}
     unknown = [] if takes_any_option(factory) else [name for name in options if name not in known]
     if unknown:
