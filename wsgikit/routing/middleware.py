@@ -4,13 +4,15 @@ from __future__ import annotations
 
 __all__ = ["RouterMiddleware"]
 
+from typing import Any
+
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
 from wsgikit.routing.dispatch import Matched
 from wsgikit.routing.mount import router_in
 from wsgikit.routing.router import Router
-from wsgikit.wsgi import ROUTING, ROUTING_ARGS, WSGIApplication
+from wsgikit.wsgi import ROUTING, ROUTING_ARGS, Environ, WSGIApplication
 
 
 class RouterMiddleware(Middleware):
@@ -55,6 +57,7 @@ class RouterMiddleware(Middleware):
             )
         self.router: Router = found
         self.pass_method_not_allowed = pass_method_not_allowed
+        self._find_rule = found.find_rule
 
     @property
     def provides(self) -> tuple[str, ...]:
@@ -68,16 +71,28 @@ class RouterMiddleware(Middleware):
     def before_request(self, exchange: Exchange) -> WSGIApplication | None:
         """Answer with the matched view; None lets the request through."""
         environ = exchange.environ
-        app = self.router.match(environ)
+        found = self._find_rule(environ)
+        rule: Any = found.rule
+        if rule is not None and (plan := rule.direct_plan) is not None:
+            # What Router.take does, without what only some routers and requests need.
+            matched = Matched()
+            matched.plan = plan
+            matched.rule = rule
+            matched.values = values = found.values  # type: ignore[union-attr]  # what has a rule is a Match
+            if ROUTING in environ:
+                matched.parent = environ[ROUTING]
+            environ[ROUTING] = matched
+            environ[ROUTING_ARGS] = ((), values)
+            return matched
+        return self._take(environ, found)
+
+    def _take(self, environ: Environ, found: Any) -> WSGIApplication | None:
+        app = self.router.take(environ, found)
         if app is None:
             if ROUTING not in environ:  # url_for works for the application behind, too
                 environ[ROUTING] = self.router.nowhere
             return None
-        if self.pass_method_not_allowed and type(app) is Matched and app.error is not None and _is_405(app.error):
+        if self.pass_method_not_allowed and type(app) is Matched and getattr(app.error, "code", None) == 405:
             environ[ROUTING] = app.parent or self.router.nowhere
             return None
         return app
-
-
-def _is_405(error: Exception) -> bool:
-    return getattr(error, "code", None) == 405

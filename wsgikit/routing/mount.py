@@ -135,9 +135,6 @@ class MountTable:
         self._patterns: list[Mount] = []
         self._depths: list[int] = []
 
-    def __bool__(self) -> bool:
-        return bool(self.mounts)
-
     def add(self, mount: Mount) -> None:
         """Add a mount.
 

@@ -10,6 +10,7 @@ __all__ = ["Route", "Router"]
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +22,7 @@ from wsgikit.routing.dispatch import Matched, Plan, make_response
 from wsgikit.routing.hooks import HookRegistry, Hooks
 from wsgikit.routing.invoke import name_of
 from wsgikit.routing.json import JsonProvider
+from wsgikit.routing.match import Match, Miss
 from wsgikit.routing.matcher import BuildError, RouteMap
 from wsgikit.routing.mount import Mount, MountTable, router_in
 from wsgikit.routing.rules import Rule
@@ -40,10 +42,12 @@ class Route(Rule):
 
     Attributes:
         plan: what is to be done for its requests; made before the first.
+        direct_plan: the same, where no mount can come between.
         has_automatic_options: whether OPTIONS is answered without calling the view.
     """
 
     plan: Plan | None = None
+    direct_plan: Plan | None = None
     has_automatic_options: bool = False
 
 
@@ -135,7 +139,9 @@ class Router(HookRegistry):
             server_name=server_name,
         )
         self.server_name = server_name
-        self.raw_path = raw_path
+        self.find_rule: Callable[[Environ], Match | Miss] = (
+            partial(self.map.find_environ, raw_path=True) if raw_path else self.map.find_environ
+        )
         self.json = json or JsonProvider()
         self.make_request = request_class
         limits = {"max_content_length": max_content_length}
@@ -153,7 +159,8 @@ class Router(HookRegistry):
         self._parents: list[tuple[Router, str, str, str | None]] = []
         self._is_serving = False
         self._miss_plan: Plan | None = None
-        self.nowhere = Matched(Plan(self, None, None, ()), None, None)
+        self.nowhere = Matched()
+        self.nowhere.plan = Plan(self, None, None, ())
         self._onion: Middleware | None = None
         self.template_folder = self._beside(template_folder)
         self.static_folder = self._beside(static_folder)
@@ -436,43 +443,45 @@ class Router(HookRegistry):
 
     def find(self, environ: Environ) -> WSGIApplication:
         """Return what answers a request: a matched view, a mounted application, a redirect, or the error that none does."""
-        return self.match(environ) or self.missed(environ)
+        found = self.find_rule(environ)
+        return self.take(environ, found) or self.missed(environ, found.to_exception())  # type: ignore[union-attr]  # a Miss
 
     def match(self, environ: Environ) -> WSGIApplication | None:
         """Return what answers a request, or None where no rule and no mount is for it.
 
         A path that a rule has for other methods only is answered by a 405, one that only lacks a slash by a redirect.
         """
-        found = (
-            self.map.find_environ(environ, raw_path=self.raw_path) if self.raw_path else self.map.find_environ(environ)
-        )
-        rule: Any = found.rule
-        if rule is not None:
-            if self.mounts:
-                mounted = self._find_mount(environ, rule)
-                if mounted is not None:
-                    return mounted
-            plan = rule.plan
-            if plan is None:
-                plan = self._plan(rule)
-            values = found.values  # type: ignore[union-attr]  # what has a rule is a Match
-            matched = Matched(plan, rule, values, environ.get(ROUTING))
-            environ[ROUTING] = matched
-            environ[ROUTING_ARGS] = ((), values)
-            return matched
-        if self.mounts:
-            mounted = self._find_mount(environ, None)
-            if mounted is not None:
-                return mounted
-        if found.kind in ("not_found", "bad_request"):  # type: ignore[union-attr]  # what has no rule is a Miss
-            return None
-        return self.missed(environ, found.to_exception())  # type: ignore[union-attr]  # as above
+        return self.take(environ, self.find_rule(environ))
 
-    def missed(self, environ: Environ, error: Exception | None = None) -> Matched:
+    def take(self, environ: Environ, found: Match | Miss) -> WSGIApplication | None:
+        """Do what `match` does, with what `find_rule` found."""
+        mounted = self._find_mount(environ, found.rule) if self.mounts.mounts else None
+        if mounted is not None:
+            return mounted
+        if isinstance(found, Miss):
+            if found.kind == "not_found" or found.kind == "bad_request":
+                return None
+            return self.missed(environ, found.to_exception())
+        rule: Any = found.rule
+        plan = rule.plan
+        if plan is None:
+            plan = rule.plan = self._make_plan(rule.endpoint, self._targets[rule.endpoint], frozenset(rule.arguments))
+            if not self.mounts.mounts:
+                rule.direct_plan = plan
+        matched = Matched()
+        matched.plan = plan
+        matched.rule = rule
+        matched.values = values = found.values
+        matched.parent = environ.get(ROUTING)
+        environ[ROUTING] = matched
+        environ[ROUTING_ARGS] = ((), values)
+        return matched
+
+    def missed(self, environ: Environ, error: Exception) -> Matched:
         """Return what answers a request that no rule is for: the hooks and error handlers of the router itself."""
-        if error is None:
-            error = self.map.find_environ(environ, raw_path=self.raw_path).to_exception()  # type: ignore[union-attr]
-        matched = Matched(self._make_plan_of_misses(), None, None, environ.get(ROUTING))
+        matched = Matched()
+        matched.plan = self._make_plan_of_misses()
+        matched.parent = environ.get(ROUTING)
         matched.error = error
         environ[ROUTING] = matched
         return matched
@@ -495,10 +504,6 @@ class Router(HookRegistry):
             return mount.call(self, environ, start_response, length)
 
         return answer
-
-    def _plan(self, rule: Route) -> Plan:
-        plan = rule.plan = self._make_plan(rule.endpoint, self._targets[rule.endpoint], frozenset(rule.arguments))
-        return plan
 
     def _make_plan(self, endpoint: str | None, target: _Target, arguments: frozenset[str] = frozenset()) -> Plan:
         self._start_serving()
@@ -547,7 +552,7 @@ class Router(HookRegistry):
 
     def options_response(self, environ: Environ) -> Response:
         """Return the answer to OPTIONS: the methods of the path, in ``Allow``."""
-        found: Any = self.map.find_environ({**environ, "REQUEST_METHOD": "--"}, raw_path=self.raw_path)
+        found: Any = self.find_rule({**environ, "REQUEST_METHOD": "--"})
         from wsgikit.onion.request import Response  # webob is loaded where a response object is needed
 
         response = Response(b"")
@@ -641,7 +646,7 @@ class Router(HookRegistry):
         environ: Environ | None,
     ) -> str:
         target = self._targets.get(endpoint)
-        if target is None and self.mounts:
+        if target is None and self.mounts.mounts:
             found = self._mounted_in(endpoint)
             if found is not None:
                 mount, inner, rest = found
