@@ -204,7 +204,8 @@ def tables(draw: Any, is_bare: bool = False) -> Table:
     ours = RouteMap(converters=CUSTOM, **options)
     for spec in chosen:
         try:
-            wz.Map([MatchOnly(spec.text, **spec.options)], converters=RECORDING, **options)
+            kind = wz.Rule if spec.options.get("defaults") else MatchOnly  # a default may not fit its converter
+            wz.Map([kind(spec.text, **spec.options)], converters=RECORDING, **options)
             ours.add(Rule(spec.text, **spec.options))
         except (ConfigurationError, ValueError, TypeError):
             continue

@@ -246,7 +246,21 @@ def bind_rule(
         segments = parse_rule(re.sub("/{2,}", "/", rule.rule))[1:]
     binder = _Binder(make_converter, part_cache)
     parts = [_domain_part(domain, rule, binder), *binder.parts(segments)]
-    return BoundRule(rule, parts, _trace(domain, segments), order, is_strict, is_merging)
+    bound = BoundRule(rule, parts, _trace(domain, segments), order, is_strict, is_merging)
+    for name in bound.converters.keys() & (rule.defaults or {}).keys():
+        _check_default(bound, name)
+    return bound
+
+
+def _check_default(bound: BoundRule, name: str) -> None:
+    value = (bound.defaults or {})[name]
+    try:
+        bound.converters[name].to_url(value)
+    except (TypeError, ValueError) as error:
+        where = f"Rule {bound.rule.rule!r}"
+        raise ConfigurationError(
+            complaint(where, f"the default of {name!r}", "a value that its converter can write", value, str(error))
+        ) from error
 
 
 def _domain_part(domain: str, rule: Rule, binder: _Binder) -> Part:
