@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import enum
 import inspect
 import pathlib
@@ -97,6 +98,9 @@ GOOD = [
     (Literal["Lax", "Strict", "None"], "lax", "Lax"),
     (Literal["Lax", "Strict", "None"], "none", "None"),
     (Literal["a", None], "none", None),
+    (Literal["Lax", "None"] | None, "None", "None"),
+    (Literal["Lax", "None"] | None, "none", "None"),
+    (Literal["Lax", "None"] | None, "", None),
     (Literal[True, False, "auto"], "yes", True),
     (Literal[1, 2], "2", 2),
     (Color, "red", Color.RED),
@@ -125,7 +129,7 @@ GOOD = [
     # mappings
     (Mapping[str, str], "a = 1\nb = x = y", {"a": "1", "b": "x = y"}),
     (dict[int, bool], "404 = yes", {404: True}),
-    (Mapping[str, Any], "n = 5", {"n": "5"}),
+    (Mapping[str, Any], 'n = 5\nb = off\ns = "5"', {"n": 5, "b": False, "s": "5"}),
     # others
     (re.Pattern[str], "^/a,b$", re.compile("^/a,b$")),
     (Callable[[], None], "options_under_test:some_function", some_function),
@@ -139,6 +143,10 @@ GOOD = [
     (Sequence[Callable[[], None]], "options_under_test:some_function", (some_function,)),
     (Literal["success"] | Callable[[], None], "success", "success"),
     (Any, "plain words", "plain words"),
+    (Any, "false", False),
+    (Any, "1", 1),
+    (Any, "none", None),
+    (object, "2.5", 2.5),
     (Any, "options_under_test:SHADE", SHADE),
 ]
 
@@ -161,6 +169,8 @@ BAD = [
     (int | None, "x", "an integer or none"),
     (Literal["a", "b", "c"], "d", "a, b or c"),
     (Color, "green", "red or dark blue"),
+    (Literal["Lax", "None"] | None, "x", "Lax, None or nothing"),
+    (Literal["auto", "never"] | bool, "x", "auto, never, yes, no, true, false, on, off, 1 or 0"),
     (list[int], "1, x", "a list (commas or lines between) of: an integer"),
     (tuple[int, str], "1", "a list (commas or lines between) of: an integer and text"),
     (Mapping[str, int], "a", "lines of name = value, each value an integer"),
@@ -420,12 +430,19 @@ def test_keys_that_begin_with_x_are_ignored():
 def test_keywords_that_no_signature_names_are_what_they_look_like():
     def layer(app, **options): ...
 
-    texts = {"pool_size": "5", "echo": "true", "pool_timeout": "2.5", "isolation_level": "AUTOCOMMIT"}
+    texts = {
+        "pool_size": "5",
+        "echo": "true",
+        "pool_timeout": "2.5",
+        "isolation_level": "AUTOCOMMIT",
+        "poolclass": "decimal:Decimal",
+    }
     assert parse_options(layer, texts, "here") == {
         "pool_size": 5,
         "echo": True,
         "pool_timeout": 2.5,
         "isolation_level": "AUTOCOMMIT",
+        "poolclass": decimal.Decimal,
     }
 
 
@@ -456,5 +473,5 @@ def test_the_docs_and_show_are_made_from_the_signature():
     assert [(o.name, o.words, o.default_text, o.is_required) for o in describe_options(Layer)] == [
         ("secret_key", "text", "", True),
         ("idle_timeout_seconds", "a duration (90, 15m, 2h, 14d)", "60", False),
-        ("cookie_secure", "yes, no, true, false, on, off, 1 or 0 or auto", "'auto'", False),
+        ("cookie_secure", "yes, no, true, false, on, off, 1, 0 or auto", "'auto'", False),
     ]

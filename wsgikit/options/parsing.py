@@ -16,7 +16,7 @@ IGNORED_PREFIX = "x-"
 """Keys that begin so belong to other tools, and to notes."""
 
 # Keywords that a signature doesn't name have no annotation: they are what they look like.
-_GUESSED: Any = bool | int | float | str
+_GUESSED: Any = Any
 
 
 def parse_options(

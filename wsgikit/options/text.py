@@ -1,8 +1,9 @@
 """Text becomes a typed value, by the annotation that the option has.
 
-Where several types are allowed they are tried in this order, whatever the order in the annotation: none, on/off,
-number (with the units that the option's name allows), the words of a `Literal` or an enum, an object by its dotted
-name, lists and mappings, text. What isn't text always comes first, and a name is only a name where it has a colon.
+Where several types are allowed they are tried in this order, whatever the order in the annotation: the words of a
+`Literal` or an enum, none, on/off, number (with the units that the option's name allows), an object by its dotted name,
+mappings and lists, paths, text. Where text is allowed, a dotted name is one only with its colon. Where nothing is
+declared, or `Any`, a value is what it looks like: none, on/off, a number, a dotted name with a colon, text.
 """
 
 from __future__ import annotations
@@ -46,6 +47,13 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)\Z")
 _ITEM = re.compile(r'\s*("[^"]*"|[^,\n]*)\s*(?:,|\n|\Z)')
 
 
+class _Anything:
+    """Stands for an object of any kind, by its dotted name."""
+
+
+_GUESSES: dict[Any, tuple[Any, ...]] = dict.fromkeys((Any, object), (type(None), bool, int, float, _Anything, str))
+
+
 class Unfit(ValueError):
     """A text that no type of the option can be made of; what would have been right is its only argument."""
 
@@ -65,7 +73,7 @@ class _Reader:
 
     def read(self, text: str, annotation: Any) -> Any:
         """Make a value of `text`; raise `Unfit` where no member of the annotation fits."""
-        members = members_of(annotation)
+        members = tuple(kind for member in members_of(annotation) for kind in _GUESSES.get(member, (member,)))
         found = resolve_source(text, self.name, self.where, self.here, self.is_item)
         text = text.strip() if found is None else found
         if not self.is_item and found is None and text == "" and type(None) in members:
@@ -124,10 +132,8 @@ class _Reader:
         return float(number)
 
     def _object(self, text: str, member: Any, has_text: bool) -> Any:
-        if member in (Any, object):  # it may as well be text
-            has_text = True
         if not is_dotted_name(text, with_colon=has_text):
-            return text if member in (Any, object) else _unfit()
+            return _unfit()
         value = load_dotted(text, self.where, self.name)
         if not _is_one(value, member):
             raise _UnfitObject(f"the dotted name of {_kind_words(member)}")
@@ -181,16 +187,17 @@ def unquoted(text: str) -> str:
     return text[1:-1] if len(text) >= 2 and text[0] == text[-1] == '"' else text
 
 
+_SIMPLEST_FIRST = (type(None), bool, int, float, datetime.timedelta)
+
+
 def _rank(member: Any) -> int:
     member = strip_annotated(member)
     origin = typing.get_origin(member) or member
-    if origin is type(None):
-        return 0
-    if origin in (bool, int, float, datetime.timedelta):
-        return (bool, int, float, datetime.timedelta).index(origin) + 1
     if origin is Literal or (isinstance(origin, type) and issubclass(origin, enum.Enum)):
-        return 5
-    if origin in (str, bytes, Any, object):
+        return 0
+    if origin in _SIMPLEST_FIRST:
+        return 1 + _SIMPLEST_FIRST.index(origin)
+    if origin in (str, bytes):
         return 11 if origin is str else 12
     if split_collection(member) is not None:
         return 8
@@ -272,7 +279,7 @@ def _is_one(value: object, member: Any) -> bool:
         return callable(value)
     if origin is type:
         return isinstance(value, type)
-    if origin in (Any, object) or is_unresolved(origin) or not isinstance(origin, type):
+    if origin is _Anything or is_unresolved(origin) or not isinstance(origin, type):
         return True
     return getattr(origin, "_is_protocol", False) or isinstance(value, origin)
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from wsgikit.options.annotations import is_unresolved
 
 NUMBERS = (int, float)
-BOOLEAN_WORDS = "yes, no, true, false, on, off, 1 or 0"
+BOOLEAN_WORDS = ("yes", "no", "true", "false", "on", "off", "1", "0")
 DURATION_WORDS = "a duration (90, 15m, 2h, 14d)"
 SIZE_WORDS = "a size (512, 64KiB, 10MB)"
 DOTTED_WORDS = "a dotted name (package.module:attribute)"
@@ -35,13 +35,14 @@ _COLLECTIONS: dict[object, type] = {
 }
 _MAPPINGS = (dict, Mapping, MutableMapping)
 _PLAIN = {
-    bool: BOOLEAN_WORDS,
     int: "an integer",
     float: "a number",
     str: "text",
     bytes: "text",
     datetime.timedelta: DURATION_WORDS,
     re.Pattern: "a regular expression",
+    Any: "a value",
+    object: "a value",
 }
 
 
@@ -94,9 +95,9 @@ def split_mapping(annotation: Any) -> tuple[Any, Any] | None:
 def is_dotted(annotation: Any) -> bool:
     """Tell whether a value of this type can only be named: a callable, a class, an object of somebody's."""
     origin = typing.get_origin(annotation) or annotation
-    if origin in (Callable, Any, object, type, typing.Callable) or is_unresolved(origin):
+    if origin in (Callable, type, typing.Callable) or is_unresolved(origin):
         return True
-    if origin in _PLAIN or origin is type(None) or is_path(origin) or origin is Literal:
+    if origin in (*_PLAIN, bool, type(None), Literal) or is_path(origin):
         return False
     if split_collection(annotation) is not None or split_mapping(annotation) is not None:
         return False
@@ -112,16 +113,29 @@ def is_path(annotation: Any) -> bool:
 def words_of(annotation: Any, name: str = "") -> str:
     """Return in words what may be written for an option of this type and name."""
     members = members_of(annotation)
-    words = list(dict.fromkeys(_words_of_one(member, name) for member in members if member is not type(None)))
+    words = list(dict.fromkeys(word for member in members for word in _words_of_one(member, name)))
     if len(words) > 1 and "text" in words:  # whatever comes first, text is what is left
         words = [*(word for word in words if word != "text"), "text"]
-    if type(None) in members:
-        words.append("none")
-    return _joined(words)
+    if type(None) in members:  # the word itself may stand for something else: SameSite=None
+        words.append("nothing" if "none" in (word.lower() for word in words) else "none")
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _words_of_one(annotation: Any, name: str) -> str:
+def _words_of_one(annotation: Any, name: str) -> Sequence[str]:
     annotation = strip_annotated(annotation)
+    if annotation is type(None):
+        return ()
+    if annotation is bool:
+        return BOOLEAN_WORDS
+    if typing.get_origin(annotation) is Literal:
+        choices = typing.get_args(annotation)
+        return [word for c in choices for word in (BOOLEAN_WORDS if isinstance(c, bool) else (str(c),))]
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return [str(member.value) for member in annotation]
+    return (_words_of_type(annotation, name),)
+
+
+def _words_of_type(annotation: Any, name: str) -> str:
     if annotation in NUMBERS and is_duration(name):
         return DURATION_WORDS
     if annotation in NUMBERS and is_size(name):
@@ -130,14 +144,6 @@ def _words_of_one(annotation: Any, name: str) -> str:
         return plain
     if is_path(annotation):
         return "a path"
-    if typing.get_origin(annotation) is Literal:
-        return _joined([BOOLEAN_WORDS if isinstance(c, bool) else str(c) for c in typing.get_args(annotation)])
-    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
-        return _joined([str(member.value) for member in annotation])
-    return _words_of_compound(annotation)
-
-
-def _words_of_compound(annotation: Any) -> str:
     mapping = split_mapping(annotation)
     if mapping is not None:
         return f"lines of name = value, each value {words_of(mapping[1])}"
@@ -147,10 +153,6 @@ def _words_of_compound(annotation: Any) -> str:
     inner = [argument for argument in collection[1] if argument is not Ellipsis]
     kinds = " and ".join(dict.fromkeys(words_of(argument) for argument in inner)) if inner else "text"
     return "a list (commas or lines between)" if kinds == "text" else f"a list (commas or lines between) of: {kinds}"
-
-
-def _joined(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def _is_hashable(value: object) -> bool:
