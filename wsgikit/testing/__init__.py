@@ -15,14 +15,20 @@ if TYPE_CHECKING:
     from wsgikit.testing.conformance import assert_conforms as assert_conforms
     from wsgikit.testing.conformance import conformance_scenarios as conformance_scenarios
     from wsgikit.testing.scenario import Scenario as Scenario
+    from wsgikit.testing.stores import STORE_SCENARIOS as STORE_SCENARIOS
+    from wsgikit.testing.stores import StoreScenario as StoreScenario
+    from wsgikit.testing.stores import assert_store_conforms as assert_store_conforms
     from wsgikit.testing.stream import StreamedResponse as StreamedResponse
+    from wsgikit.testing.watch import watch_bodies as watch_bodies
 
 # Each module with the public names that live in it.
 _HOMES = {
     "wsgikit.testing.client": "TestClient",
     "wsgikit.testing.conformance": "ConformanceError Failure assert_conforms conformance_scenarios",
     "wsgikit.testing.scenario": "Scenario",
+    "wsgikit.testing.stores": "STORE_SCENARIOS StoreScenario assert_store_conforms",
     "wsgikit.testing.stream": "StreamedResponse",
+    "wsgikit.testing.watch": "watch_bodies",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 

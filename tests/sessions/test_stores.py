@@ -1,0 +1,277 @@
+"""Every store passes the contract suite. Points S6, S21, S22 and the issue's list of stores."""
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from wsgikit.exceptions import ConfigurationError
+from wsgikit.sessions.errors import StoreUnavailable
+from wsgikit.sessions.stores import open_store
+from wsgikit.sessions.stores.base import Record, SessionStore
+from wsgikit.sessions.stores.memory import MemoryStore
+from wsgikit.testing.conformance import ConformanceError
+from wsgikit.testing.stores import STORE_SCENARIOS, assert_store_conforms
+
+POSTGRESQL = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
+MARIADB = "mysql+pymysql://root@127.0.0.1:3306/test"
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def memcached():
+    program = shutil.which("memcached")
+    if program is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("memcached is not installed")
+        pytest.skip("memcached is not installed")
+    port = free_port()
+    command = [program, "-l", "127.0.0.1", "-p", str(port), "-U", "0"]
+    if os.getuid() == 0:
+        command += ["-u", "nobody"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            break
+        except OSError:
+            time.sleep(0.02)
+    yield f"memcached://127.0.0.1:{port}"
+    server.terminate()
+    server.wait(10)
+
+
+@pytest.fixture(params=["memory", "sqlite memory", "sqlite file", "postgresql", "mariadb", "redis", "memcached"])
+def url(request, tmp_path, require_service):
+    kind = request.param
+    if kind == "memory":
+        return "memory://"
+    if kind == "sqlite memory":
+        return "sqlite://"
+    if kind == "sqlite file":
+        return f"sqlite:///{tmp_path}/sessions.db"
+    if kind == "memcached":
+        return request.getfixturevalue("memcached")
+    require_service(kind)
+    return {"postgresql": POSTGRESQL, "mariadb": MARIADB, "redis": "redis://127.0.0.1:6379/9"}[kind]
+
+
+@pytest.fixture
+def store(url):
+    store = open_store("test", url)
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize("scenario", STORE_SCENARIOS, ids=lambda scenario: scenario.name)
+def test_each_store_keeps_the_contract(store, scenario):
+    scenario.run(store)
+
+
+def test_the_contract_suite_names_every_rule_that_a_bad_store_breaks():
+    class Forgetful(MemoryStore):
+        def save(self, key, record, expected=None):
+            self._version += 1
+            self._records[key] = Record(record.data, record.accessed, record.expires, self._version)
+            return self._version
+
+    with pytest.raises(ConformanceError) as caught:
+        assert_store_conforms(Forgetful)
+    broken = {failure.name for failure in caught.value.failures}
+    assert {"no_overwriting", "outdated_version", "no_resurrection", "no_revival", "one_winner"} <= broken
+    assert "Saving over a record that was deleted writes nothing" in str(caught.value)
+
+
+def test_the_contract_suite_passes_on_a_good_store():
+    assert_store_conforms(MemoryStore)
+
+
+@pytest.mark.parametrize("address", ["redis://127.0.0.1:{}/0", "memcached://127.0.0.1:{}", "postgresql+psycopg://x@127.0.0.1:{}/x", "mysql+pymysql://x@127.0.0.1:{}/x"])
+def test_a_store_that_is_down_says_so_and_nothing_connects_before_it_is_used(address):
+    store = open_store("test", address.format(free_port()))
+    with pytest.raises(StoreUnavailable, match="expected an answer from|expected an answer, got"):
+        store.load("a" * 64)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("redsi://localhost", "got 'redsi://'. Did you mean 'redis'"),
+        ("redis", "expected a URL such as 'redis://127.0.0.1:6379/0', or a SessionStore, got 'redis'"),
+        (None, "expected a URL such as"),
+        ("user:password@host", "got 'str'"),
+        ("postgresql+nodriver://x", "expected an installed driver for postgresql"),
+        ("memcached://", "expected a URL such as 'memcached://127.0.0.1:11211'"),
+        ("memcached://host:notaport", "expected a URL such as 'memcached://127.0.0.1:11211'"),
+    ],
+)
+def test_a_store_that_cannot_be_is_refused_while_building(url, message):
+    with pytest.raises(ConfigurationError) as caught:
+        open_store("SessionMiddleware", url)
+    assert message in str(caught.value)
+    assert "password" not in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_process_has_connections_of_its_own(url):
+    """Both sides of a fork use the store at once: on a socket that two share, each gets the other's answers."""
+    if url in ("memory://", "sqlite://"):
+        pytest.skip("there is nothing to share")
+    store = open_store("test", url)
+    key = "f" * 60 + f"{os.getpid() % 10000:04d}"
+    store.delete(key)
+    assert store.save(key, Record(b"parent", time.time(), time.time() + 60)) is not None
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            record = store.load(key)
+            wrote = store.save(key + "", Record(b"child", time.time(), time.time() + 60), record.version)
+            code = 0 if record.data == b"parent" and wrote is not None else 2
+        finally:
+            os._exit(code)
+    for _ in range(50):
+        assert store.load(key) is not None
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert store.load(key).data == b"child"
+    store.delete(key)
+    store.close()
+
+
+def test_a_sql_store_takes_an_engine_and_makes_its_table_only_when_told_to(tmp_path):
+    import sqlalchemy as sa
+
+    from wsgikit.sessions.stores.sql import SqlStore
+
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/own.db")
+    store = SqlStore(engine, table="my_sessions")
+    with pytest.raises(StoreUnavailable, match=r"table 'my_sessions': expected it in sqlite:///.*, got none. Call create"):
+        store.load("a" * 64)
+    store.create()
+    assert store.load("a" * 64) is None
+    columns = {column["name"] for column in sa.inspect(engine).get_columns("my_sessions")}
+    assert columns == {"id_hash", "data", "version", "accessed", "expires"}
+    assert [index["column_names"] for index in sa.inspect(engine).get_indexes("my_sessions")] == [["expires"]]
+    engine.dispose()
+
+
+def test_an_engine_that_is_given_is_left_open():
+    import sqlalchemy as sa
+
+    from wsgikit.sessions.stores.sql import SqlStore
+
+    engine = sa.create_engine("sqlite://", poolclass=sa.pool.StaticPool)
+    store = SqlStore(engine, create_table=True)
+    store.create()
+    store.save("a" * 64, Record(b"x", time.time(), time.time() + 60))
+    store.close()
+    assert store.load("a" * 64).data == b"x"
+    engine.dispose()
+
+
+def test_a_redis_client_that_is_given_is_used_and_left_open(require_service):
+    require_service("redis")
+    import redis
+
+    from wsgikit.sessions.stores.redis import RedisStore
+
+    for decode in (False, True):
+        client = redis.Redis(host="127.0.0.1", port=6379, db=9, decode_responses=decode)
+        store = RedisStore(client)
+        assert_store_conforms(lambda store=store: store, skip={"any_bytes"} if decode else ())
+        store.close()
+        assert client.ping()
+        client.close()
+
+
+def test_redis_expires_sessions_by_itself(require_service):
+    require_service("redis")
+    import redis
+
+    store = open_store("test", "redis://127.0.0.1:6379/9")
+    client = redis.Redis(host="127.0.0.1", port=6379, db=9)
+    key = "e" * 64
+    store.delete(key)
+    store.save(key, Record(b"x", time.time(), time.time() + 100))
+    assert 99_000 < client.pttl("wsgikit:session:" + key) <= 100_001
+    store.touch(key, time.time(), time.time() + 200)
+    assert 199_000 < client.pttl("wsgikit:session:" + key) <= 200_001
+    store.delete(key)
+    store.close()
+    client.close()
+
+
+def test_several_processes_may_make_the_table_at_the_same_time(tmp_path):
+    url = f"sqlite:///{tmp_path}/race.db"
+    stores = [open_store("test", url) for _ in range(6)]
+    barrier = threading.Barrier(6)
+    errors = []
+
+    def use(store):
+        barrier.wait(10)
+        try:
+            store.load("a" * 64)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=use, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    for store in stores:
+        store.close()
+    assert errors == []
+
+
+def test_s6_the_memory_store_sweeps_itself_so_that_it_does_not_grow_for_ever(clock):
+    store = MemoryStore(sweep_every=100)
+    for number in range(1000):
+        store.save(f"{number:064d}", Record(b"x", clock.now, clock.now + 10))
+        clock.move(1)
+    assert len(store._records) < 120
+
+
+def test_s6_sweeping_goes_in_bounded_batches(clock, tmp_path):
+    for store in (MemoryStore(), open_store("test", f"sqlite:///{tmp_path}/sweep.db")):
+        for number in range(25):
+            store.save(f"{number:064d}", Record(b"x", clock.now, clock.now + 10))
+        store.save("a" * 64, Record(b"x", clock.now, clock.now + 1000))
+        clock.move(100)
+        assert [store.sweep(10), store.sweep(10), store.sweep(10), store.sweep(10)] == [10, 10, 5, 0]
+        assert store.count() == 1
+        store.close()
+
+
+def test_a_store_of_ones_own_needs_four_methods():
+    class Minimal(SessionStore):
+        def __init__(self):
+            self.inner = MemoryStore()
+
+        def load(self, key):
+            return self.inner.load(key)
+
+        def save(self, key, record, expected=None):
+            return self.inner.save(key, record, expected)
+
+        def delete(self, key):
+            return self.inner.delete(key)
+
+        def touch(self, key, accessed, expires):
+            return self.inner.touch(key, accessed, expires)
+
+    assert_store_conforms(Minimal)
+    assert repr(Minimal()) == "<Minimal>"
+
+

@@ -1,0 +1,148 @@
+"""Sessions in memcached, through pymemcache. It forgets when it is full or restarted: for what can be lost."""
+
+from __future__ import annotations
+
+__all__ = ["MemcachedStore"]
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.sessions.errors import StoreUnavailable
+from wsgikit.sessions.stores.base import Record, SessionStore
+from wsgikit.sessions.stores.processes import PerProcess
+
+T = TypeVar("T")
+
+_HEAD_BYTES = 32  # 16 digits of expiry in milliseconds, 16 of last access
+_LONGEST_TTL_SECONDS = 30 * 86_400  # memcached takes more for a time since 1970
+_MOST_TRIES = 10
+
+
+class MemcachedStore(SessionStore):
+    """Sessions in memcached.
+
+    Args:
+        where: a URL such as ``memcached://127.0.0.1:11211`` (several servers parted by commas), for which each process makes
+            a pool when it first needs one, or a client of pymemcache's that returns bytes.
+        prefix: what the keys begin with.
+        timeout_seconds: how long to wait for an answer.
+
+    Raises:
+        ConfigurationError: pymemcache isn't installed, or the URL can't be read.
+    """
+
+    def __init__(self, where: Any, *, prefix: str = "wsgikit:session:", timeout_seconds: float = 2.0) -> None:
+        try:
+            from pymemcache import HashClient, MemcacheError, PooledClient  # optional
+        except ImportError as error:
+            raise ConfigurationError(
+                "MemcachedStore: store: expected the package pymemcache, which isn't installed. "
+                "Install it with: pip install 'wsgikit[memcached]'."
+            ) from error
+        self._errors = (MemcacheError, OSError)
+        self._prefix = prefix
+        if isinstance(where, str):
+            servers = _servers(where)
+            options: dict[str, Any] = {
+                "connect_timeout": timeout_seconds,
+                "timeout": timeout_seconds,
+                "default_noreply": False,
+            }
+
+            def connect() -> Any:
+                if len(servers) == 1:
+                    return PooledClient(servers[0], **options)
+                return HashClient(servers, use_pooling=True, **options)
+
+            self._clients: PerProcess[Any] = PerProcess(connect, lambda client: client.close())
+        else:
+            self._clients = PerProcess(lambda: where, lambda client: None)
+
+    def load(self, key: str) -> Record | None:
+        return _read(*self._run(lambda client: client.gets(self._prefix + key)))
+
+    def save(self, key: str, record: Record, expected: Any = None) -> Any:
+        name = self._prefix + key
+        value = _times(record.expires, record.accessed) + record.data
+        ttl = _ttl(record.expires)
+        if expected is None:
+            written = self._run(lambda client: client.add(name, value, expire=ttl, noreply=False))
+            if not written and self.load(key) is None:
+                # One that has expired by our clock, though not yet by memcached's whole seconds.
+                self._run(lambda client: client.delete(name, noreply=False))
+                written = self._run(lambda client: client.add(name, value, expire=ttl, noreply=False))
+        else:
+            written = self._run(lambda client: client.cas(name, value, expected, expire=ttl, noreply=False))
+        if not written:
+            return None
+        if record.expires <= time.time():
+            self._run(lambda client: client.delete(name, noreply=False))
+            return b"0"
+        present, version = self._run(lambda client: client.gets(name))
+        # Where another was faster even now, its version must not pass for ours.
+        return version if present == value else b"0"
+
+    def delete(self, key: str) -> bool:
+        return bool(self._run(lambda client: client.delete(self._prefix + key, noreply=False)))
+
+    def touch(self, key: str, accessed: float, expires: float) -> bool:
+        name = self._prefix + key
+        for _ in range(_MOST_TRIES):
+            value, version = self._run(lambda client: client.gets(name))
+            if _read(value, version) is None:
+                return False
+            value = _times(expires, accessed) + value[_HEAD_BYTES:]
+            if self._run(lambda client, v=value, n=version: client.cas(name, v, n, expire=_ttl(expires), noreply=False)):
+                return True
+        return True  # it is being written all the time: then it is in use as well
+
+    def close(self) -> None:
+        self._clients.close()
+
+    def _run(self, step: Callable[[Any], T]) -> T:
+        try:
+            return step(self._clients.get())
+        except self._errors as error:
+            kind = type(error).__name__
+            raise StoreUnavailable(f"MemcachedStore: expected an answer, got {kind}. Is memcached up?") from error
+
+
+def _servers(url: str) -> list[tuple[str, int]]:
+    servers = []
+    for place in urlsplit(url).netloc.split(","):
+        try:
+            parts = urlsplit(f"//{place}")
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = port = None
+        if not host:
+            raise ConfigurationError(
+                complaint("MemcachedStore", "store", "a URL such as 'memcached://127.0.0.1:11211'", url)
+            )
+        servers.append((host, port or 11211))
+    return servers
+
+
+def _times(expires: float, accessed: float) -> bytes:
+    return b"%016d%016d" % (int(expires * 1000), int(accessed * 1000))
+
+
+def _ttl(expires: float) -> int:
+    """Return the whole seconds that memcached counts, rounded down: it must not have what by the record has expired."""
+    seconds = max(1, int(expires - time.time()))
+    return seconds if seconds <= _LONGEST_TTL_SECONDS else int(expires)
+
+
+def _read(value: bytes | None, version: Any) -> Record | None:
+    if value is None or len(value) < _HEAD_BYTES:
+        return None
+    try:
+        expires, accessed = int(value[:16]) / 1000, int(value[16:32]) / 1000
+    except ValueError:
+        return None
+    if expires <= time.time():
+        return None
+    return Record(value[_HEAD_BYTES:], accessed, expires, version)

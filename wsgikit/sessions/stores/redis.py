@@ -1,0 +1,160 @@
+"""Sessions in Redis, which expires them by itself. Also Valkey, KeyDB, Sentinel and Cluster, by passing a client.
+
+A record is one string: 32 characters of version, 16 digits of expiry in milliseconds, 16 of last access, then the data.
+Loading is one GET, saving one script: one round trip each.
+"""
+
+from __future__ import annotations
+
+__all__ = ["RedisStore"]
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.sessions.errors import StoreUnavailable
+from wsgikit.sessions.stores.base import Record, SessionStore
+from wsgikit.sessions.stores.processes import PerProcess
+
+T = TypeVar("T")
+
+_VERSION_BYTES = 32
+_HEAD_BYTES = _VERSION_BYTES + 16 + 16
+
+# Swap: write if the version is still the one that was loaded. Redis runs a script in one step.
+_SWAP = """
+if redis.call('GETRANGE', KEYS[1], 0, 31) ~= ARGV[1] then return 0 end
+if tonumber(redis.call('GETRANGE', KEYS[1], 32, 47)) <= tonumber(ARGV[4]) then return 0 end
+if tonumber(ARGV[3]) <= 0 then redis.call('DEL', KEYS[1])
+else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+return 1
+"""
+# Touch: replace the times and leave the rest, so that a save that is under way isn't disturbed.
+_TOUCH = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('SETRANGE', KEYS[1], 32, ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+"""
+
+
+class RedisStore(SessionStore):
+    """Sessions in Redis.
+
+    Args:
+        where: a URL (``redis://``, ``rediss://``, ``unix://``), for which each process makes a pool when it first needs
+            one, or a client of redis-py's: `Redis`, one of `Sentinel.master_for`, or `RedisCluster`.
+        prefix: what the keys begin with.
+        timeout_seconds: how long to wait for an answer, where the URL doesn't say it.
+
+    Raises:
+        ConfigurationError: redis-py isn't installed, or the URL can't be read.
+    """
+
+    def __init__(self, where: Any, *, prefix: str = "wsgikit:session:", timeout_seconds: float = 2.0) -> None:
+        try:
+            import redis  # optional
+            from redis.backoff import NoBackoff
+            from redis.retry import Retry
+        except ImportError as error:
+            raise ConfigurationError(
+                "RedisStore: store: expected the package redis, which isn't installed. "
+                "Install it with: pip install 'wsgikit[redis]'."
+            ) from error
+        self._redis = redis
+        self._prefix = prefix
+        if isinstance(where, str):
+            # One retry, for the connection that the server closed while it lay in the pool. Waiting is for visitors no
+            # remedy.
+            options = {
+                "socket_timeout": timeout_seconds,
+                "socket_connect_timeout": timeout_seconds,
+                "retry": Retry(NoBackoff(), 1),
+            }
+            try:
+                redis.ConnectionPool.from_url(where)
+            except ValueError as error:
+                raise ConfigurationError(
+                    complaint("RedisStore", "store", "a URL such as 'redis://127.0.0.1:6379/0'", "one it can't read")
+                ) from error
+            self._clients: PerProcess[Any] = PerProcess(
+                lambda: redis.Redis.from_url(where, **options), lambda client: client.close()
+            )
+        else:
+            # redis-py's own pools notice a fork by themselves.
+            self._clients = PerProcess(lambda: where, lambda client: None)
+
+    def load(self, key: str) -> Record | None:
+        return _read(self._run(lambda client: client.get(self._prefix + key)))
+
+    def save(self, key: str, record: Record, expected: Any = None) -> Any:
+        version = os.urandom(_VERSION_BYTES // 2).hex()
+        value = version.encode("ascii") + _times(record.expires, record.accessed) + record.data
+        name = self._prefix + key
+        ttl = _ttl(record.expires)
+        if expected is not None:
+            now = int(time.time() * 1000)
+            written = self._run(lambda client: client.eval(_SWAP, 1, name, expected, value, ttl, now))
+        else:
+            ttl = max(1, ttl)
+            written = self._run(lambda client: client.set(name, value, px=ttl, nx=True))
+            if not written and self.load(key) is None:
+                # One that has expired by our clock, though not yet by Redis's, is in the way at most.
+                self._run(lambda client: client.delete(name))
+                written = self._run(lambda client: client.set(name, value, px=ttl, nx=True))
+        return version if written else None
+
+    def delete(self, key: str) -> bool:
+        return bool(self._run(lambda client: client.delete(self._prefix + key)))
+
+    def touch(self, key: str, accessed: float, expires: float) -> bool:
+        name = self._prefix + key
+        times = _times(expires, accessed)
+        return bool(self._run(lambda client: client.eval(_TOUCH, 1, name, times, max(1, _ttl(expires)))))
+
+    def count(self) -> int:
+        return sum(1 for _ in self.keys())
+
+    def keys(self) -> Iterator[str]:
+        def scan(client: Any) -> list[str]:
+            found = client.scan_iter(match=self._prefix + "*", count=1000)
+            return [name.decode("ascii") if isinstance(name, bytes) else name for name in found]
+
+        return (name[len(self._prefix) :] for name in self._run(scan))
+
+    def close(self) -> None:
+        self._clients.close()
+
+    def _run(self, step: Callable[[Any], T]) -> T:
+        try:
+            return step(self._clients.get())
+        except (self._redis.RedisError, OSError) as error:
+            kind = type(error).__name__
+            raise StoreUnavailable(f"RedisStore: expected an answer from Redis, got {kind}. Is it up?") from error
+
+
+def _times(expires: float, accessed: float) -> bytes:
+    return b"%016d%016d" % (int(expires * 1000), int(accessed * 1000))
+
+
+def _ttl(expires: float) -> int:
+    return math.ceil((expires - time.time()) * 1000)
+
+
+def _read(value: Any) -> Record | None:
+    if value is None:
+        return None
+    if isinstance(value, str):  # a client made with decode_responses
+        value = value.encode()
+    if len(value) < _HEAD_BYTES:
+        return None
+    try:
+        expires, accessed = int(value[32:48]) / 1000, int(value[48:64]) / 1000
+    except ValueError:
+        return None
+    if expires <= time.time():
+        return None
+    return Record(value[_HEAD_BYTES:], accessed, expires, value[:_VERSION_BYTES].decode("ascii"))
