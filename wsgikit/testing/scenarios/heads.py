@@ -61,7 +61,7 @@ def lazy_start_response_of_an_empty_body_works(bench: Bench) -> None:
 
 @scenario
 def start_response_takes_exc_info(bench: Bench) -> None:
-    """start_response takes a third argument, and it may be None."""
+    """The third argument of start_response is taken, and it may be None."""
 
     def app(environ: Environ, start_response: Any, /) -> Iterable[bytes]:
         start_response("299 Three", list(TEXT), None)
