@@ -10,6 +10,7 @@ from wsgikit.context.locals import current_exchange
 from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.routing.mount import router_in
 from wsgikit.routing.router import Router
+from wsgikit.routing.urls import build_url
 from wsgikit.wsgi import ROUTING, STACK, Environ
 
 
@@ -41,15 +42,7 @@ def url_for(
         BuildError: there is no such endpoint, or a value is missing.
     """
     environ = current_exchange().environ
-    return current_router(environ).url_for(
-        endpoint,
-        _anchor=_anchor,
-        _method=_method,
-        _scheme=_scheme,
-        _external=_external,
-        _environ=environ,
-        **values,
-    )
+    return build_url(current_router(environ), endpoint, values, environ, _anchor, _method, _scheme, _external)
 
 
 def current_router(environ: Environ) -> Router:

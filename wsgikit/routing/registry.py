@@ -1,0 +1,375 @@
+"""What a router is told before it serves: rules and their views, routers included in it, applications mounted in it."""
+
+from __future__ import annotations
+
+__all__ = ["Registry", "Route", "Target"]
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.routing.hooks import HookRegistry
+from wsgikit.routing.invoke import name_of
+from wsgikit.routing.matcher import RouteMap
+from wsgikit.routing.mount import Mount, MountTable, router_in
+from wsgikit.routing.rules import Rule
+from wsgikit.wsgi import WSGIApplication
+
+if TYPE_CHECKING:
+    import re
+
+    from wsgikit.routing.dispatch import Plan
+
+F = TypeVar("F", bound=Callable[..., Any])
+METHODS_OF_A_PAGE = ("GET",)
+
+
+class Route(Rule):
+    """A rule of a router: Werkzeug's rule, and what the router knows of its endpoint.
+
+    Attributes:
+        plan: what is to be done for its requests; made before the first.
+        direct_plan: the same, where no mount can come between.
+        has_automatic_options: whether OPTIONS is answered without calling the view.
+    """
+
+    plan: Plan | None = None
+    direct_plan: Plan | None = None
+    has_automatic_options: bool = False
+
+
+class Target:
+    """A view, and the included routers around it, innermost first."""
+
+    __slots__ = ("owners", "view")
+
+    def __init__(self, view: Callable[..., Any] | None, owners: tuple[Registry, ...]) -> None:
+        self.view = view
+        self.owners = owners
+
+
+class Registry(HookRegistry):
+    """The part of a `Router` that takes rules, other routers and applications.
+
+    What is registered is kept as functions that register it again, in any router that this one is included in: with a
+    prefix, a name and a host before it. So it is the same whether a router is filled before or after it is included.
+    """
+
+    map: RouteMap
+    name: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.included: list[tuple[str, Registry]] = []
+        self.mounts = MountTable()
+        self._targets: dict[str, Target] = {}
+        self._records: list[Record] = []
+        self._parents: list[tuple[Registry, str, str, str | None]] = []
+        self._is_serving = False
+        self._defaults: dict[str, tuple[Callable[..., Any], ...]] = {}
+
+    # ------------------------------------------------------------------ rules
+
+    def route(self, rule: str, **options: Any) -> Callable[[F], F]:
+        """Make a function the view of a rule. `options` are those of `add_url_rule`."""
+
+        def decorate(view: F) -> F:
+            named = {"endpoint": None, **options}
+            self.add_url_rule(rule, named.pop("endpoint"), view, **named)
+            return view
+
+        return decorate
+
+    def get(self, rule: str, **options: Any) -> Callable[[F], F]:
+        """Make a function the view of a rule for GET (and HEAD)."""
+        return self._method_route("GET", rule, options)
+
+    def post(self, rule: str, **options: Any) -> Callable[[F], F]:
+        """Make a function the view of a rule for POST."""
+        return self._method_route("POST", rule, options)
+
+    def put(self, rule: str, **options: Any) -> Callable[[F], F]:
+        """Make a function the view of a rule for PUT."""
+        return self._method_route("PUT", rule, options)
+
+    def patch(self, rule: str, **options: Any) -> Callable[[F], F]:
+        """Make a function the view of a rule for PATCH."""
+        return self._method_route("PATCH", rule, options)
+
+    def delete(self, rule: str, **options: Any) -> Callable[[F], F]:
+        """Make a function the view of a rule for DELETE."""
+        return self._method_route("DELETE", rule, options)
+
+    def _method_route(self, method: str, rule: str, options: dict[str, Any]) -> Callable[[F], F]:
+        if "methods" in options:
+            raise ConfigurationError(
+                complaint(
+                    method.lower(), "methods", "no such option", options["methods"], "Use route() for several methods"
+                )
+            )
+        return self.route(rule, methods=(method,), **options)
+
+    def add_url_rule(
+        self,
+        rule: str,
+        endpoint: str | None = None,
+        view_func: Callable[..., Any] | None = None,
+        provide_automatic_options: bool | None = None,
+        **options: Any,
+    ) -> None:
+        """Add a rule, and its view.
+
+        Args:
+            rule: the path in Werkzeug's rule language, such as ``"/post/<int:post_id>"``.
+            endpoint: the name for `url_for`; the view's where it isn't given.
+            view_func: the view; may be given later by `endpoint`.
+            provide_automatic_options: answer OPTIONS without calling the view; on unless the view takes OPTIONS.
+            options: those of Werkzeug's rules: `methods`, `defaults`, `subdomain`, `host`, `build_only`,
+                `strict_slashes`, `merge_slashes`, `redirect_to`, `alias`.
+
+        Raises:
+            ConfigurationError: the rule is there already, or the endpoint has another view.
+        """
+        self._changed()
+        if endpoint is None:
+            if view_func is None:
+                raise ConfigurationError(
+                    complaint(f"rule {rule!r}", "endpoint", "a name, or a view that has one", None)
+                )
+            endpoint = getattr(view_func, "__name__", None) or type(view_func).__name__
+        if "." in endpoint:
+            raise ConfigurationError(
+                complaint(
+                    f"rule {rule!r}", "endpoint", "a name without dots", endpoint, "Dots join the names of routers"
+                )
+            )
+        if view_func is not None and not callable(view_func):
+            raise ConfigurationError(complaint(f"rule {rule!r}", "view", "a function", view_func))
+        methods = options.pop("methods", None)
+        if methods is None:
+            methods = getattr(view_func, "methods", None) or METHODS_OF_A_PAGE
+        if isinstance(methods, str):
+            raise ConfigurationError(
+                complaint(f"rule {rule!r}", "methods", "a list of methods", methods, "Put it in a list")
+            )
+        methods = {method.upper() for method in methods}
+        methods |= set(getattr(view_func, "required_methods", ()))
+        if provide_automatic_options is None:
+            provide_automatic_options = getattr(view_func, "provide_automatic_options", None)
+        if provide_automatic_options is None:
+            provide_automatic_options = "OPTIONS" not in methods
+        if provide_automatic_options:
+            methods.add("OPTIONS")
+        automatic, name = provide_automatic_options, endpoint
+
+        def register(
+            router: Registry, prefix: str, dotted: str, host: str | None, owners: tuple[Registry, ...]
+        ) -> None:
+            own = options if host is None else {"host": host, **options}
+            router._add(_joined(prefix, rule), dotted + name, view_func, owners, methods, automatic, own)
+
+        self._record(register)
+
+    def _add(
+        self,
+        rule: str,
+        endpoint: str,
+        view: Callable[..., Any] | None,
+        owners: tuple[Registry, ...],
+        methods: set[str],
+        automatic: bool,
+        options: dict[str, Any],
+    ) -> None:
+        target = self._targets.get(endpoint)
+        if target is not None and view is not None and target.view is not None and target.view is not view:
+            raise ConfigurationError(
+                complaint(
+                    repr(self),
+                    f"endpoint {endpoint!r}",
+                    f"one view, which is {name_of(target.view)}",
+                    name_of(view),
+                    "Give one of them another endpoint=",
+                )
+            )
+        try:
+            route = Route(rule, endpoint=endpoint, methods=methods, **options)
+        except TypeError as error:
+            if isinstance(error, ConfigurationError):
+                raise
+            raise ConfigurationError(f"rule {rule!r}: {error}.") from error
+        route.has_automatic_options = automatic
+        self.map.add(route)
+        if target is None:
+            self._targets[endpoint] = Target(view, owners)
+        elif view is not None:
+            target.view = view
+
+    def endpoint(self, endpoint: str) -> Callable[[F], F]:
+        """Make a function the view of an endpoint whose rule was added without one."""
+
+        def decorate(view: F) -> F:
+            self._changed()
+
+            def register(
+                router: Registry, prefix: str, dotted: str, host: str | None, owners: tuple[Registry, ...]
+            ) -> None:
+                target = router._targets.setdefault(dotted + endpoint, Target(None, owners))
+                target.view = view
+
+            self._record(register)
+            return view
+
+        return decorate
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules, in the order they were added, those of included routers among them."""
+        return tuple(self.map.iter_rules())
+
+    @property
+    def view_functions(self) -> Mapping[str, Callable[..., Any]]:
+        """The view of each endpoint."""
+        return {endpoint: target.view for endpoint, target in self._targets.items() if target.view is not None}
+
+    # ------------------------------------------------------------------ other routers and applications
+
+    def include(self, router: Registry, prefix: str = "", name: str | None = None, *, host: str | None = None) -> None:
+        """Take in another router's rules and hooks, as a blueprint: under a prefix, its endpoints named ``name.endpoint``.
+
+        Rules that are added to it later are taken in too.
+
+        Args:
+            prefix: put before its rules.
+            name: put before its endpoints; its own name where it isn't given.
+            host: the host of its rules, where this router matches hosts.
+
+        Raises:
+            ConfigurationError: the name is taken, or the router would be included in itself.
+        """
+        self._changed()
+        if not isinstance(router, Registry):
+            raise ConfigurationError(
+                complaint("include", "router", "a Router", router, "Use mount() for other applications")
+            )
+        name = name or router.name
+        if "." in name:
+            raise ConfigurationError(complaint("include", "name", "a name without dots", name))
+        if router is self or router._has_inside(self):
+            raise ConfigurationError(complaint("include", "router", "one that this one isn't in", router))
+        if any(taken == name for taken, _ in self.included):
+            raise ConfigurationError(complaint("include", "name", "one that is free", name, "Pass another name="))
+        if prefix and not prefix.startswith("/"):
+            raise ConfigurationError(complaint("include", "prefix", "a path that begins with /", prefix))
+        self.included.append((name, router))
+        router._parents.append((self, prefix, name, host))
+        for record in router._records:
+            self._take(record, router, prefix, name, host)
+
+    def _take(self, record: Record, child: Registry, prefix: str, name: str, host: str | None) -> None:
+        """Make what `child` does part of what this router does, and so of what its own parents do."""
+
+        def register(
+            router: Registry, outer: str, dotted: str, outer_host: str | None, owners: tuple[Registry, ...]
+        ) -> None:
+            record(router, _joined(outer, prefix), f"{dotted}{name}.", host or outer_host, (child, *owners))
+
+        self._record(register)
+
+    def _record(self, register: Record) -> None:
+        register(self, "", "", None, ())
+        self._records.append(register)
+        for parent, prefix, name, host in self._parents:
+            parent._take(register, self, prefix, name, host)
+
+    def _has_inside(self, other: Registry) -> bool:
+        return any(router is other or router._has_inside(other) for _, router in self.included)
+
+    def mount(
+        self,
+        prefix: str | re.Pattern[str],
+        app: WSGIApplication,
+        name: str | None = None,
+        *,
+        host: str | None = None,
+        keep_path: bool = False,
+    ) -> None:
+        """Give all paths under a prefix to another WSGI application.
+
+        Between a rule and a mount, the longer fixed beginning decides; between equals, the rule.
+
+        Args:
+            prefix: whole segments, such as ``"/blog"``, or a compiled regular expression for the beginning of the path.
+            app: the application. It finds the prefix in ``SCRIPT_NAME``. This router's hooks don't run for it.
+            name: for `url_for("name.endpoint")`, where it is a `Router` or a stack of one; a router's own name otherwise.
+            host: the host it is for; all where it isn't given.
+            keep_path: leave ``SCRIPT_NAME`` and ``PATH_INFO`` as they are.
+
+        Raises:
+            ConfigurationError: the prefix is taken, or `app` can't be called.
+        """
+        self._changed()
+        if name is None:
+            inner = router_in(app)
+            name = inner.name if inner is not None else None
+
+        def register(
+            router: Registry, outer: str, dotted: str, outer_host: str | None, owners: tuple[Registry, ...]
+        ) -> None:
+            full = prefix if not isinstance(prefix, str) else _joined(outer, prefix) if outer else prefix
+            router.mounts.add(Mount(full, app, dotted + name if name else None, host or outer_host, keep_path))
+
+        self._record(register)
+
+    def iter_included(self) -> Iterator[Registry]:
+        """Iterate over all routers inside this one, each once, outer ones before theirs."""
+        seen: set[int] = set()
+        waiting = [router for _, router in self.included]
+        while waiting:
+            router = waiting.pop(0)
+            if id(router) not in seen:
+                seen.add(id(router))
+                yield router
+                waiting.extend(inner for _, inner in router.included)
+
+    def _changed(self) -> None:
+        if self._is_serving:
+            raise ConfigurationError(
+                f"{self!r}: change after the first request: expected all routes and hooks before it. "
+                "What was answered already would have missed it; add it where the router is made."
+            )
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop what was worked out from what was registered, here and in the routers around."""
+        self._defaults.clear()
+        for parent, *_ in self._parents:
+            parent._forget()
+
+    def url_defaults_of(self, endpoint: str) -> tuple[Callable[..., Any], ...]:
+        """Return the functions that add values to the URLs of an endpoint: the router's, then included ones', inwards."""
+        known = self._defaults.get(endpoint)
+        if known is None:
+            functions = list(self.hooks.url_defaults)
+            for router in self.iter_included():
+                functions += router.app_hooks.url_defaults
+            target = self._targets.get(endpoint)
+            for owner in reversed(target.owners if target is not None else ()):
+                functions += owner.hooks.url_defaults
+            known = self._defaults[endpoint] = tuple(functions)
+        return known
+
+    def has_endpoint(self, endpoint: str) -> bool:
+        """Tell whether a rule of this router, or of one included in it, has that endpoint."""
+        return endpoint in self._targets
+
+
+# Registers something in a router: the prefix, the dotted name, the host, and the included routers around it, innermost first.
+Record = Callable[[Registry, str, str, str | None, tuple[Registry, ...]], None]
+
+
+def _joined(prefix: str, rule: str) -> str:
+    if not prefix:
+        return rule
+    if not rule:
+        return prefix
+    return f"{prefix.rstrip('/')}/{rule.lstrip('/')}"
