@@ -6,7 +6,7 @@ __all__ = ["ConsoleErrorPagesMiddleware"]
 
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from werkzeug.debug import DebuggedApplication
@@ -14,10 +14,11 @@ from werkzeug.debug import DebuggedApplication
 from wsgikit.error_pages import access
 from wsgikit.error_pages.middleware import ErrorPagesMiddleware
 from wsgikit.error_pages.report import LOGGER
-from wsgikit.onion.exchange import Exchange
+from wsgikit.onion.exchange import Exchange, Reply
 from wsgikit.wsgi import Environ, StartResponse, WSGIApplication
 
 _ERROR = "wsgikit.error_pages.error"
+_TEXT = "text/plain; charset=utf-8"
 _MOST_ERRORS = 10  # whose frames, with all that they hold, stay for the console
 
 
@@ -54,8 +55,10 @@ class ConsoleErrorPagesMiddleware(ErrorPagesMiddleware):
             return "the request came through a proxy"
         # debug_hosts doesn't count: whoever may read tracebacks may not yet run code. Nor does an unknown peer.
         peer = access.peer_of(environ)
-        if peer is None or not access.is_in(peer, access.LOOPBACK):
-            return f"the peer {peer or ''} is not a loopback address"
+        if peer is None:
+            return "the peer is not known"
+        if not access.is_in(peer, access.LOOPBACK):
+            return f"the peer {peer} is not a loopback address"
         return None
 
 
@@ -63,21 +66,22 @@ class _Debugger(DebuggedApplication):
     """Werkzeug's debugger around an application that only raises the error that was met."""
 
     def __init__(self) -> None:
-        super().__init__(_raise, evalex=True, pin_security=True)
+        super().__init__(_raise, evalex=True, pin_security=True, console_path="")
         self._known: deque[list[int]] = deque()
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        before = set(self.frames)
+    def debug_application(self, environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        """Show the error that was met; refuse a line to be run that comes without secret and PIN."""
         if _ERROR not in environ:
-            return super().__call__(environ, start_response)
-        body = b"".join(self.debug_application(environ, start_response))
+            yield from Reply(403, "The debugger does not take this request.\n", _TEXT, ())(environ, start_response)
+            return
+        before = set(self.frames)
+        yield from super().debug_application(environ, start_response)
         # A frame holds all its locals, the request and its connection among them: those of old errors are let go.
         self._known.append([key for key in self.frames if key not in before])
         while len(self._known) > _MOST_ERRORS:
             for key in self._known.popleft():
                 self.frames.pop(key, None)
                 self.frame_contexts.pop(key, None)
-        return [body]
 
 
 def _raise(environ: Environ, start_response: StartResponse) -> NoReturn:

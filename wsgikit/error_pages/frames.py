@@ -15,7 +15,7 @@ from itertools import islice
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
-from wsgikit.error_pages.redact import HIDDEN, Redactor, is_secret_name
+from wsgikit.error_pages.redact import HIDDEN, Redactor, is_secret_name, tells_a_secret
 from wsgikit.error_pages.report import HOOKS
 from wsgikit.error_pages.safe_repr import safe_repr
 from wsgikit.onion.middleware import Middleware
@@ -285,14 +285,10 @@ def _learn_from_locals(error: BaseException, redactor: Redactor) -> None:
         traceback = current.__traceback__
         while traceback is not None:
             for name, value in traceback.tb_frame.f_locals.items():
-                # A loop's `key` is seldom a secret; it is hidden by name, but not looked for everywhere.
-                if _is_telling(name) and is_secret_name(name) and isinstance(value, (str, bytes, list, tuple, dict)):
-                    redactor.learn(value)
+                if is_secret_name(name) and isinstance(value, (str, bytes, list, tuple, dict)):
+                    # A loop's `key` is seldom a secret: hidden it is, looked for elsewhere only if long.
+                    redactor.learn(value, shortest=4 if tells_a_secret(name) else 16)
             traceback = traceback.tb_next
-
-
-def _is_telling(name: str) -> bool:
-    return "_" in name or len(name) > 5
 
 
 def _variables(frame: FrameType, redactor: Redactor) -> tuple[tuple[str, str], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["HIDDEN", "Redactor", "is_secret_name", "known_secrets"]
+__all__ = ["HIDDEN", "Redactor", "is_secret_name", "known_secrets", "tells_a_secret"]
 
 import base64
 import binascii
@@ -25,14 +25,17 @@ _SECRET_WORD = re.compile(
     r"(?i:pass|pwd|pw|key|keys|auth|pin|otp|totp|salt|dsn|sid|ssn|cvv|cvc|iban|code|state|nonce|sig)"
     r"(?:$|[_\W]|(?<=[a-z])(?=[A-Z]))"
 )
+# A name begins where a word begins: to try it at each letter of a long text would take minutes.
 # name = "literal", name: "literal", name["key"] = b'literal', name: str = "literal".
 _GIVEN_LITERAL = re.compile(
-    r"(?P<head>[\"']?(?P<name>[A-Za-z_][\w.\-]*)[\"']?\]?\s*(?::\s*[\w.]+(?:\[[\w, ]*\])?\s*=|[=:])\s*)"
+    r"(?P<head>[\"']?(?<![\w.\-])(?P<name>[A-Za-z_][\w.\-]*)[\"']?\]?\s*(?::\s*[\w.]+(?:\[[\w, ]*\])?\s*=|[=:])\s*)"
     r"(?P<value>[rbuRBU]{0,2}(?:\"[^\"\n]*\"|'[^'\n]*'))"
 )
 # name=value, without quotes: a query, a form, a libpq connection string.
-_GIVEN_BARE = re.compile(r"(?P<head>\b(?P<name>[A-Za-z_][\w.\-]*)=)(?P<value>[^\s,;&)\]}\"'<>]+)")
-_URL_PASSWORD = re.compile(r"(?P<head>[A-Za-z][A-Za-z0-9+.\-]*://[^\s/?#:@'\"]*:)(?P<value>[^\s/?#'\"]+)(?=@)")
+_GIVEN_BARE = re.compile(r"(?P<head>(?<![\w.\-])(?P<name>[A-Za-z_][\w.\-]*)=)(?P<value>[^\s,;&)\]}\"'<>]+)")
+_URL_PASSWORD = re.compile(
+    r"(?P<head>(?<![A-Za-z0-9+.\-])[A-Za-z][A-Za-z0-9+.\-]*://[^\s/?#:@'\"]*:)(?P<value>[^\s/?#'\"]+)(?=@)"
+)
 _SHORTEST = 4  # characters: shorter "secrets" are on every page by chance
 _ALONE_BELOW = 8  # characters: a short one is hidden only where it stands alone: "test" must not shred "tests/"
 
@@ -40,6 +43,11 @@ _ALONE_BELOW = 8  # characters: a short one is hidden only where it stands alone
 def is_secret_name(name: str) -> bool:
     """Tell whether a variable, header, key or parameter of this name is to be taken for a secret."""
     return _SECRET_PART.search(name) is not None or _SECRET_WORD.search(name) is not None
+
+
+def tells_a_secret(name: str) -> bool:
+    """Tell whether a name means a secret wherever it stands: ``password`` does, ``key`` may be any dictionary's."""
+    return _SECRET_PART.search(name) is not None
 
 
 class Redactor:
@@ -55,9 +63,11 @@ class Redactor:
         for value in values:
             self.learn(value)
 
-    def learn(self, value: object) -> None:
+    def learn(self, value: object, shortest: int = _SHORTEST) -> None:
         """Take `value`, and what is in it where it is a collection, for a secret from now on."""
         for text in _texts_in(value):
+            if len(text) < shortest:
+                continue
             for form in {text, quote(text, safe=""), unquote(text), repr(text)[1:-1]}:
                 if len(form) >= _SHORTEST and form not in self._values:
                     self._values.add(form)
