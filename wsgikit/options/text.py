@@ -127,9 +127,9 @@ class _Reader:
                 return kind(text) if kind is int else _finite(float(text))
             except ValueError:
                 _unfit()
-        if kind is int:
-            return int(number) if number == int(number) else _unfit()
-        return float(number)
+        if number == int(number):
+            return int(number)  # 14 days are 1209600 seconds, as one would write in Python, whole or not
+        return _unfit() if kind is int else number
 
     def _object(self, text: str, member: Any, has_text: bool) -> Any:
         if not is_dotted_name(text, with_colon=has_text):
