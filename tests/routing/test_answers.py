@@ -85,7 +85,11 @@ SAME_AS_FLASK = {
     "iterator": lambda: iter(["a", "b"]),
     "generator and status": lambda: (generator(), 203),
     "a werkzeug response": lambda: werkzeug.wrappers.Response("x", 201, {"X-A": "1"}),
-    "a werkzeug response, status and headers": lambda: (werkzeug.wrappers.Response("x", headers={"X-A": "1"}), 203, {"X-A": "2"}),
+    "a werkzeug response, status and headers": lambda: (
+        werkzeug.wrappers.Response("x", headers={"X-A": "1"}),
+        203,
+        {"X-A": "2"},
+    ),
     "a webob response": lambda: webob.Response("x", status=201),
     "a wsgi application": lambda: wsgi_app,
     "a wsgi application, status and headers": lambda: (wsgi_app, 203, {"X-App": "2", "X-B": "3"}),
@@ -132,9 +136,15 @@ def test_head_has_the_headers_of_get_and_no_body(view):
 
 
 OURS = {
-    "a dataclass": (lambda: Point(1, 2.0, date(2030, 1, 2)), b'{"when":"Wed, 02 Jan 2030 00:00:00 GMT","x":1,"y":2.0}\n'),
+    "a dataclass": (
+        lambda: Point(1, 2.0, date(2030, 1, 2)),
+        b'{"when":"Wed, 02 Jan 2030 00:00:00 GMT","x":1,"y":2.0}\n',
+    ),
     "a pydantic model": (lambda: Model(name="Ann", born=date(2000, 1, 2)), b'{"name":"Ann","born":"2000-01-02"}\n'),
-    "pydantic models in a list": (lambda: [Model(name="Ann", born=date(2000, 1, 2))], b'[{"born":"2000-01-02","name":"Ann"}]\n'),
+    "pydantic models in a list": (
+        lambda: [Model(name="Ann", born=date(2000, 1, 2))],
+        b'[{"born":"2000-01-02","name":"Ann"}]\n',
+    ),
     "our response": (lambda: Response("x", mimetype="text/plain"), b"x"),
     "a bytearray": (lambda: bytearray(b"x"), b"x"),
     "a memoryview": (lambda: memoryview(b"x"), b"x"),
@@ -157,7 +167,10 @@ WRONG = {
     "None in a tuple": (lambda: (None, 404), r"got None"),
     "a status that isn't one": (lambda: ("x", "teapot"), r"status: expected a code such as 404, .*got 'teapot'"),
     "a status of two digits": (lambda: ("x", 20), r"status: expected a code such as 404, .*got 20"),
-    "headers that aren't pairs": (lambda: ("x", 200, ["X-A"]), r"expected a dict or pairs of name and value, got 'X-A'"),
+    "headers that aren't pairs": (
+        lambda: ("x", 200, ["X-A"]),
+        r"expected a dict or pairs of name and value, got 'X-A'",
+    ),
     "a header that splits the response": (lambda: ("x", {"X-A": "a\r\nSet-Cookie: b=1"}), r"without CR, LF or NUL"),
     "JSON that isn't": (lambda: {"x": object()}, r"Object of type object is not JSON serializable"),
 }

@@ -299,7 +299,10 @@ BAD = {
     "an unknown option": (lambda r: r.add_url_rule("/a", "a", view, method=["GET"]), "unexpected keyword.*'method'"),
     "a websocket rule": (lambda r: r.add_url_rule("/a", "a", view, websocket=True), "websocket"),
     "an error handler for no error": (lambda r: r.errorhandler(200)(view), "expected an error's, 400 to 599, got 200"),
-    "an error handler for text": (lambda r: r.errorhandler("404")(view), "expected a status code or an exception class"),
+    "an error handler for text": (
+        lambda r: r.errorhandler("404")(view),
+        "expected a status code or an exception class",
+    ),
     "an include of itself": (lambda r: r.include(r), "expected one that this one isn't in"),
     "an include of another application": (lambda r: r.include(legacy), r"Use mount\(\) for other applications"),
     "two includes of one name": (

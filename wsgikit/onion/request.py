@@ -17,7 +17,7 @@ from werkzeug.datastructures import FileStorage, ImmutableMultiDict, MIMEAccept
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.http import parse_accept_header, parse_options_header
 
-from wsgikit.wsgi import REQUEST_LIMITS, ROUTING, Environ, StartResponse
+from wsgikit.wsgi import EXCHANGE, REQUEST_LIMITS, ROUTING, Environ, StartResponse
 
 FORM_TYPES = frozenset({"multipart/form-data", "application/x-www-form-urlencoded", "application/x-url-encoded"})
 _FORM = "wsgikit.form"
@@ -129,7 +129,8 @@ class Request(webob.Request):
             raise BadRequest("The form in the request body is malformed.") from error
         finally:
             stream.seek(0)
-        # The files are open as long as environ is; nothing but their own collection closes them, as in Werkzeug.
+        for file in files.values():
+            self._close_at_end(file)
         environ[_FORM] = (environ["wsgi.input"], form, files)
         return form, files  # type: ignore[return-value]  # `cls` above makes them immutable
 
@@ -143,14 +144,21 @@ class Request(webob.Request):
                 raise RequestEntityTooLarge()
             stream.seek(0)
             return stream
-        from tempfile import SpooledTemporaryFile
+        from io import BytesIO
+        from tempfile import TemporaryFile
 
         from werkzeug.wsgi import get_input_stream
 
         source = get_input_stream(environ, max_content_length=self.max_content_length)
-        spool = SpooledTemporaryFile(self.request_body_tempfile_limit)  # noqa: SIM115  # it lives as long as environ
+        spool: IO[bytes] = BytesIO()
         size = 0
         while chunk := source.read(65536):
+            if size <= self.request_body_tempfile_limit < size + len(chunk):
+                file = TemporaryFile()  # noqa: SIM115  # it is closed with the request
+                self._close_at_end(file)
+                spool.seek(0)
+                file.write(spool.read())
+                spool = file
             size += len(chunk)
             spool.write(chunk)
         spool.seek(0)
@@ -159,6 +167,11 @@ class Request(webob.Request):
         environ["CONTENT_LENGTH"] = str(size)
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         return spool
+
+    def _close_at_end(self, file: Any) -> None:
+        exchange = self.environ.get(EXCHANGE)
+        if exchange is not None:
+            exchange.on_teardown(file.close)
 
     # ------------------------------------------------------------------ the body, JSON
 

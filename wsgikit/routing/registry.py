@@ -221,6 +221,35 @@ class Registry(HookRegistry):
 
         return decorate
 
+    def resource(
+        self,
+        rule: str,
+        resource: type[Any] | object,
+        *,
+        endpoint: str | None = None,
+        key: str | None = None,
+        **options: Any,
+    ) -> None:
+        """Add a collection and its items, answered by one class: JSON in and out.
+
+        Its methods are `index` and `create` (of the collection), `show`, `update`, `patch` and `delete` (of an item); those
+        that it has are routed. A parameter annotated with a dataclass or pydantic model gets the JSON body, checked; the
+        others come from the query string. Errors are ``application/problem+json``: 400, 406, 415, 422.
+
+        Args:
+            rule: the collection's path, such as ``"/posts"``.
+            resource: the class, made anew for each request, or an instance.
+            endpoint: its rules are named ``endpoint_index``, ``endpoint_show``, …; the class's name where it isn't given.
+            key: the items' part of the path, such as ``"<uuid:post_id>"``; from the methods' parameters where it isn't given.
+            options: those of `add_url_rule`.
+
+        Raises:
+            ConfigurationError: the class has none of the methods, or they tell no items apart.
+        """
+        from wsgikit.routing.resource import add_resource  # it imports this module's types, and few routers need it
+
+        add_resource(self, rule, resource, endpoint, key, **options)
+
     @property
     def rules(self) -> tuple[Rule, ...]:
         """All rules, in the order they were added, those of included routers among them."""

@@ -1,0 +1,314 @@
+"""Resources: RESTful dispatch in one class, JSON in and out, problem details."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
+from uuid import UUID
+
+import pydantic
+import pytest
+from webtest import TestApp
+from werkzeug.exceptions import NotFound
+
+from wsgikit.exceptions import ConfigurationError
+from wsgikit.onion.request import Request
+from wsgikit.routing import parameters
+from wsgikit.routing.pages import Page, paginate
+from wsgikit.routing.router import Router
+from wsgikit.views import Problem
+
+
+@dataclass
+class NewPost:
+    title: str
+    stars: int = 0
+    tags: list[str] = field(default_factory=list)
+
+
+class Edit(pydantic.BaseModel):
+    title: str = pydantic.Field(min_length=1)
+
+
+class Order(Enum):
+    new = "new"
+    old = "old"
+
+
+def posts_class():
+    posts = {1: {"id": 1, "title": "first"}}
+
+    class Posts:
+        def index(self, page: int = 1, per_page: int = 2, order: Order = Order.new, tag: list[str] = ()) -> Page:
+            if tag:
+                return [order.value, *tag]
+            return paginate([*posts.values(), {"id": 2}, {"id": 3}], page, per_page)
+
+        def create(self, post: NewPost):
+            posts[9] = {"id": 9, "title": post.title, "stars": post.stars, "tags": post.tags}
+            return posts[9]
+
+        def show(self, post_id: int):
+            if post_id not in posts:
+                raise NotFound("There is no such post.")
+            return posts[post_id]
+
+        def update(self, post_id: int, edit: Edit):
+            return {"id": post_id, "title": edit.title}
+
+        def patch(self, post_id: int, body, request: Request):
+            return {"id": post_id, "changed": sorted(body), "by": request.method}
+
+        def delete(self, post_id: int):
+            posts.pop(post_id)
+
+    return Posts
+
+
+@pytest.fixture(params=["at the top", "in an included router"])
+def app(request):
+    router = Router("api")
+    router.resource("/posts", posts_class())
+    if request.param == "at the top":
+        return TestApp(router, lint=True)
+    outer = Router("site")
+    outer.include(router, "/")
+    return TestApp(outer, lint=True)
+
+
+def test_a_collection_is_listed_in_pages_with_links(app):
+    response = app.get("/posts?page=2&per_page=1&order=old")
+    assert response.json == {"items": [{"id": 2}], "page": 2, "pages": 3, "per_page": 1, "total": 3}
+    assert response.headers["Link"] == (
+        '</posts?page=1&per_page=1&order=old>; rel="first", </posts?page=1&per_page=1&order=old>; rel="prev", '
+        '</posts?page=3&per_page=1&order=old>; rel="next", </posts?page=3&per_page=1&order=old>; rel="last"'
+    )
+
+
+def test_query_parameters_are_converted_by_annotation(app):
+    assert app.get("/posts?tag=a&tag=b&order=old").json == ["old", "a", "b"]
+
+
+def test_an_item_is_made_with_its_address(app):
+    response = app.post_json("/posts", {"title": "new", "tags": ["x"]})
+    assert response.status == "201 Created"
+    assert response.headers["Location"].endswith("/posts/9")
+    assert response.json == {"id": 9, "title": "new", "stars": 0, "tags": ["x"]}
+
+
+def test_an_item_is_shown_changed_and_deleted(app):
+    assert app.get("/posts/1").json == {"id": 1, "title": "first"}
+    assert app.put_json("/posts/1", {"title": "t"}).json == {"id": 1, "title": "t"}
+    assert app.patch_json("/posts/1", {"a": 1}).json == {"id": 1, "changed": ["a"], "by": "PATCH"}
+    response = app.delete("/posts/1")
+    assert (response.status_int, response.body) == (204, b"")
+
+
+def test_other_methods_are_a_405_with_those_there_are(app):
+    response = app.delete("/posts", expect_errors=True)
+    assert response.status_int == 405
+    assert response.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
+
+
+PROBLEMS = {
+    "a missing item": (lambda app: app.get("/posts/7", expect_errors=True), 404, "There is no such post.", None),
+    "not JSON by type": (
+        lambda app: app.post("/posts", "title=x", expect_errors=True),
+        415,
+        "The request body has to be JSON",
+        None,
+    ),
+    "not JSON": (
+        lambda app: app.post("/posts", "{", content_type="application/json", expect_errors=True),
+        400,
+        "can't be parsed as JSON",
+        None,
+    ),
+    "an answer that isn't accepted": (
+        lambda app: app.get("/posts", headers={"Accept": "text/html"}, expect_errors=True),
+        406,
+        "The answer is application/json",
+        None,
+    ),
+    "a body that lacks a field": (
+        lambda app: app.post_json("/posts", {"stars": 1}, expect_errors=True),
+        422,
+        "can't be understood",
+        ["title"],
+    ),
+    "a field of another type": (
+        lambda app: app.post_json("/posts", {"title": "x", "stars": "many"}, expect_errors=True),
+        422,
+        "can't be understood",
+        ["stars"],
+    ),
+    "a body that is no object": (
+        lambda app: app.post_json("/posts", [1], expect_errors=True),
+        422,
+        "can't be understood",
+        [],
+    ),
+    "a model that doesn't validate": (
+        lambda app: app.put_json("/posts/1", {"title": ""}, expect_errors=True),
+        422,
+        "can't be understood",
+        ["title"],
+    ),
+    "a query that isn't a number": (
+        lambda app: app.get("/posts?page=two", expect_errors=True),
+        400,
+        "can't be understood",
+        ["query", "page"],
+    ),
+    "a query that is no choice": (
+        lambda app: app.get("/posts?order=odd", expect_errors=True),
+        400,
+        "can't be understood",
+        ["query", "order"],
+    ),
+    "a page before the first": (
+        lambda app: app.get("/posts?page=0", expect_errors=True),
+        400,
+        "page: expected a number from 1, got 0",
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("with_pydantic", [True, False], ids=["pydantic", "no pydantic"])
+@pytest.mark.parametrize(("ask", "status", "detail", "place"), PROBLEMS.values(), ids=PROBLEMS.keys())
+def test_an_error_is_a_problem(app, ask, status, detail, place, with_pydantic, monkeypatch):
+    if not with_pydantic:
+        adapter = parameters.pydantic_adapter
+        monkeypatch.setattr(parameters, "pydantic_adapter", lambda hint: None if hint is NewPost else adapter(hint))
+    response = ask(app)
+    assert response.status_int == status
+    assert response.content_type == "application/problem+json"
+    assert response.json["status"] == status
+    assert detail in response.json["detail"]
+    if place is not None:
+        assert response.json["errors"][0]["loc"] == place
+
+
+def test_a_problem_can_be_raised_by_any_view():
+    router = Router("x")
+
+    @router.get("/")
+    def view():
+        raise Problem(409, "Taken.", type="https://example.org/taken", headers=[("Retry-After", "9")], name="ann")
+
+    response = TestApp(router, lint=True).get("/", expect_errors=True)
+    assert response.json == {
+        "type": "https://example.org/taken",
+        "title": "Conflict",
+        "status": 409,
+        "detail": "Taken.",
+        "name": "ann",
+    }
+    assert response.headers["Retry-After"] == "9"
+
+
+def test_an_error_handler_takes_the_problem_of_a_resource():
+    router = Router("x")
+    router.resource("/posts", posts_class())
+    router.register_error_handler(404, lambda error: (f"handled {error.description}", 404))
+    assert TestApp(router).get("/posts/7", expect_errors=True).text == "handled There is no such post."
+
+
+def test_an_error_that_is_no_http_exception_leaves_the_resource():
+    class Broken:
+        def index(self):
+            raise KeyError("k")
+
+    router = Router("x")
+    router.resource("/x", Broken)
+    with pytest.raises(KeyError):
+        TestApp(router).get("/x")
+
+
+def test_a_resource_may_be_an_instance_and_have_variables_around():
+    class Comments:
+        def __init__(self, text):
+            self.text = text
+
+        def show(self, post_id: int, comment_id: UUID):
+            return f"{self.text} {post_id} {comment_id.int}"
+
+    router = Router("x")
+    router.resource("/posts/<int:post_id>/comments", Comments("c"), endpoint="notes")
+    assert TestApp(router).get(f"/posts/3/comments/{UUID(int=5)}").json == "c 3 5"
+    assert router.url_for("notes_show", post_id=3, comment_id=UUID(int=5)).startswith("/posts/3/comments/")
+
+
+def test_the_key_can_be_named():
+    class Users:
+        def show(self, name):
+            return {"name": name}
+
+    router = Router("x")
+    router.resource("/users", Users, key="<string(length=3):name>")
+    app = TestApp(router)
+    assert app.get("/users/ann").json == {"name": "ann"}
+    assert app.get("/users/anne", expect_errors=True).status_int == 404
+
+
+class Odd:
+    def show(self, key: dict): ...
+
+
+class NoKey:
+    def show(self): ...
+
+
+BAD = {
+    "no methods": (object, "expected one of the methods index, create, show, update, patch, delete, got 'object'"),
+    "a key of another type": (Odd, r"show\(key\): expected int, float, str or UUID"),
+    "no key": (NoKey, "show: expected a parameter that tells items apart"),
+}
+
+
+@pytest.mark.parametrize(("cls", "text"), BAD.values(), ids=BAD.keys())
+def test_a_class_that_is_no_resource_is_refused(cls, text):
+    with pytest.raises(ConfigurationError, match=text):
+        Router("x").resource("/x", cls)
+
+
+TEXTS = {
+    "bool": (["true"], bool, True),
+    "int": (["-3"], int, -3),
+    "float": (["1.5"], float, 1.5),
+    "optional": (["3"], int | None, 3),
+    "literal": (["2"], Literal[1, 2], 2),
+    "list": (["1", "2"], list[int], [1, 2]),
+    "str": (["x"], str, "x"),
+}
+
+
+@pytest.mark.parametrize(("texts", "hint", "value"), TEXTS.values(), ids=TEXTS.keys())
+def test_a_query_text_becomes_what_the_annotation_says(texts, hint, value):
+    assert parameters.from_text(texts, hint, "p") == value
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"), [("1_0", int), ("٣", int), ("maybe", bool), ("x", float), ("3", Literal[1, 2])]
+)
+def test_a_query_text_that_is_something_else_is_invalid(text, hint):
+    with pytest.raises(parameters.Invalid, match="query.p: expected"):
+        parameters.from_text([text], hint, "p")
+
+
+def test_page_numbers_are_shown_with_gaps():
+    assert [*Page([], 10, 1, 20).numbers()] == [1, 2, None, 8, 9, 10, 11, 12, None, 19, 20]
+    page = paginate(range(95), 2, 1000, max_per_page=10)
+    assert (len(page), page.pages, page.has_prev, page.next_num, page.prev_num) == (10, 10, True, 3, 1)
+    assert list(page) == [*range(10, 20)]
+    empty = paginate([])
+    assert (empty.pages, empty.has_next, empty.has_prev, empty.next_num, empty.prev_num) == (
+        0,
+        False,
+        False,
+        None,
+        None,
+    )
+    assert paginate(["of the page"], 3, 1, total=9).pages == 9

@@ -1,0 +1,186 @@
+"""Values of the query string and JSON bodies, turned into what a view's annotations say."""
+
+from __future__ import annotations
+
+__all__ = ["Invalid", "from_json", "from_text", "is_body_type", "pydantic_adapter"]
+
+import dataclasses
+import enum
+import types
+import typing
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+
+class Invalid(ValueError):
+    """A value isn't what an annotation says.
+
+    Attributes:
+        errors: what is wrong, each with its place (`loc`) and a sentence (`msg`).
+    """
+
+    def __init__(self, errors: list[dict[str, Any]]) -> None:
+        super().__init__("; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in errors))
+        self.errors = errors
+
+
+def is_body_type(hint: Any) -> bool:
+    """Tell whether an annotation is for a JSON body: a dataclass, a pydantic model, or an optional one."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return any(is_body_type(part) for part in get_args(hint))
+    return isinstance(hint, type) and (dataclasses.is_dataclass(hint) or hasattr(hint, "model_validate"))
+
+
+def without_none(hint: Any) -> tuple[Any, bool]:
+    """Return an annotation without its None, and whether it had one."""
+    if get_origin(hint) in (Union, types.UnionType):
+        parts = [part for part in get_args(hint) if part is not type(None)]
+        if len(parts) == 1:
+            return parts[0], True
+    return hint, False
+
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+
+
+def from_text(texts: list[str], hint: Any, name: str) -> Any:
+    """Return the value of a query parameter.
+
+    Args:
+        texts: what the query has under the name, at least one.
+        hint: the annotation: str, int, float, bool, an enum, a `Literal`, a list of these, or an optional one.
+        name: the parameter's name, for the error.
+
+    Raises:
+        Invalid: the text isn't one of these.
+    """
+    hint, _ = without_none(hint)
+    if get_origin(hint) in (list, tuple, set):
+        inner = (get_args(hint) or (str,))[0]
+        return get_origin(hint)(from_text([text], inner, name) for text in texts)  # type: ignore[misc]  # one of the three
+    text = texts[-1]
+    try:
+        return _scalar(text, hint)
+    except ValueError as error:
+        raise Invalid([{"loc": ["query", name], "msg": str(error)}]) from error
+
+
+def _scalar(text: str, hint: Any) -> Any:
+    if hint is bool:
+        word = text.lower()
+        if word in _TRUE or word in _FALSE:
+            return word in _TRUE
+        raise ValueError("expected true or false")
+    if hint is int:
+        # int() also takes "1_000", white space and other scripts' digits.
+        digits = text[1:] if text[:1] in ("-", "+") else text
+        if not (digits.isascii() and digits.isdecimal()):
+            raise ValueError("expected a whole number")
+        return int(text)
+    if hint is float:
+        try:
+            return float(text)
+        except ValueError:
+            raise ValueError("expected a number") from None
+    if get_origin(hint) is Literal:
+        for choice in get_args(hint):
+            if str(choice) == text:
+                return choice
+        raise ValueError(f"expected one of {', '.join(map(str, get_args(hint)))}")
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        for member in hint:
+            if str(member.value) == text:
+                return member
+        raise ValueError(f"expected one of {', '.join(str(member.value) for member in hint)}")
+    if hint is str or hint is Any or not callable(hint):
+        return text
+    return hint(text)  # a UUID, a date's fromisoformat wrapped by the user, …
+
+
+def from_json(value: Any, hint: Any) -> Any:
+    """Return a JSON value as an instance of a pydantic model or dataclass.
+
+    Dataclasses are checked by pydantic where it is installed, else by this module: names, what is missing, plain types.
+
+    Raises:
+        Invalid: the value doesn't fit.
+    """
+    adapter = pydantic_adapter(hint)
+    if adapter is None:
+        return _checked(value, hint, [])
+    import pydantic  # optional, and there where an adapter is
+
+    try:
+        return adapter.validate_python(value)
+    except pydantic.ValidationError as error:
+        errors = [{"loc": list(one["loc"]), "msg": one["msg"]} for one in error.errors(include_url=False)]
+        raise Invalid(errors) from error
+
+
+@cache
+def pydantic_adapter(hint: Any) -> Any:
+    """Return pydantic's adapter for a type, or None where pydantic is not installed."""
+    try:
+        import pydantic  # optional: dataclasses work without it
+    except ImportError:
+        return None
+    return pydantic.TypeAdapter(hint)
+
+
+def _checked(value: Any, hint: Any, place: list[Any]) -> Any:
+    hint, is_optional = without_none(hint)
+    if value is None and is_optional:
+        return None
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return _instance(value, hint, place)
+    origin = get_origin(hint)
+    if origin is list or hint is list:
+        if not isinstance(value, list):
+            raise Invalid([{"loc": place, "msg": "expected a list"}])
+        inner = (get_args(hint) or (Any,))[0]
+        return [_checked(item, inner, [*place, number]) for number, item in enumerate(value)]
+    if origin is Literal:
+        if value not in get_args(hint):
+            raise Invalid([{"loc": place, "msg": f"expected one of {', '.join(map(repr, get_args(hint)))}"}])
+        return value
+    names: dict[Any, tuple[str, Callable[[Any], bool]]] = {
+        str: ("text", lambda v: isinstance(v, str)),
+        int: ("a whole number", lambda v: isinstance(v, int) and not isinstance(v, bool)),
+        float: ("a number", lambda v: isinstance(v, (int, float)) and not isinstance(v, bool)),
+        bool: ("true or false", lambda v: isinstance(v, bool)),
+        dict: ("an object", lambda v: isinstance(v, dict)),
+    }
+    known = names.get(origin or hint)
+    if known is not None and not known[1](value):
+        raise Invalid([{"loc": place, "msg": f"expected {known[0]}"}])
+    return float(value) if hint is float else value
+
+
+def _instance(value: Any, hint: Any, place: list[Any]) -> Any:
+    if not isinstance(value, dict):
+        raise Invalid([{"loc": place, "msg": "expected an object"}])
+    hints = get_type_hints(hint)
+    fields = {field.name: field for field in dataclasses.fields(hint) if field.init}
+    errors = [{"loc": [*place, name], "msg": "is not known here"} for name in value if name not in fields]
+    values = {}
+    for name, field in fields.items():
+        if name in value:
+            try:
+                values[name] = _checked(value[name], hints[name], [*place, name])
+            except Invalid as error:
+                errors += error.errors
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            errors.append({"loc": [*place, name], "msg": "is missing"})
+    if errors:
+        raise Invalid(errors)
+    return hint(**values)
+
+
+def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return a function's annotations, resolved as far as they can be."""
+    try:
+        return typing.get_type_hints(function)
+    except Exception:  # noqa: BLE001  # a name that only type checkers can see
+        return dict(getattr(function, "__annotations__", {}))
