@@ -19,12 +19,12 @@ from __future__ import annotations
 __all__ = ["Body", "Onion", "Segment"]
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from wsgikit.exceptions import ApplicationError, complaint
-from wsgikit.onion.exchange import CURRENT, OPEN, SENT, Exchange, log_error
+from wsgikit.onion.exchange import CURRENT, HANDED, OPEN, SENT, Exchange, log_error
 from wsgikit.onion.source import Source
 from wsgikit.wsgi import EXCHANGE, Environ, StartResponse, WSGIApplication, is_at_rest
 
@@ -83,6 +83,7 @@ class Segment:
                 app = hook(exchange)
                 if app is not None:
                     on_the_way_in = False
+                    exchange._is_plain = False
                     exchange._entry = (self, level, level)
                     exchange._teardown = exchange._onion.teardown_of(self, level)
                     self.receive(exchange, app, hook)
@@ -96,11 +97,7 @@ class Segment:
                 if inside is None:
                     body = self.app(exchange.environ, exchange._receive_head)  # type: ignore[misc]  # the innermost has one
                     kind = type(body)
-                    if (
-                        (kind is not list and kind is not tuple)
-                        or exchange.status is None
-                        or exchange._pending is not None
-                    ):
+                    if (kind is not list and kind is not tuple) or exchange.status is None or not exchange._is_plain:
                         body = exchange._take(body, exchange._context if self.has_context else None)
                     exchange._body = body
                 else:
@@ -110,7 +107,7 @@ class Segment:
                     kind = type(body)
                     if kind is not list and kind is not tuple:
                         exchange._leave_context()
-            if exchange._pending is None:
+            if exchange._is_plain or exchange._pending is None:
                 for level, hook in after:  # noqa: B007  # the handlers below need to know how far out it got
                     hook(exchange)
             else:
@@ -214,19 +211,34 @@ class Onion:
         environ[EXCHANGE] = exchange
         try:
             self.outside.turn(exchange)
-            if exchange._stage == OPEN:
+            if exchange._is_plain:
+                exchange._stage = HANDED
+                start_response(exchange.status, exchange._raw_headers)  # type: ignore[arg-type]  # a turn leaves them
+            elif exchange._stage == OPEN:
                 exchange._hand_over_head()
             body = exchange._body
             kind = type(body)
-            if kind is not list and kind is not tuple and not is_at_rest(body, environ):
-                exchange._is_returned = True
-                return Body(exchange)
+            if kind is not list and kind is not tuple:
+                if not is_at_rest(body, environ):
+                    exchange._is_returned = exchange._was_handed = True
+                    return Body(exchange)
+                exchange._closers = None  # a file wrapper is the server's to close
         except BaseException as error:
             self._give_up(exchange, error)
             raise
-        exchange._closers = None  # a file wrapper is the server's to close
         exchange.is_complete = True
-        first = exchange._end()
+        if not exchange._is_plain:
+            first = exchange._end()
+        else:  # what Exchange._finish does, where there is nothing but the layers' hooks to run
+            first = None
+            exchange._finished = True
+            inside, outside = self.teardown
+            if inside:
+                first = exchange._context.run(exchange._tear_down, inside)  # type: ignore[union-attr]  # it was entered
+            if outside:
+                failed = exchange._tear_down(outside)
+                first = first or failed
+            exchange._let_go()
         if first is not None:
             raise first
         return body  # type: ignore[return-value]  # a turn leaves one
@@ -444,8 +456,10 @@ def _stop() -> bytes:
 def _overridden(layers: Sequence[Middleware], name: str) -> list[Leveled]:
     from wsgikit.onion.middleware import Middleware  # that module imports this one
 
-    default = getattr(Middleware, name)
-    return [(n, getattr(layer, name)) for n, layer in enumerate(layers) if getattr(type(layer), name) is not default]
+    def is_own(layer: Middleware) -> bool:  # on the class, or on the instance by its __init__
+        return name in vars(layer) or getattr(type(layer), name) is not getattr(Middleware, name)
+
+    return [(n, getattr(layer, name)) for n, layer in enumerate(layers) if is_own(layer)]
 
 
 def _name(hook: Callable[..., Any]) -> str:

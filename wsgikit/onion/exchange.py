@@ -9,7 +9,7 @@ from contextvars import Context, ContextVar, copy_context
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from wsgikit.exceptions import ProtocolError, complaint
+from wsgikit.exceptions import ApplicationError, ProtocolError, complaint
 from wsgikit.headers import Headers
 from wsgikit.onion.source import Source
 from wsgikit.wsgi import EXCHANGE, Environ, ExcInfo, HeaderList, StartResponse, Write, WSGIApplication, is_at_rest
@@ -41,12 +41,11 @@ class Exchange:
             that an error cut it short.
     """
 
-    # What most requests leave as it is stands on the class, so that making an exchange costs three assignments.
-    status: str | None = None
+    # What most requests leave as it is stands on the class, so that making an exchange costs five assignments.
     error: Exception | None = None
     is_complete: bool = False
     _raw_headers: HeaderList | None = None
-    _headers: Headers | None = None
+    _headers: Headers | None = None  # over the list that _raw_headers then is
     _exc_info: ExcInfo | None = None
     _body: Iterable[bytes] | None = None
     _closers: list[tuple[Context | None, Callable[[], object]]] | None = None
@@ -75,6 +74,9 @@ class Exchange:
         self._onion = onion
         self.environ = environ
         self._server = start_response
+        self.status: str | None = None
+        # True while nothing has happened but one head and one body: the engine then has one thing to ask, not ten.
+        self._is_plain = True
 
     def __repr__(self) -> str:
         method = self.environ.get("REQUEST_METHOD", "?")
@@ -111,12 +113,15 @@ class Exchange:
         """The headers of the response, free to be changed: the application's own list stays as it is."""
         headers = self._headers
         if headers is None:
-            headers = self._headers = Headers(self._raw_headers or ())
+            if self.status is None:
+                raise ApplicationError("exchange.headers: there is no response yet. Change headers in after_request.")
+            self.headers = headers = Headers(self._raw_headers or ())
         return headers
 
     @headers.setter
     def headers(self, headers: Iterable[tuple[str, str]]) -> None:
         self._headers = headers if isinstance(headers, Headers) else Headers(headers)
+        self._raw_headers = self._headers.as_list()
 
     @property
     def body(self) -> Iterable[bytes] | None:
@@ -139,6 +144,9 @@ class Exchange:
     def body(self, body: Iterable[bytes]) -> None:
         if body is self._body:
             return
+        if body is None or isinstance(body, (str, bytes)):
+            remedy = "Assign a list: [body]"
+            raise ApplicationError(complaint("exchange", "body", "an iterable of bytes", body, remedy))
         self._body = body
         if is_at_rest(body, self.environ):
             self._innermost = None
@@ -196,6 +204,7 @@ class Exchange:
             return
         if root._callbacks is None:
             root._callbacks = []
+            root._is_plain = False
         root._callbacks.append((copy_context(), function))
 
     # ------------------------------------------------------------------ for the engine
@@ -203,12 +212,13 @@ class Exchange:
     def _join(self, outer: Exchange) -> None:
         """Become part of the exchange around this one, which ends both."""
         self._outer = outer
+        self._is_plain = outer._is_plain = False
         self._home = CURRENT.get(None)
         if outer._nested is None:
             outer._nested = []
         outer._nested.append(self)
 
-    def _receive_head(self, status: str, headers: HeaderList, exc_info: ExcInfo | None = None, /) -> Write:
+    def _receive_head(self, status: str, headers: HeaderList, /, exc_info: ExcInfo | None = None) -> Write:
         """Be the `start_response` that the application calls (PEP 3333 "The start_response() Callable")."""
         if self.status is not None:
             if exc_info is None:
@@ -222,10 +232,10 @@ class Exchange:
                     exc_info = None  # PEP 3333 asks for it: the traceback would keep this frame alive
         self.status = status
         self._raw_headers = headers
-        if self._headers is not None:
-            self._headers = None
+        self._headers = None
         if exc_info is not None:
             self._exc_info = exc_info
+            self._is_plain = False
             self._stage = OPEN  # held back again, until the layers have seen it
             if self._pending is not None:  # a write() failed on the way out, or a layer put a body in its stead
                 self._pending = None
@@ -237,6 +247,7 @@ class Exchange:
 
     def _write(self, data: bytes) -> None:
         """Be the ``write()`` that `start_response` returns: what it is given is passed on at once."""
+        self._is_plain = False
         if self._stage == OPEN and (self._is_stead or self._is_returned):
             # Where the call is over and the body on its way PEP 3333 allows no write(): it goes before the next chunk.
             self._written = [*self._written, data]
@@ -257,20 +268,17 @@ class Exchange:
 
     def _hand_over_head(self) -> None:
         """Give the head to the server."""
-        status = self.status
-        if status is None:
-            raise ProtocolError(complaint("onion", "response", "a call of start_response", None))
-        headers = self._headers
-        items = headers.as_list() if headers is not None else self._raw_headers
+        status: str = self.status  # type: ignore[assignment]  # there is a response: _take saw to it
+        headers: HeaderList = self._raw_headers  # type: ignore[assignment]  # and they came together
         exc_info = self._exc_info
         self._stage = HANDED
         self._was_handed = True
         if exc_info is None:
-            self._server_write = self._server(status, items)  # type: ignore[arg-type]  # a status came with headers
+            self._server_write = self._server(status, headers)
         else:
             self._exc_info = None
             try:
-                self._server_write = self._server(status, items, exc_info)  # type: ignore[arg-type]
+                self._server_write = self._server(status, headers, exc_info)
             finally:
                 exc_info = None
 
@@ -323,6 +331,7 @@ class Exchange:
 
     def _discard(self, error: Exception) -> None:
         """Drop the response there is, for an error has come in its stead. Its head may be one the server has."""
+        self._is_plain = False
         failed = self._close_body()
         if failed is not None:
             log_error(self, failed, "while closing the body of a response that failed")
@@ -405,15 +414,18 @@ class Exchange:
         if outside:
             failed = self._tear_down(outside)
             first = first or failed
-        # No cycle is left behind for the garbage collector: environ and the context both lead here.
-        self._context = None
+        self._let_go()
+        return first
+
+    def _let_go(self) -> None:
+        """Leave no cycle behind for the garbage collector: environ, the context and the error all lead here."""
+        self._context = self.error = None
         environ = self.environ
         if environ.get(EXCHANGE) is self:
             if self._outer is None:
                 del environ[EXCHANGE]
             else:
                 environ[EXCHANGE] = self._outer
-        return first
 
     def _finish_extras(self, callbacks: list[tuple[Context, Callable[[], object]]] | None) -> BaseException | None:
         first: BaseException | None = None

@@ -55,8 +55,7 @@ def visit(layers: Iterable[Any], environ: Environ) -> Iterator[Exchange]:
             exchange.error = error
             raise
         finally:
-            hooks = [_teardown_of(layer) for layer in reversed(entered)]
-            exchange._teardown = ((), tuple(hook for hook in hooks if hook))
+            exchange._teardown = ((), tuple(layer.teardown_request for layer in reversed(entered)))
             failed = exchange._finish()
             if failed is not None and exchange.error is None:
                 raise failed
@@ -94,11 +93,6 @@ def _one_context(layers: list[Middleware]) -> list[Middleware]:
     """Leave out all but the first layer that has a context: one visit is in one."""
     first = next(layer for layer in layers if layer.own_context)
     return [layer for layer in layers if layer is first or not layer.own_context]
-
-
-def _teardown_of(layer: Middleware) -> Any:
-    overridden = type(layer).teardown_request is not Middleware.teardown_request
-    return layer.teardown_request if overridden else None
 
 
 def _no_app(*_: object) -> NoReturn:
