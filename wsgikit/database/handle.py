@@ -4,7 +4,8 @@ from __future__ import annotations
 
 __all__ = ["Excluded", "Handle"]
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import ref
 
 from wsgikit.exceptions import ApplicationError
 
@@ -14,24 +15,33 @@ if TYPE_CHECKING:
     from wsgikit.database.work import Hook, Work
     from wsgikit.onion.exchange import Exchange
 
+    Reference = ref[Exchange]
+else:
+    Reference = ref
 
-class Handle:
+
+class Handle(Reference):
     """The database of one request: a name for a session or connection that is opened when it is first used.
 
     Any attribute is that of the session or connection, so ``environ["wsgikit.db"].execute(…)`` works. The `db` local
     gives the session or connection itself.
+
+    Every request makes one, and few need it. So it is nothing but a weak reference to the exchange, the cheapest object
+    that knows its request and makes no cycle with environ; the layer is on the class, one to a layer (`Handle.of`).
     """
 
-    __slots__ = ("_exchange", "_layer", "_work")
+    __slots__ = ()
 
-    def __init__(self, layer: DatabaseMiddleware, exchange: Exchange) -> None:
-        self._layer = layer
-        self._exchange = exchange
-        self._work: Work | None = None
+    _layer: ClassVar[DatabaseMiddleware]
+
+    @staticmethod
+    def of(layer: DatabaseMiddleware) -> type[Handle]:
+        """Make the class of the handles of a layer."""
+        return type("Handle", (Handle,), {"__slots__": (), "__doc__": Handle.__doc__, "_layer": layer})
 
     def __wsgikit_open__(self) -> Any:
         """Return the session or connection, opened now where it isn't yet."""
-        work = self._work or self._enlist()
+        work = self._work()
         target = work.target
         return work.open() if target is None else target
 
@@ -39,34 +49,40 @@ class Handle:
         return getattr(self.__wsgikit_open__(), name)
 
     def __repr__(self) -> str:
-        work = self._work
+        exchange = self()
+        work = None if exchange is None else exchange.state.get(self._layer)
         state = "open" if work is not None and work.target is not None else "not open"
         return f"<Handle of the database {self._layer.name!r}, {state}>"
+
+    # A weak reference is equal to others of the same object; two databases of a request are not the same.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     def on_commit(self, function: Hook) -> None:
         """Call `function` when the transaction is committed, before the head of the response leaves.
 
         Functions run in the order of registration. One that fails is logged: the commit has happened.
         """
-        (self._work or self._enlist()).call_on_commit(function)
+        self._work().call_on_commit(function)
 
     def on_rollback(self, function: Hook) -> None:
         """Call `function` when the transaction is rolled back."""
-        (self._work or self._enlist()).call_on_rollback(function)
+        self._work().call_on_rollback(function)
 
     @property
     def queries(self) -> Queries:
         """The statements of this request on this database."""
-        return (self._work or self._enlist()).queries
+        return self._work().queries
 
-    def _enlist(self) -> Work:
-        if self._exchange._finished:
+    def _work(self) -> Work:
+        exchange = self()
+        layer = self._layer
+        if exchange is None or exchange._finished:
             raise ApplicationError(
-                f"DatabaseMiddleware {self._layer.name!r}: environ[{self._layer.environ_key!r}]: the request has "
-                "ended. Open a connection of your own for work that outlives the request."
+                f"DatabaseMiddleware {layer.name!r}: environ[{layer.environ_key!r}]: the request has ended. "
+                "Open a connection of your own for work that outlives the request."
             )
-        work = self._work = self._layer.work_of(self._exchange)
-        return work
+        return layer.work_of(exchange)
 
 
 class Excluded:

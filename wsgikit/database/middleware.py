@@ -6,10 +6,14 @@ __all__ = ["DatabaseMiddleware"]
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any, Literal
 
 from wsgikit.database.handle import Excluded, Handle
+from wsgikit.database.manager import Managed, ManagerOption, manager_factory
 from wsgikit.database.queries import Queries
+from wsgikit.database.replicas import Stickiness
+from wsgikit.database.retries import Attempts, is_last_attempt
 from wsgikit.database.rules import Rule, rule_of
 from wsgikit.database.sources import make_source
 from wsgikit.database.work import Work, logger, name_request
@@ -20,6 +24,9 @@ from wsgikit.wsgi import DB, DB_COMMIT, WSGIApplication
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
+
+    from wsgikit.database.alchemy import AlchemySource
+    from wsgikit.database.dbapi import DbapiSource
 
 _COMMITTED = object()  # in exchange.state: the names of the databases that have committed in this request
 
@@ -50,12 +57,23 @@ class DatabaseMiddleware(Middleware):
         name: of the database, where there are several; the environ key of any but the default is ``wsgikit.db.<name>``.
         commit: ``"success"`` (status below 400), ``"no-exception"``, ``"manual"``, or a function of the exchange.
         release: ``"close"`` keeps the connection until the body is closed, ``"response"`` gives it back at the head.
+        retries: how often a request is repeated whose transaction lost against another: serialization failures and
+            deadlocks (SQLSTATE 40001 and 40P01, MariaDB 1213 and 1205, SQLite busy), never after the head has left. The
+            request body is kept for it; what layers outside this one remember of the request stays as it is.
+        retry_methods: the methods that may be repeated: by default those that are idempotent (RFC 9110 §9.2.2).
+        retry_backoff_seconds: to wait before the first repetition; doubled each time, with jitter.
         environ_key: where the session or connection is found.
         ping: whether a connection that waited in the pool is asked for a sign of life before it is used.
         max_age_seconds: after how many seconds a pooled connection is replaced.
         exclude_paths: beginnings of paths that have no database: using it there is an error.
         session_options: keywords for SQLAlchemy's `Session`, such as ``{"expire_on_commit": False}``.
         statement_timeout_seconds: after how many seconds PostgreSQL or MariaDB gives a statement up.
+        replica_url: of a replica that GET, HEAD and OPTIONS read from, unless the client has just written or
+            ``environ["wsgikit.db.primary"]`` is true. Writing there is refused by the server.
+        sticky_seconds: for how long a client that wrote reads from the primary.
+        secret_key: signs the cookie that says so; needed only with `replica_url`.
+        manager: a transaction manager of the `transaction` package to take part in, a function of environ that returns
+            one, or True for that of the thread.
         max_queries: log a warning where a request runs more statements. For development.
         slow_query_seconds: log a warning for statements that take longer. For development.
         held_warning_seconds: log a warning where a streamed body kept its connection longer; None for never.
@@ -82,12 +100,19 @@ class DatabaseMiddleware(Middleware):
         name: str = "default",
         commit: Literal["success", "no-exception", "manual"] | Rule = "success",
         release: Literal["close", "response"] = "close",
+        retries: int = 0,
+        retry_methods: Sequence[str] = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE"),
+        retry_backoff_seconds: float = 0.05,
         environ_key: str = DB,
         ping: bool = True,
         max_age_seconds: float | None = None,
         exclude_paths: Sequence[str] = (),
         session_options: Mapping[str, Any] | None = None,
         statement_timeout_seconds: float | None = None,
+        replica_url: str | URL | None = None,
+        sticky_seconds: float = 5.0,
+        secret_key: str | bytes | Sequence[str] | None = None,
+        manager: ManagerOption = None,
         max_queries: int | None = None,
         slow_query_seconds: float | None = None,
         held_warning_seconds: float | None = 30.0,
@@ -105,6 +130,7 @@ class DatabaseMiddleware(Middleware):
             raise ConfigurationError(complaint(where, "name", "a name of the database, other than 'commit'", name))
         self.name = name
         self.environ_key = environ_key
+        self._handle = Handle.of(self)
         self._rule = rule_of(where, commit)
         self._commit_key = f"{environ_key}.commit"
         self._is_released_early = release == "response"
@@ -113,7 +139,11 @@ class DatabaseMiddleware(Middleware):
         self._slow_query_seconds = slow_query_seconds
         self._held_warning_seconds = held_warning_seconds
         self._is_traced = max_queries is not None or slow_query_seconds is not None
-        self._is_plain = not self._excluded
+        if retries < 0:
+            raise ConfigurationError(complaint(where, "retries", "0 or more", retries))
+        self._retry_methods = frozenset(method.upper() for method in retry_methods) if retries else frozenset()
+        self._manager = None if manager is None else manager_factory(where, manager)
+        self._is_plain = not (self._excluded or retries or manager is not None)
         self.source = make_source(
             where,
             name,
@@ -130,6 +160,28 @@ class DatabaseMiddleware(Middleware):
             is_replica=False,
             engine_options=engine_options,
         )
+        self._replica: AlchemySource | DbapiSource | None = None
+        if replica_url is not None:
+            if url is None:
+                raise ConfigurationError(complaint(where, "replica_url", "url= beside it", None, "Give both as URLs"))
+            self._stickiness = Stickiness(where, name, self.environ_key, sticky_seconds, secret_key)
+            self._replica = make_source(
+                where,
+                f"{name} replica",
+                url=replica_url,
+                engine=None,
+                connect=None,
+                kind=kind,
+                ping=ping,
+                max_age_seconds=max_age_seconds,
+                statement_timeout_seconds=statement_timeout_seconds,
+                slow_query_seconds=slow_query_seconds,
+                session_options=session_options,
+                is_traced=self._is_traced,
+                is_replica=True,
+                engine_options=engine_options,
+            )
+        self._attempts = Attempts(self._once(), retries, retry_backoff_seconds) if retries else None
 
     @property
     def provides(self) -> tuple[str, ...]:
@@ -145,6 +197,15 @@ class DatabaseMiddleware(Middleware):
         """
         return self.source.engine  # type: ignore[union-attr]  # as documented
 
+    def _once(self) -> DatabaseMiddleware:
+        """Make a layer that is this one without its retries: on the same pool, around the same application."""
+        once = copy(self)
+        once._attempts = None
+        once._retry_methods = frozenset()
+        once._handle = Handle.of(once)
+        once._assemble()
+        return once
+
     # ------------------------------------------------------------------ the hooks
 
     def before_request(self, exchange: Exchange) -> WSGIApplication | None:
@@ -152,7 +213,7 @@ class DatabaseMiddleware(Middleware):
         environ = exchange.environ
         key = self.environ_key
         if self._is_plain and key not in environ:
-            environ[key] = Handle(self, exchange)
+            environ[key] = self._handle(exchange)
             return None
         return self._enter(exchange)
 
@@ -174,16 +235,19 @@ class DatabaseMiddleware(Middleware):
 
     def teardown_request(self, exchange: Exchange) -> None:
         """Settle what a stream has done, and give the connection back."""
-        handle = exchange.environ.pop(self.environ_key, None)
-        if handle.__class__ is not Handle or handle._exchange is not exchange:
-            self._leave(exchange, handle)
         state = exchange._state
-        if state is not None and self in state:
-            self._end(exchange, state[self])
+        if state is not None:
+            if self in state:
+                self._end(exchange, state[self])
+            outer = state.get((self, "outer"))
+            if outer is not None:
+                exchange.environ[self.environ_key] = outer
 
     def close(self) -> None:
         """Dispose of the pool of this process."""
         self.source.close()
+        if self._replica is not None:
+            self._replica.close()
 
     # ------------------------------------------------------------------ the transaction
 
@@ -192,7 +256,10 @@ class DatabaseMiddleware(Middleware):
         state = exchange.state
         work: Work | None = state.get(self)
         if work is None:
-            made = Work(self.source, name_request(exchange.environ), Queries())
+            source: AlchemySource | DbapiSource = self.source
+            if self._replica is not None and self._stickiness.may_read_elsewhere(exchange.environ):
+                source = self._replica
+            made = Work(source, name_request(exchange.environ), Queries())
             kept: Work = state.setdefault(self, made)  # one step: two threads of a request get the same one
             state.setdefault(f"{self.environ_key}.queries", kept.queries)
             return kept
@@ -207,11 +274,20 @@ class DatabaseMiddleware(Middleware):
             work.has_failed = True
             raise
         if not is_wanted:
+            if work.conflict is not None and not is_last_attempt(exchange.environ):
+                raise work.conflict  # the application made a page of it, but it will get another chance
             work.rollback()
-        elif exchange.is_streaming and not self._is_released_early and self.source.is_reading(work):
+        elif (
+            exchange.is_streaming
+            and not self._is_released_early
+            and work.managed is None
+            and work.source.is_reading(work)
+        ):
             return  # a cursor may be open that the stream goes on reading from: a commit would close it
         else:
             self._commit(exchange, work)
+            if work.has_saved and self._replica is not None:
+                self._stickiness.remember(exchange)
         work.is_settled = not exchange.is_streaming
         if self._is_released_early:
             work.release()
@@ -229,9 +305,8 @@ class DatabaseMiddleware(Middleware):
             work.rollback()
             raise
         finally:
-            work.is_over = True
             self._warn(exchange, work)
-            work.release()
+            work.end()
 
     def _is_idle(self, work: Work) -> bool:
         """Tell whether nothing is left to be committed."""
@@ -239,7 +314,7 @@ class DatabaseMiddleware(Middleware):
             return False
         if work.target is None:
             return True
-        in_transaction = self.source.in_transaction(work)
+        in_transaction = work.source.in_transaction(work)
         return work.is_settled if in_transaction is None else not in_transaction
 
     def _commit(self, exchange: Exchange, work: Work) -> None:
@@ -289,32 +364,29 @@ class DatabaseMiddleware(Middleware):
         environ = exchange.environ
         outer = environ.get(self.environ_key)
         if isinstance(outer, Handle):
-            if outer._layer.name == self.name and _is_around(outer._exchange, exchange):
+            its_exchange = outer()
+            if its_exchange is None or its_exchange._finished:
+                outer = None  # an environ that is used again
+            elif outer._layer.name == self.name and _is_around(its_exchange, exchange):
                 return None  # a stack in a stack: its requests are part of the outer transaction
-            if outer._exchange._finished:
-                outer = None
         if outer is not None:
             exchange.state[(self, "outer")] = outer
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         if self._excluded and path.startswith(self._excluded):
             environ[self.environ_key] = Excluded(self.name, name_request(environ))
         else:
-            environ[self.environ_key] = Handle(self, exchange)
+            if self._attempts is not None and environ["REQUEST_METHOD"] in self._retry_methods:
+                environ.pop(self.environ_key, None)
+                return self._attempts
+            environ[self.environ_key] = self._handle(exchange)
+            if self._manager is not None:
+                self.work_of(exchange).managed = Managed(self._manager(environ), environ)
         return None
-
-    def _leave(self, exchange: Exchange, handle: object) -> None:
-        """Put back what was in environ before, unless that belongs to an exchange that has ended."""
-        state = exchange._state or {}
-        outer = state.get((self, "outer"))
-        if isinstance(handle, Handle) and not handle._exchange._finished:
-            outer = handle  # of the stack around this one
-        if outer is not None:
-            exchange.environ[self.environ_key] = outer
 
     def _owns(self, exchange: Exchange) -> bool:
         """Tell whether the transaction is this layer's, not that of a stack around it."""
         handle = exchange.environ.get(self.environ_key)
-        return isinstance(handle, Handle) and handle._exchange is exchange
+        return isinstance(handle, Handle) and handle() is exchange
 
 
 def _is_around(candidate: Exchange, exchange: Exchange) -> bool:

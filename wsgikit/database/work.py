@@ -14,9 +14,11 @@ from collections.abc import Callable
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from wsgikit.database.conflicts import is_conflict
 from wsgikit.exceptions import ApplicationError
 
 if TYPE_CHECKING:
+    from wsgikit.database.manager import Managed
     from wsgikit.database.queries import Queries
     from wsgikit.wsgi import Environ
 
@@ -75,13 +77,13 @@ class Work:
         connection: the SQLAlchemy connection that a session works on, or None.
         since: `time.monotonic` of the moment the connection was taken.
         has_written: whether a statement may have written in the transaction that is open.
+        has_saved: whether a transaction that may have written was committed.
         has_failed: whether an exception passed the layer, so that nothing may be committed any more.
         aborted_by: the error after which the server rolled the transaction back by itself.
         is_broken: whether the connection must not be used again.
         is_interrupted: whether no hook of the layer has seen the application end: killed, perhaps in mid-statement.
         is_settled: whether the response was at rest when the transaction was concluded: no stream can follow.
-        is_replica: whether the connection is one of the replica's.
-        transaction: what a transaction manager of the `zope.transaction` kind knows this work by, or None.
+        managed: the part in a transaction manager of the `zope.transaction` kind, or None.
         on_commit: functions to call after the commit.
         on_rollback: functions to call after a rollback.
         conflict: the last error that repeating the request may cure.
@@ -90,20 +92,9 @@ class Work:
     """
 
     __slots__ = (
-        *("_lock", "aborted_by", "conflict", "connection", "has_failed", "has_written", "is_over", "is_replica"),
-        *(
-            "is_broken",
-            "is_interrupted",
-            "is_settled",
-            "on_commit",
-            "on_rollback",
-            "queries",
-            "request",
-            "since",
-            "source",
-            "target",
-            "transaction",
-        ),
+        *("_lock", "aborted_by", "conflict", "connection", "has_failed", "has_saved", "has_written", "is_broken"),
+        *("is_interrupted", "is_over", "is_settled", "managed", "on_commit", "on_rollback", "queries", "request"),
+        *("since", "source", "target"),
     )
 
     def __init__(self, source: Source, request: str, queries: Queries) -> None:
@@ -112,9 +103,9 @@ class Work:
         self.queries = queries
         self.target: Any = None
         self.connection: Any = None
-        self.transaction: Any = None
+        self.managed: Managed | None = None
         self.since = 0.0
-        self.has_written = self.has_failed = self.is_over = self.is_replica = self.is_broken = False
+        self.has_saved = self.has_written = self.has_failed = self.is_over = self.is_broken = False
         self.is_settled = False
         self.is_interrupted = True  # until a hook of the layer has seen how the application ended
         self.aborted_by: BaseException | None = None
@@ -132,6 +123,8 @@ class Work:
             if self.target is None:
                 self.check_in_time()
                 self.target = self.source.open(self)
+                if self.managed is not None:
+                    self.managed.join(self)
             return self.target
 
     def check_in_time(self) -> None:
@@ -158,8 +151,16 @@ class Work:
 
     def commit(self) -> None:
         """Commit and call the functions of ``on_commit``; where it fails, roll back, give back and raise."""
-        if self.target is None:
+        if self.managed is not None:
+            self.managed.commit(self)
+        elif self.target is None:
             self.committed()
+        else:
+            self.perform_commit()
+
+    def perform_commit(self) -> None:
+        """Commit now, whoever decided it."""
+        if self.target is None:
             return
         try:
             if self.aborted_by is not None:
@@ -171,14 +172,23 @@ class Work:
                     "error pass, or roll back yourself before you go on."
                 ) from self.aborted_by
             self.source.commit(self)
-        except BaseException:
+        except BaseException as error:
             self.has_failed = True
-            self.rollback()
+            if self.conflict is None and is_conflict(error):
+                self.conflict = error
+            self.undo()
             self.release()
             raise
 
     def rollback(self) -> None:
-        """Undo, and call the functions of ``on_rollback``. A connection that can't is not used again."""
+        """Undo, and call the functions of ``on_rollback``; a transaction manager is told to abort."""
+        if self.managed is not None:
+            self.managed.abort(self)
+        else:
+            self.undo()
+
+    def undo(self) -> None:
+        """Roll back now. A connection that can't is not used again."""
         if self.target is not None:
             try:
                 self.source.rollback(self)
@@ -186,6 +196,20 @@ class Work:
                 logger.warning("%s: rollback on %r failed: %r", self.request, self.source.name, error)
                 self.is_broken = True
         self.rolled_back()
+
+    def end(self) -> None:
+        """End with the request: give everything back. Where another drives the transaction, its end is that of this."""
+        self.is_over = True
+        if self.managed is not None:
+            if not self.managed.is_driver and self.target is not None:
+                return
+            self.managed.end()
+        self.release()
+
+    def leave(self) -> None:
+        """Take note that the manager's transaction has ended."""
+        if self.is_over:
+            self.release()
 
     def release(self) -> None:
         """Give the connection back, once."""
@@ -199,6 +223,7 @@ class Work:
 
     def committed(self) -> None:
         """Take note of a commit, and call what was waiting for it."""
+        self.has_saved = self.has_saved or self.has_written
         self.has_written = False
         self.on_rollback = []
         hooks, self.on_commit = self.on_commit, []
