@@ -6,7 +6,9 @@ import secrets
 from functools import partial
 
 import pytest
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.middleware.shared_data import SharedDataMiddleware
 from whitenoise import WhiteNoise
 
 from wsgikit import (
@@ -63,6 +65,8 @@ RIGHT = {
     "identity": lambda app: app,
     "partial": lambda app: partial(lambda environ, start_response: app(environ, start_response)),
     "ProxyFix": ProxyFix,
+    "DispatcherMiddleware": DispatcherMiddleware,
+    "SharedDataMiddleware": lambda app: SharedDataMiddleware(app, {"/static": ("wsgikit", "testing")}),
     "WhiteNoise": WhiteNoise,
     "NoHook": NoHook,
     "EveryHook": EveryHook,
@@ -83,7 +87,7 @@ RIGHT = {
 
 # The engine takes the head for sent at an empty first chunk (PEP 3333: at the first that is not empty).
 OURS = {"exc_info_replaces_the_head_after_an_empty_chunk"}
-OTHERS = {"identity", "partial", "ProxyFix", "WhiteNoise", "no layer"}
+OTHERS = {"identity", "partial", "ProxyFix", "DispatcherMiddleware", "SharedDataMiddleware", "WhiteNoise", "no layer"}
 
 
 @pytest.mark.parametrize("name", RIGHT)

@@ -221,6 +221,7 @@ def closes_at_the_end_and_again(app):
     "requests_on_threads_do_not_mix",
     "requests_by_turns_do_not_mix",
     "abandoned_request_does_not_poison_the_next",
+    "request_inside_a_request_is_its_own",
     "steps_may_be_on_other_threads",
     "instances_share_nothing",
 )
@@ -424,6 +425,7 @@ def closes_the_connection(app):
     "requests_on_threads_do_not_mix",
     "requests_by_turns_do_not_mix",
     "abandoned_request_does_not_poison_the_next",
+    "request_inside_a_request_is_its_own",
     "steps_may_be_on_other_threads",
     "instances_share_nothing",
 )
@@ -578,7 +580,12 @@ def calls_the_app_twice(app):
 # ---------------------------------------------------------------- requests side by side
 
 
-@fails("requests_on_threads_do_not_mix", "requests_by_turns_do_not_mix", "request_leaves_nothing_on_the_instance")
+@fails(
+    "requests_on_threads_do_not_mix",
+    "requests_by_turns_do_not_mix",
+    "request_inside_a_request_is_its_own",
+    "request_leaves_nothing_on_the_instance",
+)
 class KeepsTheRequestOnItself:
     def __init__(self, app):
         self.app = app
@@ -589,7 +596,7 @@ class KeepsTheRequestOnItself:
         return closed_late(body, (chunk if self.name is None else self.name.encode() for chunk in body))
 
 
-@fails("request_leaves_nothing_on_the_instance")
+@fails("request_inside_a_request_is_its_own", "request_leaves_nothing_on_the_instance")
 def keeps_the_request_around_it(app):
     start = print
 
@@ -643,6 +650,18 @@ def refuses_to_work_while_it_works(app):
         body = app(environ, start_response)
         busy.append(body)
         return ClosingIterator(body, [busy.clear])
+
+    return middleware
+
+
+@fails("requests_on_threads_do_not_mix", "requests_by_turns_do_not_mix", "request_inside_a_request_is_its_own")
+def holds_one_request_at_a_time(app):
+    current = []
+
+    def middleware(environ, start_response):
+        current[:] = [environ]
+        body = app(environ, start_response)
+        return closed_late(body, (chunk for chunk in body if current[0] is environ))
 
     return middleware
 

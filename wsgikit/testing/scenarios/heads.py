@@ -227,7 +227,7 @@ def exc_info_is_raised_again_after_the_head(bench: Bench) -> None:
 
     call = bench.call(app).finish()
     claim(raised == [error], f"start_response raising {error!r}", f"{raised or 'nothing raised'}")
-    claim(call.content == b"one ", "nothing sent after it", call.describe())
+    claim(call.content == b"one ", "b'one ' sent and nothing after it", call.describe())
 
 
 SCENARIOS = (

@@ -12,7 +12,7 @@ from typing import Any
 from wsgikit.testing.probes import TEXT, Body, answering
 from wsgikit.testing.scenario import Bench, claim, scenario
 from wsgikit.testing.server import Call
-from wsgikit.wsgi import Environ
+from wsgikit.wsgi import Environ, WSGIApplication
 
 _THREADS = 50
 # A thread that has not come this far by then is held up by another: a lock is held over a whole request.
@@ -90,6 +90,22 @@ def abandoned_request_does_not_poison_the_next(bench: Bench) -> None:
     call = bench.prepare(app, bench.environ(HTTP_X_NAME="next")).start().finish()
     _claim_own(call, "next")
     abandoned.close()
+
+
+@scenario
+def request_inside_a_request_is_its_own(bench: Bench) -> None:
+    """An app may send a request through the middleware while it answers one, its environ a copy or a new one."""
+    for is_copy in (True, False):
+        wrapped: list[WSGIApplication] = []
+
+        def app(environ: Environ, start_response: Any, /, *, is_copy: bool = is_copy, onion: Any = wrapped) -> Any:
+            if environ["HTTP_X_NAME"] == "outer":
+                own = dict(environ) if is_copy else bench.environ()
+                _claim_own(bench.prepare(onion[0], {**own, "HTTP_X_NAME": "inner"}).start().finish(), "inner")
+            return _echo(environ, start_response)
+
+        wrapped.append(bench.wrap(app))
+        _claim_own(bench.prepare(wrapped[0], bench.environ(HTTP_X_NAME="outer")).start().finish(), "outer")
 
 
 @scenario
@@ -185,6 +201,7 @@ SCENARIOS = (
     requests_on_threads_do_not_mix,
     requests_by_turns_do_not_mix,
     abandoned_request_does_not_poison_the_next,
+    request_inside_a_request_is_its_own,
     steps_may_be_on_other_threads,
     close_may_be_on_another_thread,
     instances_share_nothing,
