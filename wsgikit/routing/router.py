@@ -42,6 +42,7 @@ class Router(Registry):
         import_name: ``__name__`` of the module: ``templates/`` and ``static/`` beside it are found, and it names the router.
         name: the router's name; the last part of `import_name` where it isn't given.
         template_folder: where templates are, beside the module; None looks for none.
+        template_options: options of `Templates` for them, such as ``{"debug": True}`` to see changed files at once.
         static_folder: where static files are, beside the module; served only where it is there. None serves none.
         static_url_path: where static files are served.
         strict_slashes: redirect ``/a`` to ``/a/`` where the rule ends with a slash, and don't match ``/a/`` where it doesn't.
@@ -76,6 +77,7 @@ class Router(Registry):
         *,
         name: str | None = None,
         template_folder: str | None = "templates",
+        template_options: Mapping[str, Any] | None = None,
         static_folder: str | None = "static",
         static_url_path: str = "/static",
         strict_slashes: bool = True,
@@ -128,6 +130,7 @@ class Router(Registry):
         self.nowhere.plan = Plan(self, None, None, ())
         self._onion: Middleware | None = None
         self.template_folder = self._beside(template_folder)
+        self.template_options = dict(template_options or {})
         self.static_folder = self._beside(static_folder)
         self.static_url_path = static_url_path.rstrip("/")
         if self.static_folder is not None and self.static_folder.is_dir():

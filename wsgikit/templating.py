@@ -1,0 +1,401 @@
+"""Templates by Jinja2: for routers, and for any application through a layer.
+
+A router's templates are in ``templates/`` beside its module, those of included routers after them. `render_template` finds them
+from the request at hand; with `TemplateMiddleware` any application has the same, under ``wsgikit.templates``.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "MissingTemplate",
+    "TemplateMiddleware",
+    "Templates",
+    "get_template_attribute",
+    "render_template",
+    "render_template_string",
+    "stream_template",
+    "stream_template_string",
+]
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wsgikit.context.locals import current_exchange, g, has_request_context, request, session
+from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint
+from wsgikit.onion.exchange import Exchange
+from wsgikit.onion.middleware import Middleware
+from wsgikit.routing.dispatch import Matched
+from wsgikit.routing.router import Router
+from wsgikit.views.flashes import get_flashed_messages
+from wsgikit.views.urls import url_for
+from wsgikit.wsgi import ROUTING, SESSION, TEMPLATES, WSGIApplication
+
+try:
+    import jinja2
+except ImportError as error:  # an optional package
+    raise ImportError("wsgikit.templating: Jinja2 is missing: pip install 'wsgikit[templates]'.") from error
+
+if TYPE_CHECKING:
+    Folders = str | PathLike[str] | Sequence[str | PathLike[str]]
+
+# Flask's: names of other endings are text, where nothing is escaped.
+ESCAPED_ENDINGS = (".html", ".htm", ".xml", ".xhtml", ".svg")
+
+
+class MissingTemplate(ApplicationError, jinja2.TemplateNotFound):
+    """There is no template of that name; the text says where it was looked for."""
+
+    def __init__(self, names: Sequence[str], looked_in: Iterable[object]) -> None:
+        folders = [str(place) for place in looked_in]
+        text = complaint(
+            "template",
+            " or ".join(map(str, names)),
+            f"a file in {', '.join(folders) or 'a template folder (there is none)'}",
+            None,
+            "Create it, or name the folder it is in",
+        )
+        jinja2.TemplateNotFound.__init__(self, names[0] if names else None, text)
+        self.args = (text,)
+        self.templates = list(names)
+
+    def __str__(self) -> str:
+        return str(self.message)
+
+
+class Templates:
+    """Jinja2's environment with what pages of a web application use.
+
+    In templates there are `request`, `session`, `g`, `url_for`, `get_flashed_messages` and `csrf_token`.
+
+    Args:
+        folders: where templates are, the first one that has a name wins.
+        router: a router whose folders, context processors, filters, tests and globals are added.
+        autoescape: by the name's ending as in Flask (None), for all (True) or none (False), or a function of the name.
+        auto_reload: look for changed files at each use; None leaves it to `debug`.
+        debug: the default of `auto_reload`.
+        bytecode_cache: a folder for compiled templates, so that a new process needn't compile them.
+        extensions: Jinja2's extensions.
+        context_processors: functions whose dicts are added to the context of every template.
+        filters: filters by name.
+        tests: tests by name.
+        globals: globals by name.
+        loader: looked at after the folders.
+        options: further options of Jinja2's environment, such as `trim_blocks`.
+
+    Raises:
+        ConfigurationError: a folder is not there, or an option is not Jinja2's.
+    """
+
+    def __init__(
+        self,
+        folders: Folders = (),
+        *,
+        router: Router | None = None,
+        autoescape: bool | Callable[[str | None], bool] | None = None,
+        auto_reload: bool | None = None,
+        debug: bool = False,
+        bytecode_cache: str | PathLike[str] | None = None,
+        extensions: Sequence[str | type[Any]] = (),
+        context_processors: Iterable[Callable[[], Mapping[str, Any]]] = (),
+        filters: Mapping[str, Callable[..., Any]] | None = None,
+        tests: Mapping[str, Callable[..., Any]] | None = None,
+        globals: Mapping[str, Any] | None = None,
+        loader: jinja2.BaseLoader | None = None,
+        **options: Any,
+    ) -> None:
+        self._own_folders = _paths(folders)
+        for folder in self._own_folders:
+            if not folder.is_dir():
+                raise ConfigurationError(complaint("Templates", "folders", "a folder that is there", str(folder)))
+        self.router = router
+        self.folders = (*self._own_folders, *(router.template_folders if router is not None else ()))
+        self._loader = loader
+        self._options: dict[str, Any] = {
+            "autoescape": autoescape,
+            "auto_reload": auto_reload,
+            "debug": debug,
+            "bytecode_cache": bytecode_cache,
+            "extensions": extensions,
+            "context_processors": tuple(context_processors),
+            "filters": filters,
+            "tests": tests,
+            "globals": globals,
+            "loader": loader,
+            **options,
+        }
+        self._context_processors = tuple(context_processors)
+        self._with_router: dict[int, Templates] = {}
+        loaders: list[jinja2.BaseLoader] = [jinja2.FileSystemLoader([str(folder) for folder in self.folders])]
+        if loader is not None:
+            loaders.append(loader)
+        cache = None
+        if bytecode_cache is not None:
+            Path(bytecode_cache).mkdir(parents=True, exist_ok=True)
+            cache = jinja2.FileSystemBytecodeCache(str(bytecode_cache))
+        if autoescape is None:
+            autoescape = _is_escaped
+        try:
+            environment = self.environment = jinja2.Environment(
+                loader=jinja2.ChoiceLoader(loaders),
+                autoescape=autoescape,
+                auto_reload=debug if auto_reload is None else auto_reload,
+                bytecode_cache=cache,
+                extensions=extensions,
+                **options,
+            )
+        except TypeError as error:
+            raise ConfigurationError(f"Templates: options: {error}.") from error
+        environment.globals.update(url_for=url_for, get_flashed_messages=get_flashed_messages, csrf_token=csrf_token)
+        # What an outer router registers goes before what those inside it do.
+        for scope in reversed([*_scopes_of(router)]):
+            environment.filters.update(scope.template_filters)
+            environment.tests.update(scope.template_tests)
+            environment.globals.update(scope.template_globals)
+        environment.filters.update(filters or {})
+        environment.tests.update(tests or {})
+        environment.globals.update(globals or {})
+
+    def __repr__(self) -> str:
+        return f"<Templates {', '.join(map(str, self.folders)) or 'without folders'}>"
+
+    def with_router(self, router: Router) -> Templates:
+        """Return these templates and, after them, those of a router; made once for each."""
+        if router is self.router:
+            return self
+        known = self._with_router.get(id(router))
+        if known is None:
+            known = self._with_router[id(router)] = Templates(self._own_folders, router=router, **self._options)
+        return known
+
+    def get(self, name: str | jinja2.Template | Sequence[str | jinja2.Template]) -> jinja2.Template:
+        """Return a template, or the first of several that there is.
+
+        Raises:
+            MissingTemplate: there is none; the text names the folders.
+        """
+        try:
+            return self.environment.get_or_select_template(name)  # type: ignore[arg-type]  # a list as any sequence
+        except jinja2.TemplateNotFound as error:
+            if isinstance(error, MissingTemplate):
+                raise
+            # The one that is missing may be another one, which this one extends or includes.
+            names = [str(one) for one in getattr(error, "templates", [error.name])]
+            raise MissingTemplate(names, self._places()) from error
+
+    def _places(self) -> list[object]:
+        return [*self.folders, *([self._loader] if self._loader is not None else [])]
+
+    def render(self, name: str | jinja2.Template | Sequence[str | jinja2.Template], /, **context: Any) -> str:
+        """Return a template's text."""
+        return self._guarded(self.get(name), context)
+
+    def render_string(self, source: str, /, **context: Any) -> str:
+        """Return the text of a template given as text; it is escaped as HTML."""
+        return self._guarded(self.environment.from_string(source), context)
+
+    def stream(self, name: str | jinja2.Template | Sequence[str | jinja2.Template], /, **context: Any) -> Iterator[str]:
+        """Return a template's text piece by piece, made while it is sent."""
+        return self._streamed(self.get(name), context)
+
+    def stream_string(self, source: str, /, **context: Any) -> Iterator[str]:
+        """Return the text of a template given as text, piece by piece."""
+        return self._streamed(self.environment.from_string(source), context)
+
+    def _streamed(self, template: jinja2.Template, context: dict[str, Any]) -> Iterator[str]:
+        # The context is made now, not when the first piece is sent: what is missing is an error of the view.
+        return self._pieces(template, self.context(context))
+
+    def _pieces(self, template: jinja2.Template, context: dict[str, Any]) -> Iterator[str]:
+        try:
+            yield from template.generate(context)
+        except jinja2.TemplateNotFound as error:
+            raise self._named(error) from error
+
+    def _guarded(self, template: jinja2.Template, context: dict[str, Any]) -> str:
+        try:
+            return template.render(self.context(context))
+        except jinja2.TemplateNotFound as error:  # an include or a base that isn't there
+            raise self._named(error) from error
+
+    def _named(self, error: jinja2.TemplateNotFound) -> jinja2.TemplateNotFound:
+        if isinstance(error, MissingTemplate):
+            return error
+        return MissingTemplate([str(one) for one in getattr(error, "templates", [error.name])], self._places())
+
+    def context(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the context for a template: the locals, what processors add, and over them what the view gives."""
+        full: dict[str, Any] = {}
+        if has_request_context():
+            environ = current_exchange().environ
+            # The objects themselves, so that a template doesn't go through a proxy for each attribute. A session or
+            # request that the template doesn't use isn't made: the proxies stand for them.
+            full["request"] = request
+            full["g"] = g
+            if SESSION in environ:
+                full["session"] = session
+            matched = environ.get(ROUTING)
+            if type(matched) is Matched:
+                for scope in reversed(matched.plan.scopes):
+                    for processor in scope.context_processors:
+                        full.update(processor())
+        for processor in self._context_processors:
+            full.update(processor())
+        full.update(context)
+        return full
+
+
+def csrf_token() -> str:
+    """Return the token that a form must send back, from the session."""
+    value = session.get_csrf_token()
+    return str(value)
+
+
+class TemplateMiddleware(Middleware):
+    """Gives an application templates: `render_template` works in it, and ``environ["wsgikit.templates"]`` is a `Templates`.
+
+    Use it where an application uses no `Router`, or where several share templates. A router finds its own without it;
+    with it, these come first.
+
+    It stands inside `ContextMiddleware` where one is present; without it, templates have no locals.
+
+    It provides ``wsgikit.templates``.
+
+    Args:
+        app: the application.
+        folders: where templates are, the first one that has a name wins.
+        autoescape: escape all (True) or nothing (False); by the name's ending where it isn't given.
+        auto_reload: look for changed files at each use; None leaves it to `debug`.
+        debug: the default of `auto_reload`.
+        bytecode_cache: a folder for compiled templates.
+        context_processors: functions whose dicts are added to the context of every template.
+        filters: filters by name.
+        tests: tests by name.
+        globals: globals by name.
+
+    Raises:
+        ConfigurationError: a folder is not there.
+
+    Example::
+
+        app = TemplateMiddleware(app, folders="templates")
+    """
+
+    inside_of = ("ContextMiddleware",)
+    outside_of = ("RouterMiddleware",)
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        folders: list[str] | tuple[str, ...] | str = ("templates",),
+        autoescape: bool | None = None,
+        auto_reload: bool | None = None,
+        debug: bool = False,
+        bytecode_cache: str | None = None,
+        context_processors: Sequence[Callable[[], Mapping[str, Any]]] = (),
+        filters: Mapping[str, Callable[..., Any]] | None = None,
+        tests: Mapping[str, Callable[..., Any]] | None = None,
+        globals: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(app)
+        self.templates = Templates(
+            folders,
+            autoescape=autoescape,
+            auto_reload=auto_reload,
+            debug=debug,
+            bytecode_cache=bytecode_cache,
+            context_processors=context_processors,
+            filters=filters,
+            tests=tests,
+            globals=globals,
+        )
+
+    @property
+    def provides(self) -> tuple[str, ...]:
+        """The environ keys that this layer sets."""
+        return (TEMPLATES,)
+
+    def before_request(self, exchange: Exchange) -> None:
+        """Put the templates into environ."""
+        exchange.environ[TEMPLATES] = self.templates
+
+
+# ---------------------------------------------------------------------- on the request at hand
+
+
+def current_templates() -> Templates:
+    """Return the templates of the request: those of a `TemplateMiddleware`, then those of the router it is in.
+
+    Raises:
+        ApplicationError: it has neither.
+    """
+    environ = current_exchange().environ
+    templates: Templates | None = environ.get(TEMPLATES)
+    record = environ.get(ROUTING)
+    router: Router | None = record.router if record is not None else None
+    if router is None:
+        if templates is not None:
+            return templates
+        from wsgikit.views.urls import current_router
+
+        router = current_router(environ)
+    if templates is not None:
+        return templates.with_router(router)
+    known = router.extensions.get(Templates)
+    if known is None:
+        known = router.extensions[Templates] = Templates(router=router, **router.template_options)
+    return known  # type: ignore[no-any-return]  # extensions are untyped
+
+
+def render_template(name: str | jinja2.Template | list[str | jinja2.Template], /, **context: Any) -> str:
+    """Return the text of a template, for a view to return.
+
+    Args:
+        name: the template's name, or several of which the first that there is is taken.
+        context: its variables.
+
+    Raises:
+        MissingTemplate: there is none of that name; the text names the folders.
+    """
+    return current_templates().render(name, **context)
+
+
+def render_template_string(source: str, /, **context: Any) -> str:
+    """Return the text of a template that is given as text; it is escaped as HTML."""
+    return current_templates().render_string(source, **context)
+
+
+def stream_template(name: str | jinja2.Template | list[str | jinja2.Template], /, **context: Any) -> Iterator[str]:
+    """Return a template's text piece by piece, for a view to return: it is made while it is sent, the locals alive."""
+    return current_templates().stream(name, **context)
+
+
+def stream_template_string(source: str, /, **context: Any) -> Iterator[str]:
+    """Return the text of a template that is given as text, piece by piece."""
+    return current_templates().stream_string(source, **context)
+
+
+def get_template_attribute(name: str, attribute: str) -> Any:
+    """Return a macro or variable that a template exports."""
+    return getattr(current_templates().get(name).module, attribute)
+
+
+def _paths(folders: Folders) -> tuple[Path, ...]:
+    if isinstance(folders, (str, PathLike)):
+        folders = [folders]
+    return tuple(Path(folder).absolute() for folder in folders)
+
+
+def _is_escaped(name: str | None) -> bool:
+    return name is None or name.endswith(ESCAPED_ENDINGS)
+
+
+def _scopes_of(router: Router | None) -> Iterator[Any]:
+    if router is not None:
+        yield router.hooks
+        yield router.app_hooks
+        for inner in router.iter_included():
+            yield inner.hooks
+            yield inner.app_hooks
