@@ -97,7 +97,7 @@ class RuleWriter:
         write_path: takes the values, which must hold all that the rule needs, and returns the path.
     """
 
-    __slots__ = ("_write_domain", "bound", "count", "defaults", "domain", "needs", "write_path")
+    __slots__ = ("_may_start_twice", "_write_domain", "bound", "count", "defaults", "domain", "needs", "write_path")
 
     def __init__(self, bound: BoundRule) -> None:
         self.bound = bound
@@ -109,21 +109,23 @@ class RuleWriter:
         self.domain: str | None = None
         if not any(is_placeholder for is_placeholder, _ in bound.trace[:middle]):
             self.domain = self._write_domain({})
-        self.write_path = self._writer(bound.trace[middle + 1 :])
+        path = bound.trace[middle + 1 :]
+        self.write_path = self._writer(path)
+        # A value behind the first slash may bring another one, and `//` would name a host.
+        self._may_start_twice = len(path) > 1 and (path[1][0] or path[1][1] == "/")
 
     def _writer(self, trace: Iterable[tuple[bool, str]]) -> Callable[[Mapping[str, Any]], str]:
-        template = ""
+        literals = [""]
         holes: list[tuple[str, Callable[[Any], str]]] = []
         for is_placeholder, text in trace:
             if not is_placeholder:
-                template += quote(text, safe=SEGMENT_SAFE).replace("%", "%%")
+                literals[-1] += quote(text, safe=SEGMENT_SAFE)
             elif text in self.defaults:
-                fixed = self.bound.converters[text].to_url(self.defaults[text])
-                template += str(fixed).replace("%", "%%")
+                literals[-1] += str(self.bound.converters[text].to_url(self.defaults[text]))
             else:
-                template += "%s"
+                literals.append("")
                 holes.append((text, url_converter(self.bound.converters[text])))
-        return _filler(template, holes)
+        return _filler(literals, holes)
 
     def try_plain(self, values: Mapping[str, Any]) -> str | None:
         """Return the path of as many values as the rule needs; None where they are not the very ones, or not fit."""
@@ -133,7 +135,7 @@ class RuleWriter:
             path = self.write_path(values)
         except (KeyError, ValidationError):
             return None
-        return path if path[1:2] != "/" else f"/{path.lstrip('/')}"
+        return f"/{path.lstrip('/')}" if self._may_start_twice and path.startswith("//") else path
 
     def write_domain(self, values: Mapping[str, Any]) -> str:
         """Return the subdomain or host that the values give."""
@@ -161,17 +163,21 @@ class RuleWriter:
         return {name: value for name, value in values.items() if name not in arguments}
 
 
-def _filler(template: str, holes: list[tuple[str, Callable[[Any], str]]]) -> Callable[[Mapping[str, Any]], str]:
+def _filler(literals: list[str], holes: list[tuple[str, Callable[[Any], str]]]) -> Callable[[Mapping[str, Any]], str]:
+    """Return what writes the values between the literals, of which there is one more than there are holes."""
+    before = literals[0]
     if not holes:
-        fixed = template % ()
-        return lambda values: fixed
+        return lambda values: before
+    name, convert = holes[0]
+    after = literals[1]
     if len(holes) == 1:
-        name, convert = holes[0]
-        return lambda values: template % (convert(values[name]),)
+        return lambda values: f"{before}{convert(values[name])}{after}"
     if len(holes) == 2:
-        (first, convert_first), (second, convert_second) = holes
-        return lambda values: template % (convert_first(values[first]), convert_second(values[second]))
-    return lambda values: template % tuple([convert(values[name]) for name, convert in holes])
+        second, convert_second = holes[1]
+        end = literals[2]
+        return lambda values: f"{before}{convert(values[name])}{after}{convert_second(values[second])}{end}"
+    steps = [(*hole, literal) for hole, literal in zip(holes, literals[1:], strict=True)]
+    return lambda values: before + "".join([f"{convert(values[name])}{literal}" for name, convert, literal in steps])
 
 
 def provides_defaults_for(provider: BoundRule, other: BoundRule) -> bool:

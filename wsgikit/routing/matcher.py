@@ -14,16 +14,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import RLock
 from typing import Any
 
-from wsgikit.exceptions import ConfigurationError
 from wsgikit.routing.build import BuildError, UrlBuilder, with_script_name
+from wsgikit.routing.conflicts import refuse_conflict
 from wsgikit.routing.converters import DEFAULT_CONVERTERS, BaseConverter
 from wsgikit.routing.match import BAD_REQUEST, NOT_FOUND, Match, Miss
 from wsgikit.routing.parts import BoundRule, DynamicPart, bind_rule, make_converter
 from wsgikit.routing.redirects import Binding
-from wsgikit.routing.request_path import decode_wsgi, host_of, path_of, to_idna, without_default_port
+from wsgikit.routing.request_path import ENCODED_SLASH, decode_wsgi, host_of, path_of, to_idna, without_default_port
 from wsgikit.routing.rules import Rule, Segment
 from wsgikit.routing.settle import settle
-from wsgikit.routing.trie import UNDECIDED, Node, grow, walk
+from wsgikit.routing.trie import Node, grow, walk
 from wsgikit.wsgi import Environ
 
 # For these a rule that takes every method is found in one hop; any other method takes the walk.
@@ -116,7 +116,7 @@ class RouteMap:
             if not rule.build_only:
                 same = self._by_signature.setdefault(bound.signature, [])
                 for other in same:
-                    _refuse_conflict(other.rule, rule)
+                    refuse_conflict(other.rule, rule)
                 same.append(bound)
             self._bound.append(bound)
             if type(bound.parts[0]) is not str:
@@ -160,7 +160,7 @@ class RouteMap:
                     match.rule = rule
                     match.values = {}
                     return match
-            found = self._find_at_home(path, method)
+            found = self._find_quickly(path, method) if path.isascii() or not _has_surrogate(path) else None
             if found is not None:
                 return found
         binding = self._binding(host, subdomain, query, script_name, scheme, method)
@@ -212,7 +212,8 @@ class RouteMap:
                     match.rule = rule
                     match.values = {}
                     return match
-            found = self._find_at_home(path, method)
+            # What raw_path marked must be unmarked again, which the long way does.
+            found = self._find_quickly(path, method) if not raw_path or ENCODED_SLASH not in path else None
             if found is not None:
                 return found
         binding = self._binding(
@@ -237,49 +238,41 @@ class RouteMap:
         found = self.find(path, "--", host=host, subdomain=subdomain)
         return sorted(found.methods) if isinstance(found, Miss) else []
 
-    def _find_at_home(self, path: str, method: str) -> Match | Miss | None:
-        """Walk the trie of the only domain there is; None where that doesn't decide."""
-        home = self._home or self._prepare()[1]
+    def _find_quickly(self, path: str, method: str, domain: str | None = None) -> Match | Miss | None:
+        """Walk the trie, from the only domain there is or from the one given; None where that doesn't decide."""
         segments = path.split("/")
-        if segments[0] or path[1:2] == "/":
-            return None
-        found = walk(home, segments, 1, len(segments), method)
-        if found is None:
+        count = len(segments)
+        if count < 2 or segments[0] or (count > 2 and not segments[1]):
+            return None  # not one slash in front
+        if domain is None:
+            bound = walk(self._home or self._prepare()[1], segments, 1, count, method)
+        else:
+            segments[0] = domain  # the text before the leading slash has no other use
+            bound = walk(self._root or self._prepare()[0], segments, 0, count, method)
+        if bound is None:
             return None if "//" in path and self.merge_slashes else NOT_FOUND
-        return None if found is UNDECIDED else self._bind(found, segments, path)  # type: ignore[arg-type]
-
-    def _bind(self, bound: BoundRule, segments: list[str], path: str) -> Match | None:
-        """Return the match of a rule that the walk found; None where it may become something else."""
-        if bound.is_special or (not path.isascii() and _has_surrogate(path)):
+        if bound.is_special:
             return None
         match = Match()
         match.rule = bound.rule
         try:
-            name = bound.name
-            if name is None:
-                match.values = bound.values_of(segments)
-                return match
-            text = segments[bound.position]
-            convert = bound.convert
-            match.values = {name: text if convert is None else convert(text)}
-            return match
+            match.values = bound.bind(segments)
         except ValueError:
             # A ValidationError gives the next rule its turn; int() of too many digits counts as one.
             return None
+        return match
 
     def _find_bound(self, path: str, method: str, binding: Binding) -> Match | Miss:
         """Find the rule of a path in any domain, with all that may come of it."""
-        root = self._root or self._prepare()[0]
         if not self._is_one_domain:
-            segments = path.split("/")
-            if not segments[0] and path[1:2] != "/":
-                segments[0] = binding.domain
-                bound = walk(root, segments, 0, len(segments), method)
-                if bound is None and not ("//" in path and self.merge_slashes):
-                    return NOT_FOUND
-                found = None if bound is None or bound is UNDECIDED else self._bind(bound, segments, path)  # type: ignore[arg-type]
-                if found is not None:
-                    return found
+            found = (
+                None
+                if not path.isascii() and _has_surrogate(path)
+                else self._find_quickly(path, method, binding.domain)
+            )
+            if found is not None:
+                return found
+        root = self._root or self._prepare()[0]
         builder = self._builder or self._prepare_builder()
         return settle(root, builder, path, method, binding, self.merge_slashes, self.redirect_defaults)
 
@@ -410,28 +403,3 @@ def _literal_paths(rules: Iterable[BoundRule], domain: str) -> dict[str, dict[st
         for method in _USUAL_METHODS if bound.methods is None else bound.methods:
             by_method.setdefault(method, rule)
     return paths
-
-
-def _refuse_conflict(first: Rule, second: Rule) -> None:
-    """Raise where two rules take the same paths and a method too, so that the first added hides the second.
-
-    HEAD and OPTIONS don't count: they come by themselves. A rule for every method may follow one for some: it answers
-    the others. Two rules that do the very same are no conflict either.
-    """
-    if first.methods is not None and second.methods is None:
-        return
-    if first.endpoint == second.endpoint and first.defaults == second.defaults and first.alias == second.alias:
-        return
-    shared: frozenset[str] | None = None
-    if first.methods is not None and second.methods is not None:
-        shared = first.methods & second.methods
-        if not shared - {"OPTIONS"} or (
-            shared <= {"HEAD", "OPTIONS"} and ("GET" in first.methods) != ("GET" in second.methods)
-        ):
-            return
-    methods = "every method" if shared is None else " and ".join(sorted(shared))
-    raise ConfigurationError(
-        f"Rule {second.rule!r} of endpoint {second.endpoint!r}: its path: expected one that no other rule takes, got "
-        f"{second.rule!r}, which rule {first.rule!r} of endpoint {first.endpoint!r} takes for {methods}. "
-        "Give them different paths or methods, or remove one of them."
-    )

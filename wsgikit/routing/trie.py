@@ -15,18 +15,18 @@ from __future__ import annotations
 __all__ = ["EXTRA_SLASH", "MATCHES", "MISSING_SLASH", "UNDECIDED", "Candidate", "Node", "collect", "grow", "walk"]
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 from wsgikit.routing.parts import EXTRA_SEGMENT, BoundRule, DynamicPart
 
-UNDECIDED: Final = "undecided"
 # How a rule and a path fit.
 MATCHES: Final = "matches"
 MISSING_SLASH: Final = "missing slash"
 EXTRA_SLASH: Final = "extra slash"
 
-Found: TypeAlias = "BoundRule | str | None"
-"""A rule, `UNDECIDED`, or None where no rule is near."""
+UNDECIDED: Final = BoundRule.__new__(BoundRule)
+"""In the place of a rule: the walk doesn't decide. As a rule it is special, like those whose match may redirect."""
+UNDECIDED.is_special = True
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -57,10 +57,10 @@ class Node:
         self.lone: list[Any] | None = None
         self.edges: dict[Any, tuple[DynamicPart, Node]] | None = None
         self.rules: list[BoundRule] | None = None
-        self.final: Mapping[str, Found] = _NOTHING
-        self.otherwise: Found = None
-        self.extra: Mapping[str, Found] | None = None
-        self.extra_otherwise: Found = None
+        self.final: Mapping[str, BoundRule | None] = _NOTHING
+        self.otherwise: BoundRule | None = None
+        self.extra: Mapping[str, BoundRule | None] | None = None
+        self.extra_otherwise: BoundRule | None = None
 
 
 class Candidate(NamedTuple):
@@ -115,13 +115,14 @@ def _order_branches(node: Node) -> None:
     if not node.edges:
         return
     by_weight: dict[Any, list[list[Any]]] = {}
-    for part, following in sorted(node.edges.values(), key=lambda edge: edge[0].weight):
+    for part, following in node.edges.values():
         branch = [part.test, following, _REST if part.is_final else _STEP]
-        if part.test == part._first_test:
+        if not part.is_compiled:
             # The first test compiles the expression; from then on the branch has its bound `match`.
             branch[0] = _compiling(part, branch)
         by_weight.setdefault(part.weight, []).append(branch)
-    branches = [group[0] if len(group) == 1 else [bool, group, _FORK] for group in by_weight.values()]
+    groups = [by_weight[weight] for weight in sorted(by_weight)] if len(by_weight) > 1 else by_weight.values()
+    branches = [group[0] if len(group) == 1 else [bool, group, _FORK] for group in groups]
     node.branches = branches
     if len(branches) == 1 and branches[0][2] == _STEP:
         node.lone = branches[0]
@@ -140,17 +141,24 @@ def _decide(node: Node) -> None:
     slash = node.static.get("")
     own = node.rules or []
     with_slash = slash.rules if slash is not None and slash.rules is not None else []
-    methods = {method for bound in [*own, *with_slash] for method in bound.methods or ()}
-    node.final = {method: _end(method, own, with_slash) for method in methods}
-    node.otherwise = _end(None, own, with_slash)
+    if len(own) == 1 and not with_slash:
+        only = own[0]
+        node.final = _NOTHING if only.methods is None else dict.fromkeys(only.methods, only)
+        node.otherwise = only if only.methods is None else UNDECIDED
+    else:
+        node.final = {method: _end(method, own, with_slash) for method in _methods_of([*own, *with_slash])}
+        node.otherwise = _end(None, own, with_slash)
     lenient = [bound for bound in own if not bound.is_strict]
     if lenient:
-        # The rank of a rule that takes one slash more is not its own, so a fork can't compare it: see `_walk_fork`.
-        node.extra = {method: _end(method, lenient, []) for method in methods}
+        node.extra = {method: _end(method, lenient, []) for method in _methods_of(lenient)}
         node.extra_otherwise = _end(None, lenient, [])
 
 
-def _end(method: str | None, own: list[BoundRule], with_slash: list[BoundRule]) -> Found:
+def _methods_of(rules: list[BoundRule]) -> set[str]:
+    return {method for bound in rules for method in bound.methods or ()}
+
+
+def _end(method: str | None, own: list[BoundRule], with_slash: list[BoundRule]) -> BoundRule | None:
     for bound in own:
         if bound.methods is None or method in bound.methods:
             return bound
@@ -161,7 +169,7 @@ def _end(method: str | None, own: list[BoundRule], with_slash: list[BoundRule]) 
     return UNDECIDED if own else None
 
 
-def walk(node: Node, segments: list[str], index: int, count: int, method: str) -> Found:
+def walk(node: Node, segments: list[str], index: int, count: int, method: str) -> BoundRule | None:
     """Return the rule that wins for the segments from `index` on, `UNDECIDED`, or None where no rule is near."""
     while index < count:
         segment = segments[index]
@@ -199,7 +207,7 @@ def walk(node: Node, segments: list[str], index: int, count: int, method: str) -
     return node.final.get(method, node.otherwise)
 
 
-def _walk_rest(test: Any, node: Node, segments: list[str], index: int, method: str) -> Found:
+def _walk_rest(test: Any, node: Node, segments: list[str], index: int, method: str) -> BoundRule | None:
     found = test("/".join(segments[index:]))
     if not found:
         return None
@@ -213,10 +221,9 @@ def _rest_after(found: Any, node: Node) -> list[str]:
     return [""] if node.static and found[found.re.groups] == "/" else []
 
 
-def _walk_fork(group: list[list[Any]], segments: list[str], index: int, count: int, method: str) -> Found:
+def _walk_fork(group: list[list[Any]], segments: list[str], index: int, count: int, method: str) -> BoundRule | None:
     """Walk equally heavy branches: of the rules they lead to the one with the least rank wins."""
     best: BoundRule | None = None
-    has_one = False
     for test, node, kind in group:
         if kind == _STEP:
             found = walk(node, segments, index, count, method) if test(segments[index - 1]) else None
@@ -224,13 +231,13 @@ def _walk_fork(group: list[list[Any]], segments: list[str], index: int, count: i
             found = _walk_rest(test, node, segments, index - 1, method)
         if found is None:
             continue
-        if has_one and (found is UNDECIDED or segments[-1] == ""):
-            return UNDECIDED
         if found is UNDECIDED:
             return UNDECIDED
-        has_one = True
-        if best is None or found.rank < best.rank:  # type: ignore[union-attr]
-            best = found  # type: ignore[assignment]
+        if best is not None and segments[-1] == "":
+            # One of them may be a rule that takes a slash too many, which ranks lower than the rule itself.
+            return UNDECIDED
+        if best is None or found.rank < best.rank:
+            best = found
     return best
 
 
