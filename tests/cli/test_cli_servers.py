@@ -1,0 +1,85 @@
+"""A real server answers, whichever way it is started."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+pytestmark = pytest.mark.server
+
+STARTS = {
+    "dev, ini": ("wsgikit", "serve", "app.ini", "--port", "PORT", "--no-reload", "--set", "http_port=1"),
+    "dev, module:app": ("wsgikit", "serve", "cli_app:router", "--port", "PORT", "--no-reload"),
+    "dev, reloading": ("wsgikit", "serve", "app.ini", "--port", "PORT", "--set", "http_port=1"),
+    "waitress, ini": ("wsgikit", "serve", "app.ini", "--port", "PORT", "--server", "waitress", "--set", "http_port=1"),
+    "waitress, module:app": ("wsgikit", "serve", "cli_app:router", "--port", "PORT", "--server", "waitress"),
+    "gunicorn, ini": ("wsgikit", "serve", "app.ini", "--port", "PORT", "--server", "gunicorn", "--set", "http_port=1"),
+    "gunicorn, stock": ("gunicorn", "--paste", "stock.ini", "-b", "127.0.0.1:PORT"),
+    "gunicorn, our loader": ("gunicorn", 'wsgikit.ini:load_app("stock.ini")', "-b", "127.0.0.1:PORT"),
+    "pserve, stock": ("pserve", "app.ini", "http_port=PORT"),
+    "waitress-serve": ("waitress-serve", "--listen=127.0.0.1:PORT", "cli_app:router"),
+}
+
+
+@pytest.mark.parametrize("arguments", STARTS.values(), ids=STARTS)
+def test_the_server_answers(arguments, serve, folder):
+    (folder / "stock.ini").write_text((folder / "app.ini").read_text().replace("%(http_port)s", "1"))
+    server = serve(*arguments)
+    assert server.get() == "hello from cli_app"
+    assert server.get("/posts/3") == "post 3"
+    if "module" not in str(arguments) and "cli_app:router" not in arguments:
+        assert server.get("/elsewhere") == "hello from app"  # falls through to the app behind the routes
+
+
+def write_later(path, text, seconds):
+    """Write a file so that it is surely newer than before, however coarse the clock."""
+    path.write_text(text)
+    stamp = time.time() + seconds
+    os.utime(path, (stamp, stamp))
+
+
+def test_a_change_of_the_ini_is_noticed_and_a_mistake_in_it_does_not_end_the_server(serve, folder):
+    good = (folder / "app.ini").read_text()
+    server = serve("wsgikit", "serve", "app.ini", "--port", "PORT", "--set", "http_port=1")
+    assert server.get(wanted="hello") == "hello from cli_app"
+
+    write_later(folder / "app.ini", good.replace("debug = no", "debug = perhaps"), 10)
+    page = server.get(wanted="could not be loaded")
+    assert page.startswith("500 The application could not be loaded.")
+    assert "app.ini:9 [filter:errors]: debug: expected yes, no, true" in page
+
+    write_later(folder / "app.ini", good, 20)
+    assert server.get(wanted="hello") == "hello from cli_app"
+
+
+def test_a_server_that_begins_with_a_mistake_waits_for_its_end(serve, folder):
+    (folder / "cli_app.py").write_text("this is no Python\n")
+    server = serve("wsgikit", "serve", "cli_app:app", "--port", "PORT")
+    assert "SyntaxError" in server.get(wanted="could not be loaded")
+
+
+def test_without_reload_a_mistake_ends_the_server_with_one_line(serve, folder):
+    (folder / "app.ini").write_text("[app:main]\nuse = egg:wsgikit#ap\n")
+    server = serve("wsgikit", "serve", "app.ini", "--port", "PORT", "--no-reload")
+    assert server.process.wait(timeout=20) == 1
+    output = server.stop()
+    assert output.count("\n") == 1
+    assert output.startswith("wsgikit: app.ini:2 [app:main]: use: expected an application")
+
+
+def test_the_debugger_opens_on_an_error_for_this_machine(serve):
+    server = serve("wsgikit", "serve", "app.ini", "--port", "PORT", "--no-reload", "--debugger", "--set", "http_port=1")
+    page = server.get("/broken")
+    assert page.startswith("500 ")
+    assert "EVALEX = true" in page
+    assert "broken on purpose" in page
+
+
+def test_without_the_debugger_an_error_is_an_error_page(serve):
+    server = serve("wsgikit", "serve", "app.ini", "--port", "PORT", "--no-reload", "--set", "http_port=1")
+    page = server.get("/broken")
+    assert page.startswith("500 ")
+    assert "EVALEX" not in page
+    assert "broken on purpose" not in page

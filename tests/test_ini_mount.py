@@ -1,0 +1,84 @@
+"""Several applications side by side, each at its prefix."""
+
+from __future__ import annotations
+
+from wsgiref.util import setup_testing_defaults
+from wsgiref.validate import validator
+
+import pytest
+from paste.deploy import loadapp
+
+from wsgikit.ini import load_app
+from wsgikit.ini.applications import PrefixMounts
+
+
+def naming(name):
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [f"{name} {environ['SCRIPT_NAME']} {environ['PATH_INFO']}".encode()]
+
+    return app
+
+
+def get(app, path, script_name="", method="GET"):
+    environ = {"PATH_INFO": path, "QUERY_STRING": "", "SCRIPT_NAME": script_name, "REQUEST_METHOD": method}
+    setup_testing_defaults(environ)
+    head = []
+    body = validator(app)(environ, lambda status, headers, exc_info=None: head.append(status) or (lambda data: None))
+    try:
+        return head[0], b"".join(body).decode()
+    finally:
+        body.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/", "home  /"),
+        ("/about", "home  /about"),
+        ("/shop", "shop /shop "),
+        ("/shop/", "shop /shop /"),
+        ("/shop/1", "shop /shop /1"),
+        ("/shopping", "home  /shopping"),
+        ("/shop/admin/x", "admin /shop/admin /x"),
+        ("/shop/administration", "shop /shop /administration"),
+    ],
+)
+def test_the_longest_prefix_takes_the_request(path, answer):
+    app = PrefixMounts({"/": naming("home"), "/shop": naming("shop"), "/shop/admin/": naming("admin")})
+    assert get(app, path) == ("200 OK", answer)
+
+
+def test_prefixes_nest():
+    app = PrefixMounts({"/shop": naming("shop")})
+    assert get(app, "/shop/1", "/site") == ("200 OK", "shop /site/shop /1")
+
+
+def test_what_no_prefix_takes_is_not_found():
+    app = PrefixMounts({"/shop": naming("shop")})
+    assert get(app, "/elsewhere") == ("404 Not Found", "Not Found\n")
+    assert get(app, "/elsewhere", method="HEAD") == ("404 Not Found", "")
+
+
+def test_a_composite_of_an_ini_mounts_its_apps(tmp_path):
+    (tmp_path / "app.ini").write_text(
+        """[composite:main]
+use = egg:wsgikit#mount
+/ = demo
+/again = piped
+x-note = ignored
+
+[app:demo]
+use = egg:wsgikit#app
+app = wsgiref.simple_server:demo_app
+
+[pipeline:piped]
+pipeline = errors demo
+
+[filter:errors]
+use = egg:wsgikit#error_pages
+"""
+    )
+    for app in (load_app(str(tmp_path / "app.ini")), loadapp(f"config:{tmp_path}/app.ini")):
+        assert list(app.apps) == ["", "/again"]
+        assert "PATH_INFO = '/x'" in get(app, "/again/x")[1]
