@@ -171,6 +171,8 @@ def _route(environ: Environ, report: ErrorReport, redactor: Redactor) -> Iterato
         for index, value in enumerate(positional if isinstance(positional, (list, tuple)) else ()):
             yield str(index), safe_repr(value, redactor.message)
         for name, value in named.items() if isinstance(named, dict) else ():
+            if value == report.route:
+                continue
             yield str(name), redactor.named(str(name), safe_repr(value, redactor.message))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["safe_repr"]
 
+import os
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
@@ -40,6 +41,10 @@ def _repr(value: Any, clean: Callable[[str], str], depth: int) -> str:
         return repr(clean(value[:_READ])[:_LONGEST]) + _length(value)
     if kind is bytes or kind is bytearray:
         return clean(repr(value[:_READ]))[:_LONGEST] + _length(value)
+    if kind is dict and "wsgi.version" in value:
+        return f"<WSGI environ with {len(value)} keys>"  # servers put the variables of the process into it
+    if kind is type(os.environ):
+        return "<variables of the process>"
     if kind in _CONTAINERS:
         return _container(value, clean, depth)
     # What holds other people's secrets is named, not shown: a session, a request, a layer.

@@ -70,6 +70,7 @@ def render_traceback_page(view: DebugView, editor: str | None, nonce: str | None
             "method": facts["Method"],
             "path": facts["Path"],
             "kind": first.kind,
+            "heading": raw(_kind(first.kind)),
             "message": raw(_message(first)),
             "where": view.where,
             "error_id": view.page.error_id or "",
@@ -82,6 +83,11 @@ def render_traceback_page(view: DebugView, editor: str | None, nonce: str | None
     )
     body = body.encode("utf-8", "backslashreplace").decode()
     return Rendered(body.encode(), "text/html; charset=utf-8", html_headers(nonce, f"'nonce-{nonce}'"))
+
+
+def _kind(kind: str) -> str:
+    module, dot, name = kind.rpartition(".")
+    return f'<span class="module">{escape(module)}.</span>{escape(name)}' if dot else escape(name)
 
 
 def _message(problem: Problem) -> str:
@@ -131,7 +137,7 @@ def _frames(problem: Problem, pattern: str | None) -> str:
 
 
 def _frame(frame: Frame, pattern: str | None, is_open: bool) -> str:
-    badge = f'<span class="badge">{escape(frame.hook)}</span>' if frame.hook else ""
+    badge = f'<span class="badge">layer {escape(frame.hook.partition(".")[0])}</span>' if frame.hook else ""
     summary = (
         f'<summary><span class="function">{escape(frame.function)}</span>'
         f'<span class="place">{escape(frame.file)}:{frame.line}</span>{badge}</summary>'
