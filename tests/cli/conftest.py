@@ -21,7 +21,7 @@ from wsgikit.cli import main
 SECRET = "0123456789abcdef0123456789abcdef0123456789abcdef"
 
 MODULE = """
-from wsgikit import Router, build_stack, use, ErrorPagesMiddleware, ContextMiddleware, g
+from wsgikit import Middleware, Router, build_stack, use, ErrorPagesMiddleware, ContextMiddleware, g
 
 router = Router("cli_app")
 
@@ -43,6 +43,10 @@ def app(environ, start_response):
 
 def make_app():
     return app
+
+class Signed(Middleware):
+    def __init__(self, app, *, secret_key: str | list[str]):
+        super().__init__(app)
 
 number = 5
 onion = build_stack(app, use(ErrorPagesMiddleware), use(ContextMiddleware))

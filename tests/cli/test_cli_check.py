@@ -1,0 +1,144 @@
+"""``wsgikit check``: what it finds, and the exit status that CI goes by."""
+
+from __future__ import annotations
+
+import pytest
+
+SECRET = "0123456789abcdef0123456789abcdef0123456789abcdef"
+
+FILE = """[pipeline:main]
+pipeline = layer app
+[app:app]
+use = egg:wsgikit#app
+app = cli_app:app
+[filter:layer]
+"""
+
+
+@pytest.fixture
+def check(run, folder, monkeypatch):
+    """A function that checks an onion of one layer, given by the lines of its section."""
+    monkeypatch.setenv("CLI_SECRET", SECRET)
+
+    def check(*lines: str) -> tuple[int, list[str], str]:
+        (folder / "one.ini").write_text(FILE + "\n".join(lines) + "\n")
+        status, output, errors = run("check", "one.ini")
+        return status, output.splitlines(), errors
+
+    return check
+
+
+SESSION = ("use = egg:wsgikit#session", "secret_key = env:CLI_SECRET")
+
+
+def test_an_onion_in_order_exits_with_0(check):
+    assert check(*SESSION) == (0, ["one.ini: 1 layer, no problem."], "")
+
+
+SIGNED = ("use = egg:wsgikit#layer", "factory = cli_app:Signed")
+
+PROBLEMS = {
+    "debug": (
+        ("use = egg:wsgikit#error_pages", "debug = yes"),
+        "ErrorPagesMiddleware: debug is on: errors show the source to every visitor. Write debug = false.",
+    ),
+    "insecure cookie": (
+        (*SESSION, "cookie_secure = no"),
+        "SessionMiddleware: cookie_secure is off: the cookie is sent in the clear. Write cookie_secure = true or auto.",
+    ),
+    "cookie for scripts": (
+        (*SESSION, "cookie_httponly = no"),
+        "SessionMiddleware: cookie_httponly is off: scripts of the page can read the cookie. Leave the option out.",
+    ),
+    "short secret": (
+        (*SIGNED, "secret_key = env:CLI_SHORT"),
+        "Signed: secret_key is short: expected 32 characters or more, got 16. Make one: wsgikit secret.",
+    ),
+    "well-known secret": (
+        (*SIGNED, "secret_key = env:CLI_KNOWN"),
+        "Signed: secret_key looks like one from an example. Make one: wsgikit secret.",
+    ),
+    "one of several secrets": (
+        (*SIGNED, "secret_key =", "  env:CLI_SECRET", "  env:CLI_SHORT"),
+        "Signed: secret_key is short: expected 32 characters or more, got 16. Make one: wsgikit secret.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("lines", "text"), PROBLEMS.values(), ids=PROBLEMS)
+def test_what_is_unsafe_is_a_problem_and_exits_with_1(lines, text, check, monkeypatch):
+    monkeypatch.setenv("CLI_SHORT", "0123456789abcdef")
+    monkeypatch.setenv("CLI_KNOWN", "change-me-change-me-change-me-change-me")
+    assert check(*lines) == (1, [f"problem: {text}", "one.ini: 1 problem."], "")
+
+
+def test_several_problems_are_all_told(check):
+    status, lines, _ = check(*SESSION, "cookie_secure = no", "cookie_httponly = no")
+    assert status == 1
+    assert lines[-1] == "one.ini: 2 problems."
+    assert len(lines) == 3
+
+
+def test_a_secret_in_the_file_is_a_note(check):
+    assert check("use = egg:wsgikit#session", f"secret_key = {SECRET}") == (
+        0,
+        [
+            (
+                "note: one.ini:8 [filter:layer]: secret_key: the secret stands in the file itself. "
+                "Write env:NAME or file:PATH."
+            ),
+            "one.ini: 1 layer, no problem.",
+        ],
+        "",
+    )
+
+
+def test_a_bare_percent_sign_is_a_note(check):
+    assert check("use = egg:wsgikit#error_pages", "editor = x://%s") == (
+        0,
+        [
+            (
+                "note: one.ini:8 [filter:layer]: editor: stock PasteDeploy (gunicorn --paste, pserve) refuses "
+                "a bare '%'. Write %% for it there."
+            ),
+            "one.ini: 1 layer, no problem.",
+        ],
+        "",
+    )
+
+
+def test_what_cannot_be_loaded_exits_with_1_and_one_line(check):
+    status, lines, errors = check("use = egg:wsgikit#error_pages", "debgu = yes")
+    assert (status, lines) == (1, [])
+    assert errors.startswith("wsgikit: one.ini:8 [filter:layer]: debgu: unknown option: expected one of debug, ")
+    assert errors.count("\n") == 1
+
+
+def test_a_missing_environment_variable_exits_with_1(check, monkeypatch):
+    monkeypatch.delenv("CLI_SECRET")
+    status, _, errors = check(*SESSION)
+    assert status == 1
+    assert errors == (
+        "wsgikit: one.ini:8 [filter:layer]: secret_key: expected the environment variable CLI_SECRET to be set, "
+        "got nothing. Set it before the server starts.\n"
+    )
+
+
+def test_a_wrong_use_of_the_command_exits_with_2(run):
+    assert run("check")[0] == 2
+    assert run("check", "app.ini", "--nonsense")[0] == 2
+
+
+def test_an_onion_from_python_is_checked_too(run):
+    assert run("check", "cli_app:onion") == (0, "cli_app:onion: 2 layers, no problem.\n", "")
+
+
+def test_problems_of_mounted_apps_are_found(run, folder):
+    (folder / "m.ini").write_text(
+        "[composite:main]\nuse = egg:wsgikit#mount\n/piped = piped\n"
+        + FILE.replace("pipeline:main", "pipeline:piped")
+        + "use = egg:wsgikit#error_pages\ndebug = yes\n"
+    )
+    status, output, _ = run("check", "m.ini")
+    assert status == 1
+    assert output.startswith("problem: ErrorPagesMiddleware: debug is on")
