@@ -357,6 +357,8 @@ class Body:
             except Exception as error:
                 if exchange._stage == SENT:
                     self._fail(error)
+                if error.__traceback__ is not None:  # without this frame: the exchange keeps the error, not the body
+                    error.__traceback__ = error.__traceback__.tb_next
                 self._settle(exchange._onion.recover, error)
                 continue
             except BaseException as error:

@@ -81,13 +81,15 @@ class Request(webob.Request):
         """The query string, parsed: `args["q"]`, `args.get("page", 1, type=int)`, `args.getlist("tag")`."""
         from urllib.parse import parse_qsl
 
+        import werkzeug.urls  # noqa: F401  # it registers the error handler named below
+
         text = self.environ.get("QUERY_STRING", "")
         cached = self.environ.get("wsgikit.args")
         if cached is not None and cached[0] == text:
             return cached[1]  # type: ignore[no-any-return]  # put there below
         # environ holds bytes as latin-1 (PEP 3333); what isn't percent-encoded in them is UTF-8.
         query = text.encode("latin-1").decode("utf-8", "replace")
-        parsed = ImmutableMultiDict(parse_qsl(query, keep_blank_values=True, errors="replace"))
+        parsed = ImmutableMultiDict(parse_qsl(query, keep_blank_values=True, errors="werkzeug.url_quote"))
         self.environ["wsgikit.args"] = (text, parsed)
         return parsed
 

@@ -97,7 +97,9 @@ class Stack:
 
     def __init__(self, app: WSGIApplication, entry: WSGIApplication, layers: Iterable[tuple[str, Any]]) -> None:
         self.app = app
-        self._entry = entry
+        # A fused onion is entered without the detour through its outermost layer.
+        fused = isinstance(entry, Middleware) and type(entry).__call__ is Middleware.__call__
+        self._entry = entry._onion if fused else entry  # type: ignore[attr-defined]  # fused
         self._named = tuple(layers)
         self.layers: tuple[Any, ...] = tuple(layer for _, layer in self._named)
 
