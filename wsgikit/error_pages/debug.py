@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 from wsgikit.error_pages.frames import Problem, read_problems
 from wsgikit.error_pages.redact import HIDDEN, Redactor, is_secret_name, known_secrets
 from wsgikit.error_pages.render import ErrorPage
-from wsgikit.error_pages.report import ErrorReport
+from wsgikit.error_pages.report import ErrorReport, layer_name
 from wsgikit.error_pages.safe_repr import safe_repr
 from wsgikit.onion.exchange import Exchange
 from wsgikit.wsgi import ROUTING_ARGS, STACK, Environ
@@ -88,7 +88,7 @@ def read_view(exchange: Exchange, report: ErrorReport, page: ErrorPage, show_loc
         where=report.where,
         fingerprint=report.fingerprint,
         problems=problems,
-        onion=tuple(_onion(layers, report, redactor)),
+        onion=tuple(_onion(layers, environ, report, redactor)),
         request=tuple(_request(environ, report, redactor)),
         headers=tuple(_headers(environ, redactor)),
         route=tuple(_route(environ, report, redactor)),
@@ -104,11 +104,11 @@ def _layers(exchange: Exchange) -> tuple[Any, ...]:
     return layers if isinstance(layers, tuple) else exchange._onion.layers
 
 
-def _onion(layers: Iterable[Any], report: ErrorReport, redactor: Redactor) -> Iterator[OnionLayer]:
+def _onion(layers: Iterable[Any], environ: Environ, report: ErrorReport, redactor: Redactor) -> Iterator[OnionLayer]:
     from wsgikit.options import mask
 
     for layer in layers:
-        name = type(layer).__name__
+        name = layer_name(layer, environ)
         options = getattr(layer, "_options", {})
         text = ", ".join(f"{key}={mask(key, value)}" for key, value in options.items())
         yield OnionLayer(name, redactor.text(text), report.hook if name == report.layer else None)

@@ -10,6 +10,7 @@ __all__ = [
     "find_route",
     "find_site",
     "fingerprint",
+    "layer_name",
     "log",
     "make_report",
     "mark_logged",
@@ -28,7 +29,7 @@ from typing import Any
 
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
-from wsgikit.wsgi import REQUEST_ID, ROUTING_ARGS, Environ
+from wsgikit.wsgi import REQUEST_ID, ROUTING_ARGS, STACK, Environ
 
 LOGGER = "wsgikit.errors"
 """The logger that errors are written to."""
@@ -53,7 +54,7 @@ class ErrorReport:
         path: the path of the request, decoded; the query is left out.
         route: the rule or endpoint that matched, where a router said so.
         request_id: what a request id layer gave, or None.
-        layer: the class name of the layer in whose hook it was raised, or None for the application.
+        layer: the name of the layer in whose hook it was raised, or None for the application.
         hook: the name of that hook, or None.
         stage: ``"request"`` before the head left, ``"stream"`` after.
     """
@@ -90,7 +91,7 @@ class ErrorReport:
 def make_report(exchange: Exchange, error: Exception, error_id: str, status: str | None) -> ErrorReport:
     """Gather what is known of an error in a request."""
     environ = exchange.environ
-    layer, hook = find_site(error)
+    owner, hook = find_site(error)
     request_id = environ.get(REQUEST_ID)
     return ErrorReport(
         error=error,
@@ -101,7 +102,7 @@ def make_report(exchange: Exchange, error: Exception, error_id: str, status: str
         path=request_path(environ),
         route=find_route(exchange),
         request_id=None if request_id is None else printable(str(request_id)),
-        layer=layer,
+        layer=None if owner is None else layer_name(owner, environ),
         hook=hook,
         stage="request" if status is not None else "stream",
     )
@@ -145,21 +146,27 @@ def error_chain(error: BaseException) -> Iterator[BaseException]:
             current = None if current.__suppress_context__ else current.__context__
 
 
-def find_site(error: BaseException) -> tuple[str | None, str | None]:
-    """Return the layer and hook that an error came out of, by the frames of its traceback; Nones for the application.
+def find_site(error: BaseException) -> tuple[Middleware | None, str | None]:
+    """Return the layer and hook that an error came out of, by its traceback's frames; Nones for the application.
 
     The innermost hook counts: an onion may have another inside.
     """
-    found: tuple[str | None, str | None] = (None, None)
+    found: tuple[Middleware | None, str | None] = (None, None)
     traceback = error.__traceback__
     while traceback is not None:
         code = traceback.tb_frame.f_code
         if code.co_name in HOOKS and code.co_argcount:
             owner = traceback.tb_frame.f_locals.get(code.co_varnames[0])
             if isinstance(owner, Middleware):
-                found = (type(owner).__name__, code.co_name)
+                found = (owner, code.co_name)
         traceback = traceback.tb_next
     return found
+
+
+def layer_name(layer: object, environ: Environ) -> str:
+    """Return how a layer is called in its stack: its class, and its name where it was given one."""
+    named = getattr(environ.get(STACK), "_named", ())
+    return next((name for name, other in named if other is layer), type(layer).__name__)
 
 
 def find_route(exchange: Exchange) -> str | None:
