@@ -95,7 +95,15 @@ def test_the_contract_suite_passes_on_a_good_store():
     assert_store_conforms(MemoryStore)
 
 
-@pytest.mark.parametrize("address", ["redis://127.0.0.1:{}/0", "memcached://127.0.0.1:{}", "postgresql+psycopg://x@127.0.0.1:{}/x", "mysql+pymysql://x@127.0.0.1:{}/x"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis://127.0.0.1:{}/0",
+        "memcached://127.0.0.1:{}",
+        "postgresql+psycopg://x@127.0.0.1:{}/x",
+        "mysql+pymysql://x@127.0.0.1:{}/x",
+    ],
+)
 def test_a_store_that_is_down_says_so_and_nothing_connects_before_it_is_used(address):
     store = open_store("test", address.format(free_port()))
     with pytest.raises(StoreUnavailable, match="expected an answer from|expected an answer, got"):
@@ -156,7 +164,9 @@ def test_a_sql_store_takes_an_engine_and_makes_its_table_only_when_told_to(tmp_p
 
     engine = sa.create_engine(f"sqlite:///{tmp_path}/own.db")
     store = SqlStore(engine, table="my_sessions")
-    with pytest.raises(StoreUnavailable, match=r"table 'my_sessions': expected it in sqlite:///.*, got none. Call create"):
+    with pytest.raises(
+        StoreUnavailable, match=r"table 'my_sessions': expected it in sqlite:///.*, got none. Call create"
+    ):
         store.load("a" * 64)
     store.create()
     assert store.load("a" * 64) is None
@@ -273,5 +283,3 @@ def test_a_store_of_ones_own_needs_four_methods():
 
     assert_store_conforms(Minimal)
     assert repr(Minimal()) == "<Minimal>"
-
-

@@ -93,7 +93,12 @@ def loads(data: bytes) -> Any:
         raise ValueError("not JSON") from None
     if end != len(text):
         raise ValueError("not JSON: something stands after it")
-    return _untag(value) if '{"!' in text else value
+    if '{"!' not in text:
+        return value
+    try:
+        return _untag(value)
+    except (TypeError, AttributeError, ArithmeticError) as error:  # a tag with something else in it than we write
+        raise ValueError("not what a session is written as") from error
 
 
 def sizes_by_key(data: dict[str, Any]) -> list[tuple[str, int]]:

@@ -95,7 +95,9 @@ class MemcachedStore(SessionStore):
             if _read(value, version) is None:
                 return False
             value = _times(expires, accessed) + value[_HEAD_BYTES:]
-            if self._run(lambda client, v=value, n=version: client.cas(name, v, n, expire=_ttl(expires), noreply=False)):
+            if self._run(
+                lambda client, v=value, n=version: client.cas(name, v, n, expire=_ttl(expires), noreply=False)
+            ):
                 return True
         return True  # it is being written all the time: then it is in use as well
 

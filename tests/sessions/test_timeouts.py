@@ -1,0 +1,159 @@
+"""When sessions end. Points S10, S1, and `permanent`. The clock stands still unless it is moved."""
+
+import re
+
+import pytest
+
+DAY = 86_400
+
+
+@pytest.fixture(params=["cookie", "encrypted", "memory", "sqlite"])
+def options(request, tmp_path):
+    return {
+        "cookie": {},
+        "encrypted": {"encrypt": True},
+        "memory": {"store": "memory://"},
+        "sqlite": {"store": f"sqlite:///{tmp_path}/s.db"},
+    }[request.param]
+
+
+def view(session, environ):
+    if environ["PATH_INFO"] == "/w":
+        session["n"] = session.get("n", 0) + 1
+    return session.get("n")
+
+
+def test_s10_the_idle_timeout_is_enforced_by_the_server_even_if_the_cookie_is_replayed(browse, clock, options):
+    browser = browse(view, idle_timeout_seconds=600, refresh_after_seconds=600, **options)
+    browser.send("/w")
+    cookie = browser.cookie
+    clock.move(599)
+    assert browser.send("/").text == "1"
+    clock.move(2)
+    for _ in range(2):
+        assert browser.send("/", headers={"Cookie": f"session={cookie}"}).text == ""
+
+
+def test_s10_the_absolute_timeout_is_enforced_however_much_the_session_is_used(browse, clock, options):
+    browser = browse(view, idle_timeout_seconds=600, absolute_timeout_seconds=2000, **options)
+    browser.send("/w")
+    for expected in range(2, 6):
+        clock.move(400)
+        assert browser.send("/w").text == str(expected if expected < 6 else 1)
+    cookie = browser.cookie
+    clock.move(401)
+    assert browser.send("/", headers={"Cookie": f"session={cookie}"}).text == ""
+
+
+def test_s10_the_absolute_timeout_outlives_rotation(browse, clock, options):
+    browser = browse(
+        lambda s, e: s.rotate() if e["PATH_INFO"] == "/rotate" else view(s, e), absolute_timeout_seconds=1000, **options
+    )
+    browser.send("/w")
+    clock.move(600)
+    browser.send("/rotate")
+    assert browser.send("/").text == "1"
+    clock.move(401)
+    assert browser.send("/").text == ""
+
+
+def test_s10_reading_counts_as_use_after_a_tenth_of_the_idle_timeout(browse, clock, options):
+    browser = browse(view, idle_timeout_seconds=1000, **options)
+    browser.send("/w")
+    clock.move(90)
+    assert "Set-Cookie" not in browser.send("/").headers
+    for _ in range(30):
+        clock.move(500)
+        assert browser.send("/").text == "1"
+
+
+def test_s10_reading_counts_as_use_once_a_day_at_the_most(browse, clock, spy):
+    browser = browse(view, store=spy)
+    browser.send("/w")
+    spy.calls.clear()
+    clock.move(DAY - 10)
+    browser.send("/")
+    assert spy.calls == ["load"]
+    clock.move(20)
+    browser.send("/")
+    assert spy.calls == ["load", "load", "touch"]
+    browser.send("/")
+    assert spy.calls == ["load", "load", "touch", "load"]
+
+
+def test_s1_s10_with_the_idle_timeout_as_refresh_only_writing_counts(browse, clock, options):
+    browser = browse(view, idle_timeout_seconds=1000, refresh_after_seconds=1000, **options)
+    browser.send("/w")
+    clock.move(900)
+    assert "Set-Cookie" not in browser.send("/").headers
+    clock.move(200)
+    assert browser.send("/").text == ""
+
+
+def test_s10_none_never_ends_a_session(browse, clock):
+    browser = browse(view, idle_timeout_seconds=None)
+    browser.send("/w")
+    clock.move(5000 * DAY)
+    assert browser.send("/").text == "1"
+
+
+def test_s10_a_shorter_timeout_holds_for_sessions_that_were_saved_under_a_longer_one(browse, clock, spy):
+    cookie = (old := browse(view, store=spy, idle_timeout_seconds=1000 * DAY)).send("/w") and old.cookie
+    clock.move(100)
+    browser = browse(view, store=spy, idle_timeout_seconds=60)
+    assert browser.send("/", headers={"Cookie": f"session={cookie}"}).text == ""
+
+
+def test_a_session_is_kept_until_the_browser_is_closed_unless_it_is_permanent(browse, clock, options):
+    def choose(session, environ):
+        session["n"] = 1
+        if environ["PATH_INFO"] == "/stay":
+            session.permanent = True
+        if environ["PATH_INFO"] == "/leave":
+            session.permanent = False
+        return session.permanent
+
+    browser = browse(choose, **options)
+    assert "Max-Age" not in browser.send("/").headers["Set-Cookie"]
+    assert f"Max-Age={14 * DAY};" in browser.send("/stay").headers["Set-Cookie"]
+    assert browser.send("/").text == "True"
+    assert "Max-Age" not in browser.send("/leave").headers["Set-Cookie"]
+    assert browser.send("/").text == "False"
+
+
+def test_a_permanent_cookie_ends_with_the_absolute_timeout(browse, clock, options):
+    browser = browse(view, absolute_timeout_seconds=1000, cookie_permanent=True, **options)
+    assert "Max-Age=1000;" in browser.send("/w").headers["Set-Cookie"]
+    clock.move(300)
+    assert "Max-Age=700;" in browser.send("/w").headers["Set-Cookie"]
+
+
+def test_a_permanent_session_gets_its_cookie_again_when_its_use_is_noted(browse, clock, options):
+    browser = browse(view, idle_timeout_seconds=1000, cookie_permanent=True, **options)
+    browser.send("/w")
+    clock.move(500)
+    line = browser.send("/").headers["Set-Cookie"]
+    assert re.search("Max-Age=1000;", line)
+
+
+def test_created_stays_and_new_is_true_once(browse, clock, options):
+    seen = []
+
+    def look(session, environ):
+        seen.append((session.new, session.created))
+        session["n"] = 1
+
+    browser = browse(look, **options)
+    browser.send()
+    clock.move(50)
+    browser.send()
+    assert seen == [(True, 1_800_000_000), (False, 1_800_000_000)]
+
+
+def test_s6_a_save_sweeps_with_the_probability_that_was_asked_for(browse, clock, spy):
+    browse(view, store=spy, idle_timeout_seconds=10).send("/w")
+    clock.move(20)
+    browse(view, store=spy).send("/w")
+    assert len(spy._records) == 2
+    browse(view, store=spy, sweep_probability=1).send("/w")
+    assert len(spy._records) == 2  # the one that had expired is gone, this one is new
