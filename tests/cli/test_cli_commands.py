@@ -308,3 +308,33 @@ def test_the_main_command_is_the_console_script():
 
     (script,) = importlib.metadata.entry_points(group="console_scripts", name="wsgikit")
     assert script.load() is main
+
+
+# ---------------------------------------------------------------------- options
+
+
+def test_options_lists_what_may_be_written(run):
+    status, output, _ = run("options", "router")
+    assert status == 0
+    assert output.splitlines()[0].split("|")[1].strip() == "option"
+    assert [line.split("|")[1].strip() for line in output.splitlines()[2:4]] == [
+        "`router`",
+        "`pass_method_not_allowed`",
+    ]
+    assert "a dotted name (package.module:attribute)" in output
+    assert "(required)" in output
+    assert "`False`" in output
+
+
+def test_options_without_a_layer_lists_the_layers(run):
+    assert "egg:wsgikit#error_pages  ErrorPagesMiddleware\n" in run("options")[1]
+
+
+def test_options_of_a_layer_without_any_says_so(run):
+    assert run("options", "context") == (0, "ContextMiddleware has no options.\n", "")
+
+
+def test_options_of_an_unknown_layer_names_the_nearest(run):
+    status, _, errors = run("options", "sesion")
+    assert status == 2
+    assert "There is no layer 'sesion'. Did you mean 'session'" in errors

@@ -69,6 +69,15 @@ def test_without_reload_a_mistake_ends_the_server_with_one_line(serve, folder):
     assert output.startswith("wsgikit: app.ini:2 [app:main]: use: expected an application")
 
 
+def test_gunicorn_tells_a_mistake_in_one_line_of_its_own(serve, folder):
+    (folder / "app.ini").write_text("[app:main]\nuse = egg:wsgikit#ap\n")
+    server = serve("wsgikit", "serve", "app.ini", "--port", "PORT", "--server", "gunicorn")
+    assert server.process.wait(timeout=20) == 4  # gunicorn's own word for an application that can't be loaded
+    output = server.stop()
+    assert "\nwsgikit: app.ini:2 [app:main]: use: expected an application" in f"\n{output}"
+    assert "Traceback" not in output
+
+
 def test_the_debugger_opens_on_an_error_for_this_machine(serve):
     server = serve("wsgikit", "serve", "app.ini", "--port", "PORT", "--no-reload", "--debugger", "--set", "http_port=1")
     page = server.get("/broken")

@@ -1,4 +1,4 @@
-"""The command line: ``wsgikit serve``, ``show``, ``check``, ``routes``, ``shell``, ``secret``, and groups of the rooms.
+"""The command line: ``wsgikit serve``, ``show``, ``check`` and others, and groups of the rooms.
 
 Each command lives in a module of its own, which is imported when the command is asked for: ``wsgikit secret`` loads
 no server, and ``wsgikit --help`` loads no database.
@@ -25,6 +25,7 @@ COMMANDS = {
     "check": "wsgikit.cli.check:command",
     "routes": "wsgikit.cli.routes:command",
     "shell": "wsgikit.cli.shell:command",
+    "options": "wsgikit.cli.options:command",
     "secret": "wsgikit.cli.secret:command",
     "sessions": "wsgikit.cli.sessions:group",
     "db": "wsgikit.cli.db:group",

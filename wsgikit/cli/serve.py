@@ -60,7 +60,6 @@ def command(
         return load_target(target, settings)
 
     if server == "gunicorn":
-        load().close()  # a mistake is told here once, not by every worker
         run_gunicorn(load, host, port, workers=workers, threads=threads or 1)
     elif server == "waitress":
         with load() as stack:

@@ -114,6 +114,7 @@ def run_gunicorn(
     """
     try:
         from gunicorn.app.base import BaseApplication  # an extra, and not for Windows
+        from gunicorn.errors import AppImportError
     except ImportError as error:
         raise _not_installed("gunicorn") from error
 
@@ -129,7 +130,10 @@ def run_gunicorn(
                 self.cfg.set(key, value)
 
         def load(self) -> Any:
-            return load()
+            try:
+                return load()
+            except ConfigurationError as error:  # gunicorn prints the text of this one, and ends
+                raise AppImportError(f"wsgikit: {error}") from error
 
     Served().run()
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapp
 from typing import Any, Literal
 
 from wsgikit.options.annotations import is_unresolved
+from wsgikit.options.masking import is_secret
 
 NUMBERS = (int, float)
 BOOLEAN_WORDS = ("yes", "no", "true", "false", "on", "off", "1", "0")
@@ -152,7 +153,8 @@ def _words_of_type(annotation: Any, name: str) -> str:
         return DOTTED_WORDS
     inner = [argument for argument in collection[1] if argument is not Ellipsis]
     kinds = " and ".join(dict.fromkeys(words_of(argument) for argument in inner)) if inner else "text"
-    return "a list (commas or lines between)" if kinds == "text" else f"a list (commas or lines between) of: {kinds}"
+    between = "a line each" if is_secret(name) else "commas or lines between"  # a secret may have a comma in it
+    return f"a list ({between})" if kinds == "text" else f"a list ({between}) of: {kinds}"
 
 
 def _is_hashable(value: object) -> bool:
