@@ -4,7 +4,7 @@ The page docs/reference/database-matrix.md is printed from the same data::
 
     python tests/frameworks/test_database_matrix.py > docs/reference/database-matrix.md
 
-D1, D3, D4, D5: a framework that turns an exception into an error page, or a redirect into an exception, changes nothing.
+D1, D3, D4, D5: a framework that turns an exception into a page, or a redirect into an exception, changes nothing.
 """
 
 from __future__ import annotations
@@ -390,15 +390,27 @@ def serve(body, outcome):
 # ---------------------------------------------------------------------- the page
 
 
+HEAD = """\
+# What a request leaves in the database
+
+Every view below writes a row. The streams write a second one after their first chunk. The table says what the client
+gets, and which rows are there afterwards. It is the same on SQLite, PostgreSQL and MariaDB, with `DatabaseMiddleware`
+as it is by default (`commit="success"`). This page is printed from the data of the test that runs each cell on all
+three: `tests/frameworks/test_database_matrix.py`.
+"""
+FOOT = """\
+- *the exception*: it leaves the framework, and becomes a page where `ErrorPagesMiddleware` is around it. The others
+  answer with a page of their own, and no layer outside ever sees the exception. The page's status rolls back.
+- The view's row is committed before the head of the response leaves. What a stream writes is a second transaction,
+  committed at the end of the body, and rolled back where the stream raises or the client leaves.
+- Raised redirects are redirects: they commit. Django has none that can be raised.
+"""
+
+
 def page():
     """Print the matrix as a page of the reference."""
     lines = [
-        "# What a request leaves in the database",
-        "",
-        "Every view below writes a row. The streams write a second one after their first chunk. The table says what",
-        "the client gets, and which rows are there afterwards. It is the same on SQLite, PostgreSQL and MariaDB, with",
-        '`DatabaseMiddleware` as it is by default (`commit="success"`). This page is printed from the data of the test',
-        "that runs each cell on all three: `tests/frameworks/test_database_matrix.py`.",
+        *HEAD.splitlines(),
         "",
         "| the view | " + " | ".join(FRAMEWORKS) + " | kept |",
         "|---|" + "---|" * (len(FRAMEWORKS) + 1),
@@ -407,16 +419,7 @@ def page():
         cells = [expected_status(name, outcome) for name in FRAMEWORKS]
         rows = {(): "nothing", ("view",): "the view's row", ("view", "stream"): "both rows"}[tuple(kept)]
         lines.append(f"| {outcome} | {' | '.join(cells)} | {rows} |")
-    lines += [
-        "",
-        "- *the exception*: it leaves the framework, and becomes a page where `ErrorPagesMiddleware` is around it. The",
-        "  others answer with a page of their own: an exception that no layer outside ever sees. Its status rolls back.",
-        "- The view's row is committed before the head of the response leaves. What a stream writes is a second",
-        "  transaction, committed at the end of the body, and rolled back where the stream raises or the client leaves.",
-        "- Raised redirects are redirects: they commit. Django has none that can be raised.",
-        "",
-    ]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", FOOT])
 
 
 def test_the_page_of_the_matrix_is_current():

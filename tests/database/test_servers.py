@@ -1,0 +1,436 @@
+"""Real processes and real servers: forks, a database that is restarted, greenlets, many threads."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+import sqlalchemy as sa
+
+# The full number of the soak is for a benchmark run; the suite's own shows the same in a few seconds.
+SOAK_REQUESTS = int(os.environ.get("WSGIKIT_SOAK_REQUESTS", "1500"))
+SOAK_THREADS = 16
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(condition, seconds=20.0):
+    """Poll a condition; a server of another program gives no other sign."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        threading.Event().wait(0.05)
+    return False
+
+
+# ---------------------------------------------------------------------- D8, B59: forks
+
+FORKING_APP = """
+    import json, os
+    import sqlalchemy as sa
+    from wsgikit.database.middleware import DatabaseMiddleware
+
+    def app(environ, start_response):
+        pid = environ["wsgikit.db"].execute(sa.text("SELECT pg_backend_pid()")).scalar()
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [json.dumps([os.getpid(), pid]).encode()]
+
+    layer = DatabaseMiddleware(app, url={url!r}, kind="connection")
+    # The parent opens a connection before it forks.
+    with layer.engine.connect() as connection:
+        parents = connection.scalar(sa.text("SELECT pg_backend_pid()"))
+
+    def application(environ, start_response):
+        if environ["PATH_INFO"] == "/parent":
+            start_response("200 OK", [])
+            return [str(parents).encode()]
+        return layer(environ, start_response)
+"""
+
+
+@pytest.mark.server
+def test_forked_workers_of_gunicorn_open_connections_of_their_own(postgresql, tmp_path):
+    """D8, B59: with ``--preload`` the parent has a connection; no worker uses it, and it goes on working."""
+    (tmp_path / "forking.py").write_text(textwrap.dedent(FORKING_APP.format(url=postgresql.url)))
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "3", "--bind", f"127.0.0.1:{port}"]
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen([*command, "forking:application"], cwd=tmp_path, stdout=log, stderr=log)
+    try:
+
+        def get(path):
+            with urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
+                return response.read()
+
+        def is_up():
+            try:
+                return bool(get("/parent"))
+            except OSError:
+                return server.poll() is not None
+
+        assert wait_for(is_up), (tmp_path / "log").read_text()
+        assert server.poll() is None, (tmp_path / "log").read_text()
+        parents = int(get("/parent"))
+        backends = {}
+        assert wait_for(lambda: backends.update([tuple(json.loads(get("/")))]) or len(backends) >= 2)
+        assert len(set(backends.values())) == len(backends)
+        assert parents not in backends.values()
+        with postgresql.engine.connect() as connection:
+            alive = connection.scalar(
+                sa.text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid"), {"pid": parents}
+            )
+        assert alive == 1
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.mark.parametrize("option", ["url", "engine", "connect"])
+def test_a_child_has_another_connection_and_the_parents_still_works(postgresql, wrap, call, option):
+    """D8: by ``os.fork`` itself, with each way of getting a connection."""
+    engine = sa.create_engine(postgresql.url)
+    options = {
+        "url": {"url": postgresql.url, "kind": "connection"},
+        "engine": {"engine": engine, "kind": "connection"},
+        "connect": {"connect": postgresql.connect, "pool_size": 2},
+    }[option]
+
+    def app(environ, start_response):
+        cursor = environ["wsgikit.db"]
+        if option == "connect":
+            backend = cursor.execute("SELECT pg_backend_pid()").fetchone()[0]
+        else:
+            backend = cursor.execute(sa.text("SELECT pg_backend_pid()")).scalar()
+        start_response("200 OK", [])
+        return [str(backend).encode()]
+
+    layer = wrap(app, **options)
+    before = call(layer).body
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(write, call(layer).body + b" " + call(layer).body)
+        finally:
+            os._exit(0)
+    os.close(write)
+    os.waitpid(pid, 0)
+    with os.fdopen(read, "rb") as pipe:
+        first, second = pipe.read().split()
+    assert first == second != before
+    assert call(layer).body == before
+    engine.dispose()
+
+
+# ---------------------------------------------------------------------- D9: a server that is restarted
+
+
+def find_postgres_programs():
+    found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/pg_ctl")]
+    if found:
+        return max(found, key=lambda path: int(path.parent.name))
+    on_path = shutil.which("pg_ctl")
+    return Path(on_path).parent if on_path else None
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A PostgreSQL of the test's own, that may be restarted."""
+    programs = find_postgres_programs()
+    if programs is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("no pg_ctl found")
+        pytest.skip("no pg_ctl found to start a PostgreSQL with")
+    folder = Path(tempfile.mkdtemp(prefix="wsgikit-cluster-"))  # pytest's own folders are closed to other users
+    data = folder / "data"
+    port = free_port()
+    # PostgreSQL refuses to run as root.
+    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    if as_user:
+        shutil.chown(folder, "postgres")
+
+    def run(*command):
+        subprocess.run([*as_user, *map(str, command)], check=True, capture_output=True, cwd="/", timeout=60)
+
+    def control(action):
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+        command = [programs / "pg_ctl", "-D", data, "-w", "-m", "fast", "-o", options, "-l", folder / "log", action]
+        run(*command)
+
+    run(programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync")
+    control("start")
+    yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres", control
+    control("stop")
+    shutil.rmtree(folder)
+
+
+def count_runs(layer):
+    """Note each statement that is sent to the server."""
+    statements = []
+    sa.event.listen(layer.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    return statements
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("kind", ["session", "connection", "driver"])
+def test_the_request_after_a_restart_of_the_server_works(cluster, wrap, call, kind):
+    """D9: the stale connection is found out by the ping, before a statement is run on it."""
+    import psycopg
+
+    url, control = cluster
+    runs = []
+
+    def app(environ, start_response):
+        db = environ["wsgikit.db"]
+        runs.append(1)
+        if kind == "driver":
+            answer = db.execute("SELECT 42").fetchone()[0]
+        else:
+            answer = db.execute(sa.text("SELECT 42")).scalar()
+        start_response("200 OK", [])
+        return [str(answer).encode()]
+
+    if kind == "driver":
+        parts = sa.make_url(url)
+        connect = lambda: psycopg.connect(host=parts.host, port=parts.port, user="postgres", dbname="postgres")  # noqa: E731
+        layer = wrap(app, connect=connect, pool_size=2)
+    else:
+        layer = wrap(app, url=url, kind=kind)
+    statements = [] if kind == "driver" else count_runs(layer)
+    assert call(layer).body == b"42"
+    control("restart")
+    assert call(layer).body == b"42"
+    assert len(runs) == 2
+    assert statements in ([], ["SELECT 42"] * 2)
+    layer.close()
+
+
+@pytest.mark.server
+def test_a_statement_is_never_run_twice(cluster, wrap, call):
+    """D9: a connection that is lost in the middle of a request is an error of that request, and the next one works."""
+    url, control = cluster
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+        connection.execute(sa.text("CREATE TABLE IF NOT EXISTS log (x int)"))
+
+    def app(environ, start_response):
+        db = environ["wsgikit.db"]
+        db.execute(sa.text("INSERT INTO log VALUES (1)"))
+        if environ["PATH_INFO"] == "/lost":
+            control("restart")
+        db.execute(sa.text("INSERT INTO log VALUES (2)"))
+        start_response("200 OK", [])
+        return [b"done"]
+
+    layer = wrap(app, url=url, kind="connection", retries=3)
+    statements = count_runs(layer)
+    with pytest.raises(sa.exc.OperationalError):
+        call(layer, "/lost")
+    assert statements == ["INSERT INTO log VALUES (1)", "INSERT INTO log VALUES (2)"]
+    assert call(layer, "/fine").code == 200
+    with layer.engine.connect() as connection:
+        assert connection.scalars(sa.text("SELECT x FROM log ORDER BY x")).all() == [1, 2]
+    layer.close()
+
+
+def test_a_connection_older_than_max_age_is_replaced(postgresql, wrap, call, monkeypatch):
+    """D9, with SQLAlchemy's pool and with the small one."""
+    from wsgikit.database import dbapi
+
+    def app(environ, start_response):
+        db = environ["wsgikit.db"]
+        if hasattr(db, "autocommit"):
+            backend = db.execute("SELECT pg_backend_pid()").fetchone()[0]
+        else:
+            backend = db.execute(sa.text("SELECT pg_backend_pid()")).scalar()
+        start_response("200 OK", [])
+        return [str(backend).encode()]
+
+    late = [0.0]
+    monkeypatch.setattr(dbapi.time, "monotonic", lambda clock=time.monotonic: clock() + late[0])
+    monkeypatch.setattr("sqlalchemy.pool.base.time.time", lambda clock=time.time: clock() + late[0])
+    for options in ({"url": postgresql.url, "kind": "connection"}, {"connect": postgresql.connect, "pool_size": 1}):
+        layer = wrap(app, max_age_seconds=100, **options)
+        late[0] = 0.0
+        first = call(layer).body
+        late[0] = 50.0
+        assert call(layer).body == first
+        late[0] = 300.0
+        assert call(layer).body != first
+
+
+# ---------------------------------------------------------------------- the soak
+
+
+def soak_app(environ, start_response):
+    """Write who I am and read it back; every fifth request fails, in one of five ways."""
+    number = int(environ["PATH_INFO"][1:])
+    db = environ["wsgikit.db"]
+    db.execute(sa.text("INSERT INTO notes (text) VALUES (:text)"), {"text": f"n{number}"})
+    seen = db.execute(sa.text("SELECT text FROM notes WHERE text = :text"), {"text": f"n{number}"}).scalars().all()
+    way = number % 25
+    if way == 0:
+        raise RuntimeError("before the head")
+    start_response("500 Oops" if way == 5 else "200 OK", [])
+    if way == 10:
+        raise RuntimeError("after the head")
+
+    def stream():
+        yield " ".join(seen).encode()
+        if way == 15:
+            raise RuntimeError("in the stream")
+        yield b""
+
+    return stream() if way in (15, 20) else [" ".join(seen).encode()]
+
+
+def run_soak(call, layer, numbers, wrong):
+    for number in numbers:
+        try:
+            answer = call(layer, f"/{number}", chunks=1 if number % 25 == 20 else None)
+        except RuntimeError:
+            continue
+        if answer.body != f"n{number}".encode():
+            wrong.append((number, answer.body))
+
+
+def test_many_requests_on_a_small_pool_leak_nothing_and_read_nothing_of_others(postgresql, wrap, call):
+    """D1, D11: 16 threads on a pool of 5, one request in five fails: 0 leaked, 0 cross-reads, 0 rows too many."""
+    layer = wrap(soak_app, url=postgresql.url, pool_size=5, max_overflow=0)
+    checked = Counter()
+    sa.event.listen(layer.engine, "checkout", lambda *_: checked.update(out=1))
+    sa.event.listen(layer.engine, "checkin", lambda *_: checked.update({"in": 1}))
+    wrong = []
+    numbers = range(1, SOAK_REQUESTS + 1)
+    threads = [
+        threading.Thread(target=run_soak, args=(call, layer, numbers[start::SOAK_THREADS], wrong))
+        for start in range(SOAK_THREADS)
+    ]
+    started = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(600)
+    print(f"\n{SOAK_REQUESTS} requests in {time.perf_counter() - started:.1f} s, {dict(checked)}")
+    assert wrong == []
+    assert checked["out"] == checked["in"] == SOAK_REQUESTS
+    assert layer.engine.pool.checkedout() == 0
+    assert layer.source.describe()["holders"] == []
+    # In the stream (15) and left by the client (20) come after the commit at the head.
+    kept = sorted(f"n{number}" for number in numbers if number % 25 not in (0, 5, 10))
+    assert sorted(postgresql.texts()) == kept
+
+
+GEVENT = """
+    from gevent import monkey
+    monkey.patch_all()
+    import importlib.util, json, sys
+    import gevent.pool
+
+    def load(name, path):
+        spec = importlib.util.spec_from_file_location(name, path)
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    folder = {folder!r}
+    conftest = load("soak_conftest", folder + "/conftest.py")
+    servers = load("soak_servers", folder + "/test_servers.py")
+    from wsgikit.database.middleware import DatabaseMiddleware
+
+    layer = DatabaseMiddleware(servers.soak_app, url={url!r}, pool_size=5, max_overflow=0)
+    wrong = []
+    numbers = range(1, {requests} + 1)
+    crowd = gevent.pool.Pool(16)
+    for start in range(16):
+        crowd.spawn(servers.run_soak, conftest.call_app, layer, numbers[start::16], wrong)
+    crowd.join(timeout=300, raise_error=True)
+    # A greenlet that is killed in the middle of a statement gives its connection back too.
+    def sleeper(environ, start_response):
+        import sqlalchemy as sa
+        environ["wsgikit.db"].execute(sa.text("SELECT pg_sleep(60)"))
+
+    slow = DatabaseMiddleware(sleeper, engine=layer.engine)
+    victims = [gevent.spawn(conftest.call_app, slow) for _ in range(5)]
+    gevent.sleep(0.3)
+    held = layer.engine.pool.checkedout()
+    gevent.killall(victims, timeout=20)
+    after = conftest.call_app(layer, "/1")
+    print(json.dumps({{"wrong": wrong, "held": held, "out": layer.engine.pool.checkedout(), "after": after.code}}))
+"""
+
+
+def test_greenlets_share_a_pool_without_sharing_connections(postgresql):
+    """D10, B58: the same under gevent, in a process of its own; then five greenlets are killed in mid-statement."""
+    code = textwrap.dedent(
+        GEVENT.format(folder=str(Path(__file__).parent), url=postgresql.url, requests=max(SOAK_REQUESTS // 3, 100))
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+    seen = json.loads(result.stdout.splitlines()[-1])
+    assert seen == {"wrong": [], "held": 5, "out": 0, "after": 200}
+
+
+# ---------------------------------------------------------------------- D10: threads
+
+
+def test_sqlite_connections_that_keep_to_their_thread_are_reported_clearly(sqlite, wrap, call, caplog):
+    """D10: a stream that is closed on another thread, with ``check_same_thread`` left as it is."""
+    import sqlite3
+
+    def app(environ, start_response):
+        environ["wsgikit.db"].execute("SELECT 1")
+        start_response("200 OK", [])
+        yield b"1"
+        yield b"2"
+
+    layer = wrap(app, connect=lambda: sqlite3.connect(sqlite.engine.url.database), pool_size=1, pool_timeout=0.1)
+
+    def take(body):
+        list(body)
+        body.close()
+
+    for _ in range(2):  # the second time shows that the place in the pool is free again
+        from_conftest = sys.modules[call.__module__]
+        body = layer(from_conftest.make_environ(), lambda *_: None)
+        next(body)
+        thread = threading.Thread(target=take, args=(body,))
+        thread.start()
+        thread.join()
+    assert "Pass check_same_thread=False to sqlite3.connect" in caplog.text
+
+
+def test_a_request_that_goes_on_in_another_thread_uses_the_same_connection(postgresql, wrap, call):
+    """D10: the connection belongs to the request, not to a thread."""
+    seen = []
+
+    def app(environ, start_response):
+        def ask():
+            seen.append(environ["wsgikit.db"].execute(sa.text("SELECT pg_backend_pid()")).scalar())
+
+        for work in (ask, ask):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        ask()
+        start_response("200 OK", [])
+        return [b""]
+
+    call(wrap(app, url=postgresql.url))
+    assert len(set(seen)) == 1
