@@ -284,6 +284,14 @@ def test_session_is_found_by_its_key_and_through_classic_nesting():
         opened["one"] = 1
 
 
+def test_session_is_found_in_a_stack_inside_a_layer():
+    inside = build_stack(visits, use(SessionMiddleware, secret_key=KEY))
+    client = TestClient(ErrorPagesMiddleware(inside))
+    with client.session() as opened:
+        opened["visits"] = 40
+    assert client.get("/").text == "41"
+
+
 @pytest.mark.parametrize("environ_key", [None, "other.session"])
 def test_missing_session_layer_is_named(environ_key):
     stack = build_stack(hello, use(SessionMiddleware, secret_key=KEY)) if environ_key else hello
@@ -402,6 +410,32 @@ def test_second_head_with_exc_info_is_the_one_that_counts():
 
     with TestClient(app).stream("/") as response:
         assert (response.status, list(response)) == ("503 Busy", [b"busy"])
+
+
+def test_second_head_after_the_first_chunk_raises_the_error_again():
+    def app(environ, start_response):
+        start_response("200 OK", list(TEXT))
+        yield b"one"
+        try:
+            raise RuntimeError("in the stream")
+        except RuntimeError:
+            start_response("503 Busy", list(TEXT), sys.exc_info())
+            yield b"busy"
+
+    with TestClient(app).stream("/") as response:
+        assert next(response) == b"one"
+        with pytest.raises(RuntimeError, match="in the stream"):
+            next(response)
+
+
+def test_second_head_without_exc_info_is_a_protocol_error():
+    def app(environ, start_response):
+        start_response("200 OK", list(TEXT))
+        start_response("200 OK", list(TEXT))
+        return []
+
+    with pytest.raises(ProtocolError, match="start_response: second call: expected exc_info, got None"):
+        TestClient(app).stream("/")
 
 
 def test_application_without_a_head_is_a_protocol_error():

@@ -70,7 +70,7 @@ def closed_late(body, chunks):
 # ---------------------------------------------------------------- the four that the suite was made for
 
 
-@fails(UNCLOSED, "start_response_is_called_during_the_call")
+@fails(UNCLOSED, "close_once_after_write", "start_response_is_called_during_the_call")
 class GeneratorAsCall:
     def __init__(self, app):
         self.app = app
@@ -79,7 +79,7 @@ class GeneratorAsCall:
         yield from self.app(environ, start_response)
 
 
-@fails(UNCLOSED, CLOSED_EARLY)
+@fails(UNCLOSED, CLOSED_EARLY, "close_once_after_write")
 def forgets_close(app):
     return lambda environ, start_response: (chunk for chunk in app(environ, start_response))
 
@@ -180,6 +180,7 @@ def calls_close_unasked(app):
     CLOSED_EARLY,
     "close_once_after_the_whole_body",
     "close_once_where_no_body_is_sent",
+    "close_once_after_write",
     "close_of_the_iterable_not_its_iterator",
     "falsy_body_is_closed",
     "list_with_close_is_closed",
@@ -260,7 +261,13 @@ def drops_empty_chunks(app):
     return middleware
 
 
-@fails("write_works", "write_alone_is_a_body", "write_streams")
+@fails(
+    "write_works",
+    "write_alone_is_a_body",
+    "write_streams",
+    "close_once_after_write",
+    "error_after_write_reaches_the_server",
+)
 def returns_no_write(app):
     def middleware(environ, start_response):
         def start(*args):
@@ -271,7 +278,7 @@ def returns_no_write(app):
     return middleware
 
 
-@fails("write_streams")
+@fails("write_streams", "close_once_after_write", "error_after_write_reaches_the_server")
 def collects_what_is_written(app):
     def middleware(environ, start_response):
         written = []
@@ -289,7 +296,7 @@ def collects_what_is_written(app):
 # ---------------------------------------------------------------- the head
 
 
-@fails(EXC_INFO, "start_response_takes_exc_info")
+@fails(EXC_INFO, "start_response_takes_exc_info", "first_head_may_have_exc_info")
 def takes_two_arguments(app):
     return lambda environ, start_response: app(environ, lambda status, headers: start_response(status, headers))
 
@@ -329,6 +336,7 @@ def wants_the_head_at_once(app):
     "no_content_has_no_body",
     "not_modified_has_no_body",
     "exc_info_is_raised_again_after_the_head",
+    "error_after_write_reaches_the_server",
     "passes_wsgiref_validate",
     "passes_webtest_lint",
 )
@@ -461,6 +469,17 @@ def makes_an_empty_page_of_errors(app):
     return middleware
 
 
+@fails("error_after_start_response_is_not_lost", "error_after_write_reaches_the_server")
+def keeps_errors_to_itself(app):
+    def middleware(environ, start_response):
+        try:
+            return app(environ, start_response)
+        except Exception:
+            return []
+
+    return middleware
+
+
 @fails("error_page_for_head_has_no_body", "base_exceptions_pass_the_call")
 def makes_a_page_of_everything(app):
     def middleware(environ, start_response):
@@ -566,6 +585,8 @@ def logs_the_path_afterwards(app):
     CLOSED_EARLY,
     UNCLOSED - {"failing_close_is_called_once", "passes_webtest_lint", "passes_wsgiref_validate"},
     "write_streams",
+    "close_once_after_write",
+    "error_after_write_reaches_the_server",
     "request_body_reaches_the_app",
     "app_is_called_once",
 )

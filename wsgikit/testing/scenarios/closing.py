@@ -88,6 +88,19 @@ def close_once_where_no_body_is_sent(bench: Bench) -> None:
 
 
 @scenario
+def close_once_after_write(bench: Bench) -> None:
+    """A body that comes after the use of write() is closed once."""
+    body = Body(b"two")
+
+    def app(environ: Environ, start_response: Any, /) -> Iterable[bytes]:
+        start_response("200 OK", list(TEXT))(b"one ")
+        return body
+
+    bench.call(app).finish()
+    _claim_one_close(body.closes)
+
+
+@scenario
 def close_of_the_iterable_not_its_iterator(bench: Bench) -> None:
     """What is closed is the iterable that the app returned, not the iterator that was made of it."""
     body = SeparateBody(b"one", b"two")
@@ -188,6 +201,7 @@ SCENARIOS = (
     close_once_after_an_error_in_the_stream,
     close_once_after_an_error_in_the_first_chunk,
     close_once_where_no_body_is_sent,
+    close_once_after_write,
     close_of_the_iterable_not_its_iterator,
     falsy_body_is_closed,
     list_with_close_is_closed,

@@ -34,13 +34,13 @@ def error_in_the_app_is_not_lost(bench: Bench) -> None:
 
 @scenario
 def error_after_start_response_is_not_lost(bench: Bench) -> None:
-    """The same where the app has called start_response: the 200 must not stand."""
+    """An error that the app raises after start_response reaches the server, or becomes a 5xx: no 200 stands."""
     _claim_told(bench.call(_raising(Marker("after start_response"), after_start=True)).finish())
 
 
 @scenario
 def error_in_the_first_chunk_is_not_lost(bench: Bench) -> None:
-    """The same where the body fails before anything was sent."""
+    """An error of the body before anything was sent reaches the server, or becomes a 5xx."""
     _claim_told(bench.call(answering(Body(Marker("in the first chunk")))).finish())
 
 
@@ -48,6 +48,19 @@ def error_in_the_first_chunk_is_not_lost(bench: Bench) -> None:
 def error_in_the_stream_reaches_the_server(bench: Bench) -> None:
     """An error after the first chunk is raised to the server, which cuts the connection; nothing is appended."""
     call = bench.call(answering(Body(b"one ", Marker("in the stream")))).finish()
+    claim(call.has_failed, "an error raised to the server", call.describe())
+    claim(call.content == b"one ", "nothing but the body b'one '", f"{call.content!r}")
+
+
+@scenario
+def error_after_write_reaches_the_server(bench: Bench) -> None:
+    """An error after the first write(), which sends the head, is raised to the server; nothing is appended."""
+
+    def app(environ: Environ, start_response: Any, /) -> Iterable[bytes]:
+        start_response("200 OK", list(TEXT))(b"one ")
+        raise Marker("after write()")
+
+    call = bench.call(app).finish()
     claim(call.has_failed, "an error raised to the server", call.describe())
     claim(call.content == b"one ", "nothing but the body b'one '", f"{call.content!r}")
 
@@ -73,7 +86,7 @@ def base_exceptions_pass_the_call(bench: Bench) -> None:
 
 @scenario
 def base_exceptions_pass_the_stream(bench: Bench) -> None:
-    """The same out of a body, which is closed once."""
+    """SystemExit, KeyboardInterrupt and GeneratorExit out of a body are not caught, and it is closed once."""
     for kind in _BASE_EXCEPTIONS:
         error = kind("in the stream")
         body = Body(b"one ", error)
@@ -87,6 +100,7 @@ SCENARIOS = (
     error_after_start_response_is_not_lost,
     error_in_the_first_chunk_is_not_lost,
     error_in_the_stream_reaches_the_server,
+    error_after_write_reaches_the_server,
     error_page_for_head_has_no_body,
     base_exceptions_pass_the_call,
     base_exceptions_pass_the_stream,

@@ -158,6 +158,20 @@ def not_modified_has_no_body(bench: Bench) -> None:
 
 
 @scenario
+def first_head_may_have_exc_info(bench: Bench) -> None:
+    """The page that an app makes of its error may be its first start_response, with exc_info."""
+
+    def app(environ: Environ, start_response: Any, /) -> Iterable[bytes]:
+        try:
+            raise Marker("before start_response")
+        except Marker:
+            start_response("503 First", list(TEXT), sys.exc_info())
+            return [b"an error page"]
+
+    _claim_code(bench.call(app).finish(), 503)
+
+
+@scenario
 def exc_info_replaces_the_head(bench: Bench) -> None:
     """A second start_response with exc_info replaces a head that has not left."""
 
@@ -174,7 +188,7 @@ def exc_info_replaces_the_head(bench: Bench) -> None:
 
 @scenario
 def exc_info_replaces_the_head_of_a_stream(bench: Bench) -> None:
-    """The same in a body that fails before its first chunk, when the head is with the server already."""
+    """A body that fails before its first chunk replaces the head, which is with the server already."""
 
     def app(environ: Environ, start_response: Any, /) -> Iterable[bytes]:
         start_response("200 OK", list(TEXT))
@@ -244,6 +258,7 @@ SCENARIOS = (
     head_request_has_no_body,
     no_content_has_no_body,
     not_modified_has_no_body,
+    first_head_may_have_exc_info,
     exc_info_replaces_the_head,
     exc_info_replaces_the_head_of_a_stream,
     exc_info_replaces_the_head_after_an_empty_chunk,
