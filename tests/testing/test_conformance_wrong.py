@@ -14,6 +14,7 @@ from itertools import chain
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
+from repoze.tm import TM
 from werkzeug.wsgi import ClosingIterator
 
 from wsgikit.testing import ConformanceError, assert_conforms, conformance_scenarios
@@ -77,6 +78,10 @@ class GeneratorAsCall:
 
     def __call__(self, environ, start_response):
         yield from self.app(environ, start_response)
+
+
+# The transaction manager of repoze.tm2 is such a generator function.
+fails(UNCLOSED, "close_once_after_write", "start_response_is_called_during_the_call")(TM)
 
 
 @fails(UNCLOSED, CLOSED_EARLY, "close_once_after_write")
