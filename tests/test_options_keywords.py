@@ -136,7 +136,8 @@ WRONG = [
         ProxyFix,
         {"x_fr": 1},
         (
-            "unknown option: expected one of x_for, x_proto, x_host, x_port, x_prefix, got 'x_fr'. Did you mean 'x_for'. "
+            "unknown option: expected one of x_for, x_proto, x_host, x_port, x_prefix, got 'x_fr'. "
+            "Did you mean 'x_for'. "
             "Write use(ProxyFix, x_for=…)."
         ),
     ),

@@ -113,7 +113,9 @@ class Stack:
         if isinstance(app, Stack):
             return app
         *layers, inner = walk(app)
-        named = _numbered([(type(layer).__name__, layer) for layer in layers])
+        # Two layers of one class are told apart by the option that `use` would have looked at.
+        names = [_label(type(layer).__name__, getattr(layer, "_options", {}).get("name")) for layer in layers]
+        named = _numbered(list(zip(names, layers, strict=True)))
         check_order(named, "stack")
         return cls(inner, app, named)
 
