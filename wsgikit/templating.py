@@ -1,7 +1,7 @@
 """Templates by Jinja2: for routers, and for any application through a layer.
 
-A router's templates are in ``templates/`` beside its module, those of included routers after them. `render_template` finds them
-from the request at hand; with `TemplateMiddleware` any application has the same, under ``wsgikit.templates``.
+A router's templates are in ``templates/`` beside its module, those of included routers after them. `render_template`
+finds them from the request at hand; with `TemplateMiddleware` any application has them, under ``wsgikit.templates``.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Templates:
         context_processors: Iterable[Callable[[], Mapping[str, Any]]] = (),
         filters: Mapping[str, Callable[..., Any]] | None = None,
         tests: Mapping[str, Callable[..., Any]] | None = None,
-        globals: Mapping[str, Any] | None = None,
+        globals: Mapping[str, Any] | None = None,  # noqa: A002  # Jinja2's name for it
         loader: jinja2.BaseLoader | None = None,
         **options: Any,
     ) -> None:
@@ -229,8 +229,7 @@ class Templates:
         full: dict[str, Any] = {}
         if has_request_context():
             environ = current_exchange().environ
-            # The objects themselves, so that a template doesn't go through a proxy for each attribute. A session or
-            # request that the template doesn't use isn't made: the proxies stand for them.
+            # Proxies, so that a session or request that the template doesn't use isn't made.
             full["request"] = request
             full["g"] = g
             if SESSION in environ:
@@ -253,7 +252,7 @@ def csrf_token() -> str:
 
 
 class TemplateMiddleware(Middleware):
-    """Gives an application templates: `render_template` works in it, and ``environ["wsgikit.templates"]`` is a `Templates`.
+    """Gives an application templates: for `render_template`, and as a `Templates` in ``environ["wsgikit.templates"]``.
 
     Use it where an application uses no `Router`, or where several share templates. A router finds its own without it;
     with it, these come first.
@@ -297,7 +296,7 @@ class TemplateMiddleware(Middleware):
         context_processors: Sequence[Callable[[], Mapping[str, Any]]] = (),
         filters: Mapping[str, Callable[..., Any]] | None = None,
         tests: Mapping[str, Callable[..., Any]] | None = None,
-        globals: Mapping[str, Any] | None = None,
+        globals: Mapping[str, Any] | None = None,  # noqa: A002  # Jinja2's name for it
     ) -> None:
         super().__init__(app)
         self.templates = Templates(
@@ -346,7 +345,7 @@ def current_templates() -> Templates:
     known = router.extensions.get(Templates)
     if known is None:
         known = router.extensions[Templates] = Templates(router=router, **router.template_options)
-    return known  # type: ignore[no-any-return]  # extensions are untyped
+    return known
 
 
 def render_template(name: str | jinja2.Template | list[str | jinja2.Template], /, **context: Any) -> str:

@@ -327,8 +327,8 @@ class Request(webob.Request):
 class Response(webob.Response):
     """A response: webob's, itself a WSGI application, with Flask's names beside.
 
-    `Response("text", 404, mimetype="text/plain")` is as in Flask. Unlike webob's, it sends a relative ``Location`` as it is
-    (RFC 9110 §10.2.2), so that what is right behind a proxy stays right.
+    `Response("text", 404, mimetype="text/plain")` is as in Flask. Unlike webob's, it sends a relative ``Location`` as
+    it is (RFC 9110 §10.2.2), so that what is right behind a proxy stays right.
     """
 
     def __init__(
@@ -367,14 +367,14 @@ class Response(webob.Response):
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if self.conditional_response:
-            return self.conditional_response_app(environ, start_response)  # type: ignore[no-any-return]  # a WSGI app
+            return self.conditional_response_app(environ, start_response)
         start_response(self.status, list(self.headerlist))
         if environ["REQUEST_METHOD"] == "HEAD":
             close: Callable[[], object] | None = getattr(self.app_iter, "close", None)
             if close is not None:
                 close()
             return []
-        return self.app_iter  # type: ignore[no-any-return]  # webob's stubs leave it open
+        return self.app_iter
 
     # ------------------------------------------------------------------ Flask's names
 

@@ -1,7 +1,7 @@
 """From what a view returns to a response: the rules of Flask, and a few more kinds.
 
-A `str`, `bytes`, `dict`, `list`, model, generator, path, open file, tuple of one of these with status and headers, a response
-object of webob or Werkzeug, or any WSGI application. `None` and all else is an error that names the view.
+A `str`, `bytes`, `dict`, `list`, model, generator, path, open file, tuple of one of these with status and headers, a
+response object of webob or Werkzeug, or any WSGI application. `None` and all else is an error that names the view.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def send(
         if status is not None or headers:
             return made(environ, _replacing_head(start_response, status, headers, where))
         return made(environ, start_response)
-    line, head, body = with_head(*made, status, headers, where)
+    line, head, body = made
+    line, head, body = with_head(line, head, body, status, headers, where)
     return send_parts(line, head, body, environ, start_response)
 
 
@@ -239,7 +240,8 @@ class Stream:
 def capture(app: WSGIApplication, environ: Environ) -> Parts:
     """Call an application and return its response before anybody is told.
 
-    The body is not read further than to where the application names its head; what it says through ``write()`` comes first.
+    The body is read no further than to where the application names its head; what it says through ``write()`` comes
+    first.
     """
     head: list[Any] = []
     written: list[bytes] = []

@@ -52,7 +52,7 @@ class Hooks:
 
 
 class HookRegistry:
-    """What `Router` has of decorators for hooks. Those with ``app`` in their name reach from an included router to all."""
+    """The decorators for hooks of `Router`. Those with ``app`` in their name reach from an included router to all."""
 
     def __init__(self) -> None:
         self.hooks = Hooks()

@@ -85,6 +85,7 @@ def _plain(value: Any) -> Any:
         return value.model_dump(mode="json")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if hasattr(value, "__html__"):
-        return str(value.__html__())
+    to_html = getattr(value, "__html__", None)
+    if to_html is not None:
+        return str(to_html())
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")

@@ -78,7 +78,7 @@ class RouterMiddleware(Middleware):
             matched = Matched()
             matched.plan = plan
             matched.rule = rule
-            matched.values = values = found.values  # type: ignore[union-attr]  # what has a rule is a Match
+            matched.values = values = found.values
             if ROUTING in environ:
                 matched.parent = environ[ROUTING]
             environ[ROUTING] = matched
@@ -92,7 +92,7 @@ class RouterMiddleware(Middleware):
             if ROUTING not in environ:  # url_for works for the application behind, too
                 environ[ROUTING] = self.router.nowhere
             return None
-        if self.pass_method_not_allowed and type(app) is Matched and getattr(app.error, "code", None) == 405:
+        if self.pass_method_not_allowed and isinstance(app, Matched) and getattr(app.error, "code", None) == 405:
             environ[ROUTING] = app.parent or self.router.nowhere
             return None
         return app

@@ -1,8 +1,8 @@
 """Other WSGI applications under a prefix: by whole segments, and environ as it was when they are done.
 
-A mounted application gets the prefix moved from ``PATH_INFO`` to ``SCRIPT_NAME``, in the request's own environ, so that what
-it leaves there for the layers outside (a transaction's verdict, a user) reaches them. Outside of its code environ reads
-as before: each step of a lazy body is taken with the application's own view of it.
+A mounted application gets the prefix moved from ``PATH_INFO`` to ``SCRIPT_NAME``, in the request's own environ, so that
+what it leaves there for the layers outside (a transaction's verdict, a user) reaches them. Outside of its code environ
+reads as before: each step of a lazy body is taken with the application's own view of it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Mount:
     """An application under a prefix.
 
     Args:
-        prefix: the path, such as ``"/blog"``; ``""`` or ``"/"`` takes what no rule does; or a compiled regular expression.
+        prefix: the path, such as ``"/blog"``; ``"/"`` takes what no rule does; or a compiled regular expression.
         app: the WSGI application.
         name: its name for `url_for`, where it is a `Router` or leads to one.
         host: the host it is for; None is for all.

@@ -10,7 +10,7 @@ import types
 import typing
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 
 class Invalid(ValueError):
@@ -59,7 +59,7 @@ def from_text(texts: list[str], hint: Any, name: str) -> Any:
     hint, _ = without_none(hint)
     if get_origin(hint) in (list, tuple, set):
         inner = (get_args(hint) or (str,))[0]
-        return get_origin(hint)(from_text([text], inner, name) for text in texts)  # type: ignore[misc]  # one of the three
+        return get_origin(hint)(from_text([text], inner, name) for text in texts)
     text = texts[-1]
     try:
         return _scalar(text, hint)
@@ -155,7 +155,7 @@ def _checked(value: Any, hint: Any, place: list[Any]) -> Any:
     known = names.get(origin or hint)
     if known is not None and not known[1](value):
         raise Invalid([{"loc": place, "msg": f"expected {known[0]}"}])
-    return float(value) if hint is float else value
+    return float(cast(Any, value)) if hint is float else value
 
 
 def _instance(value: Any, hint: Any, place: list[Any]) -> Any:

@@ -33,7 +33,7 @@ class Problem(HTTPException):
         detail: str | None = None,
         *,
         title: str | None = None,
-        type: str = "about:blank",
+        type: str = "about:blank",  # noqa: A002  # the name it has in RFC 9457
         headers: list[tuple[str, str]] | None = None,
         **members: Any,
     ) -> None:

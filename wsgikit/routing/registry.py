@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["Registry", "Route", "Target"]
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wsgikit.exceptions import ConfigurationError, complaint
@@ -57,6 +58,7 @@ class Registry(HookRegistry):
 
     map: RouteMap
     name: str
+    template_folder: Path | None
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,7 +138,7 @@ class Registry(HookRegistry):
                 raise ConfigurationError(
                     complaint(f"rule {rule!r}", "endpoint", "a name, or a view that has one", None)
                 )
-            endpoint = getattr(view_func, "__name__", None) or type(view_func).__name__
+            endpoint = str(getattr(view_func, "__name__", None) or type(view_func).__name__)
         if "." in endpoint:
             raise ConfigurationError(
                 complaint(
@@ -160,7 +162,8 @@ class Registry(HookRegistry):
             provide_automatic_options = "OPTIONS" not in methods
         if provide_automatic_options:
             methods.add("OPTIONS")
-        automatic, name = provide_automatic_options, endpoint
+        automatic = provide_automatic_options
+        name = endpoint
 
         def register(
             router: Registry, prefix: str, dotted: str, host: str | None, owners: tuple[Registry, ...]
@@ -232,15 +235,15 @@ class Registry(HookRegistry):
     ) -> None:
         """Add a collection and its items, answered by one class: JSON in and out.
 
-        Its methods are `index` and `create` (of the collection), `show`, `update`, `patch` and `delete` (of an item); those
-        that it has are routed. A parameter annotated with a dataclass or pydantic model gets the JSON body, checked; the
+        Its methods are `index` and `create` (of the collection), `show`, `update`, `patch` and `delete` (of an item);
+        those that it has are routed. A parameter annotated with a dataclass or pydantic model gets the JSON body; the
         others come from the query string. Errors are ``application/problem+json``: 400, 406, 415, 422.
 
         Args:
             rule: the collection's path, such as ``"/posts"``.
             resource: the class, made anew for each request, or an instance.
-            endpoint: its rules are named ``endpoint_index``, ``endpoint_show``, …; the class's name where it isn't given.
-            key: the items' part of the path, such as ``"<uuid:post_id>"``; from the methods' parameters where it isn't given.
+            endpoint: its rules are named ``endpoint_index``, ``endpoint_show``, …; the class's name by default.
+            key: the items' part of the path, such as ``"<uuid:post_id>"``; else made from the methods' parameters.
             options: those of `add_url_rule`.
 
         Raises:
@@ -263,7 +266,7 @@ class Registry(HookRegistry):
     # ------------------------------------------------------------------ other routers and applications
 
     def include(self, router: Registry, prefix: str = "", name: str | None = None, *, host: str | None = None) -> None:
-        """Take in another router's rules and hooks, as a blueprint: under a prefix, its endpoints named ``name.endpoint``.
+        """Take in another router's rules and hooks as a blueprint, its endpoints named ``name.endpoint``.
 
         Rules that are added to it later are taken in too.
 
@@ -329,7 +332,7 @@ class Registry(HookRegistry):
         Args:
             prefix: whole segments, such as ``"/blog"``, or a compiled regular expression for the beginning of the path.
             app: the application. It finds the prefix in ``SCRIPT_NAME``. This router's hooks don't run for it.
-            name: for `url_for("name.endpoint")`, where it is a `Router` or a stack of one; a router's own name otherwise.
+            name: for `url_for("name.endpoint")`, where it is a `Router` or a stack of one; else the router's own.
             host: the host it is for; all where it isn't given.
             keep_path: leave ``SCRIPT_NAME`` and ``PATH_INFO`` as they are.
 
@@ -375,7 +378,7 @@ class Registry(HookRegistry):
             parent._forget()
 
     def url_defaults_of(self, endpoint: str) -> tuple[Callable[..., Any], ...]:
-        """Return the functions that add values to the URLs of an endpoint: the router's, then included ones', inwards."""
+        """Return the functions that add values to an endpoint's URLs: the router's, then included ones', inwards."""
         known = self._defaults.get(endpoint)
         if known is None:
             functions = list(self.hooks.url_defaults)
@@ -392,7 +395,7 @@ class Registry(HookRegistry):
         return endpoint in self._targets
 
 
-# Registers something in a router: the prefix, the dotted name, the host, and the included routers around it, innermost first.
+# Registers something in a router: the prefix, the dotted name, the host, the included routers around it, inside out.
 Record = Callable[[Registry, str, str, str | None, tuple[Registry, ...]], None]
 
 

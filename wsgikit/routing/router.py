@@ -1,7 +1,7 @@
 """Routes with Flask's decorators, as one WSGI application or as a layer in front of another.
 
-A router can be served by itself, be the application of a stack, stand in front of one (`RouterMiddleware`), be included in
-another router (what Flask calls a blueprint), or be mounted in one.
+A router can be served by itself, be the application of a stack, stand in front of one (`RouterMiddleware`), be included
+in another router (what Flask calls a blueprint), or be mounted in one.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class Router(Registry):
     (``def show(request: Request, post_id: int)``), or uses the local `request` where a `ContextMiddleware` is around.
 
     Args:
-        import_name: ``__name__`` of the module: ``templates/`` and ``static/`` beside it are found, and it names the router.
+        import_name: ``__name__`` of the module: its ``templates/`` and ``static/`` are found, and it names the router.
         name: the router's name; the last part of `import_name` where it isn't given.
         template_folder: where templates are, beside the module; None looks for none.
         template_options: options of `Templates` for them, such as ``{"debug": True}`` to see changed files at once.
         static_folder: where static files are, beside the module; served only where it is there. None serves none.
         static_url_path: where static files are served.
-        strict_slashes: redirect ``/a`` to ``/a/`` where the rule ends with a slash, and don't match ``/a/`` where it doesn't.
+        strict_slashes: redirect ``/a`` to ``/a/`` where the rule ends so, and don't match ``/a/`` where it doesn't.
         merge_slashes: redirect ``/a//b`` to ``/a/b``.
         redirect_defaults: redirect to the shorter rule where the values are its defaults.
         converters: further converters by name.
@@ -161,7 +161,7 @@ class Router(Registry):
         return self.find(environ)(environ, start_response)
 
     def find(self, environ: Environ) -> WSGIApplication:
-        """Return what answers a request: a matched view, a mounted application, a redirect, or the error that none does."""
+        """Return what answers a request: a view, a mounted application, a redirect, or the error that none does."""
         found = self.find_rule(environ)
         return self.take(environ, found) or self.missed(environ, found.to_exception())  # type: ignore[union-attr]  # a Miss
 
@@ -282,7 +282,7 @@ class Router(Registry):
         """Return the URL of an endpoint.
 
         Args:
-            endpoint: its name; ``"name.endpoint"`` in an included or mounted router, ``".endpoint"`` beside the current one.
+            endpoint: its name; ``"name.endpoint"`` in an included or mounted router, ``".endpoint"`` beside this.
             _anchor: put behind ``#``.
             _method: choose the rule of the endpoint that has this method.
             _scheme: the scheme of an external URL.

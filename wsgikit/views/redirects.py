@@ -64,7 +64,7 @@ def redirect(location: str, code: int = 302, *, external: bool = False, allowed_
 
 
 def _is_same_site(location: str, allowed: set[str]) -> bool:
-    # Browsers read a backslash as a slash, and skip white space in front: "/\evil.org" and " //evil.org" leave the site.
+    # Browsers read a backslash as a slash, and skip white space in front: "/\evil.org", " //evil.org" leave the site.
     text = location.strip().replace("\\", "/")
     if text != location.replace("\\", "/"):
         return False
@@ -94,7 +94,7 @@ def _is_same_site(location: str, allowed: set[str]) -> bool:
 
 
 def _with_port(host: str, scheme: str) -> str:
-    name, colon, port = host.rpartition(":")
+    _, colon, port = host.rpartition(":")
     if colon and port.isdecimal():
         return host
     return f"{host}:{443 if scheme == 'https' else 80}"

@@ -7,7 +7,7 @@ __all__ = ["abort", "after_this_request", "jsonify", "make_response", "send_file
 from collections.abc import Callable
 from datetime import datetime
 from os import PathLike
-from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from wsgikit.context.locals import current_exchange, has_request_context
 from wsgikit.exceptions import ApplicationError, complaint
@@ -35,8 +35,8 @@ def abort(code: Any, /, *args: Any, **kwargs: Any) -> NoReturn:
     from werkzeug.exceptions import abort as abort_with
 
     if callable(code) and not isinstance(code, type):  # a response, or any WSGI application
-        raise HTTPException(response=code)
-    abort_with(code, *args, **kwargs)
+        raise HTTPException(response=cast(Any, code))
+    abort_with(cast(int, code), *args, **kwargs)
 
 
 def jsonify(*args: Any, **kwargs: Any) -> Response:
@@ -101,7 +101,7 @@ def send_file(
     last_modified: datetime | int | float | None = None,
     max_age: MaxAge = None,
 ) -> Response:
-    """Return a response with a file: conditional, in ranges where asked for, by the server's own means where it has some.
+    """Return a response with a file: conditional, in ranges where asked for, by the server's own means if it has some.
 
     Never pass a path that a visitor has a say in: that is for `send_from_directory`.
 
