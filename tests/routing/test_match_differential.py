@@ -479,7 +479,26 @@ def test_the_short_way_answers_as_the_long_way_does(case: tuple[Table, list[tupl
 
 
 VALUES = st.sampled_from(
-    ["a", "b", "ab", "a b/c", "é", "refused", 5, 12, -4, 3.5, 7, True, None, "", "/lead", ["a", "b"], ("x",), "a&b=c+d%"]
+    [
+        "a",
+        "b",
+        "ab",
+        "a b/c",
+        "é",
+        "refused",
+        5,
+        12,
+        -4,
+        3.5,
+        7,
+        True,
+        None,
+        "",
+        "/lead",
+        ["a", "b"],
+        ("x",),
+        "a&b=c+d%",
+    ]
 )
 
 

@@ -280,10 +280,12 @@ class RouteMap:
         self, host: str | None, subdomain: str | None, query: str, script_name: str, scheme: str, method: str
     ) -> Binding | None:
         """Return what is known of a request; None where its host is none that the map serves."""
-        if host is not None:
+        if host:
             host = to_idna(host.lower())
             if host is None:
                 return None
+        else:
+            host = None
         if self.host_matching:
             return Binding(host, None, query, script_name, scheme, method)
         name = self.server_name

@@ -109,7 +109,7 @@ def redirect_target(bound: BoundRule, values: Mapping[str, Any], binding: Bindin
         text = _PLACEHOLDER.sub(lambda hole: bound.converters[hole[1]].to_url(values[hole[1]]), template)
         joined = urljoin(base, text)
         if not urlsplit(template).netloc and _origin(joined) != _origin(urljoin(base, _PLACEHOLDER.sub("x", template))):
-            joined = urljoin(base, f"./{text.lstrip('/')}")
+            joined = base + text.lstrip("/")
     if host is None:
         path = joined.removeprefix(f"{binding.scheme or 'http'}://host.invalid")
         return path if path is joined else re.sub(r"^[/\\]+", "/", path)

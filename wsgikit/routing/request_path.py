@@ -11,6 +11,7 @@ from wsgikit.routing.parts import ENCODED_SLASH
 from wsgikit.wsgi import Environ
 
 _ENCODED_SLASH_BYTES = re.compile(r"%2[fF]")
+_HOST = re.compile(r"[A-Za-z0-9._-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -77,7 +78,8 @@ def host_of(environ: Environ) -> str:
         port = environ.get("SERVER_PORT", "")
         if host and port:
             host = f"{host}:{port}"
-    return without_default_port(host.lower(), scheme)
+    # A host with other characters names none; so no rule and no URL gets to see it.
+    return without_default_port(host.lower(), scheme) if _HOST.fullmatch(host) else ""
 
 
 def without_default_port(host: str, scheme: str) -> str:
