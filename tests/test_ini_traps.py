@@ -446,6 +446,26 @@ hosts = a, b
         sys.modules.pop("made_layers", None)
 
 
+@BOTH
+def test_whatever_a_layer_raises_is_told_with_its_place(load, folder):
+    (folder / "made_layers.py").write_text(
+        "class Limit:\n    def __init__(self, app, limit: int):\n        raise ValueError('limit is too small')\n"
+    )
+    text = """[pipeline:main]
+pipeline = limit app
+[filter:limit]
+use = egg:wsgikit#layer
+factory = made_layers:Limit
+limit = 0
+"""
+    try:
+        with pytest.raises(ConfigurationError) as raised:
+            load(write(folder, text + APP))
+    finally:
+        sys.modules.pop("made_layers", None)
+    assert str(raised.value) == "app.ini:6 [filter:limit]: Limit: ValueError: limit is too small"
+
+
 # ---------------------------------------------------------------------- B127
 
 

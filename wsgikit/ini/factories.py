@@ -83,9 +83,8 @@ class _Section:
         """Make typed options of the texts."""
         return parse_options(factory, self.texts, self.where, here=self.here, hint=self._elsewhere)
 
-    def blame(self, error: ConfigurationError) -> ConfigurationError:
+    def blame(self, text: str) -> ConfigurationError:
         """Return the error of a constructor with the place of the option it names in front."""
-        text = str(error)
         named = next((key for key in self.texts if re.search(rf"(?<![\w-]){re.escape(key)}(?![\w-])", text)), "")
         return ConfigurationError(f"{self.where(named)}: {text}")
 
@@ -123,7 +122,9 @@ class LayerFactory(IniFactory):
             try:
                 return factory(app, **options)
             except ConfigurationError as error:
-                raise section.blame(error) from error
+                raise section.blame(str(error)) from error
+            except Exception as error:  # a layer of somebody else's may raise anything; what it lacks is the place
+                raise section.blame(f"{_name_of(factory)}: {type(error).__name__}: {error}") from error
 
         return wrap(*given) if given else wrap
 
@@ -186,6 +187,10 @@ class ServerFactory(IniFactory):
 
         (app,) = given
         run_server(app, **section.options_of(run_server))
+
+
+def _name_of(factory: Any) -> str:
+    return str(getattr(factory, "__qualname__", type(factory).__qualname__))
 
 
 def _app_of_section(_: object, *, app: str) -> None:
