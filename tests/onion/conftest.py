@@ -1,4 +1,4 @@
-"""What the tests of the onion share: layers that note what they are asked, and a server that takes one step at a time."""
+"""What the tests of the onion share: layers that note what is asked of them, and a server of single steps."""
 
 from __future__ import annotations
 
@@ -99,7 +99,6 @@ def call():
 @pytest.fixture
 def without_gc():
     """The garbage collector is off: what has gone when the test looks was freed by reference counts alone."""
-    gc.collect()
     gc.disable()
     try:
         yield

@@ -56,7 +56,8 @@ def test_the_error_page_passes_the_after_hooks_of_the_layers_outside_it_only(cal
         raise OSError("disk full")
 
     page = recording("page", handle=lambda exchange, error: exchange.reply(500, "Sorry."))
-    call(onion(answering([b""]), recording("outer"), page, recording("saving", after=fail), recording("inner"))).finish()
+    saving = recording("saving", after=fail)
+    call(onion(answering([b""]), recording("outer"), page, saving, recording("inner"))).finish()
     assert [entry for entry in log if "before" not in entry] == [
         "inner after",
         "saving after",
@@ -140,7 +141,9 @@ def test_a_second_start_response_without_exc_info_is_an_error(call, onion):
         return [b""]
 
     error = call(onion(app, Pass)).error
-    assert str(error) == "start_response: second call: expected exc_info, got None. Call it once, or pass sys.exc_info()."
+    assert str(error) == (
+        "start_response: second call: expected exc_info, got None. Call it once, or pass sys.exc_info()."
+    )
 
 
 def test_exc_info_may_be_given_by_keyword_as_servers_allow(call, onion):

@@ -21,7 +21,7 @@ __all__ = ["Body", "Onion", "Segment"]
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import copy_context
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.onion.exchange import CURRENT, HANDED, OPEN, SENT, Exchange, log_error
@@ -103,7 +103,7 @@ class Segment:
                 else:
                     context = exchange._context = copy_context()
                     context.run(inside.turn, exchange)
-                    body = exchange._body  # type: ignore[assignment]  # a turn leaves one
+                    body = exchange._body
                     kind = type(body)
                     if kind is not list and kind is not tuple:
                         exchange._leave_context()
@@ -113,15 +113,18 @@ class Segment:
             else:
                 for level, hook in exchange._pending.get(self, ()):  # noqa: B007  # as above
                     hook(exchange)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # the layers are asked about any
             if on_the_way_in:
                 exchange._entry = (self, level, level)
                 exchange._teardown = exchange._onion.teardown_of(self, level)
             remaining = self.recover(exchange, error, level)
-            if remaining is error:
-                raise
-            if remaining is not None:
-                raise remaining
+            try:
+                if remaining is error:
+                    raise
+                if remaining is not None:
+                    raise remaining
+            finally:
+                del remaining  # its traceback leads to this frame
         except BaseException:
             if on_the_way_in:
                 exchange._teardown = exchange._onion.teardown_of(self, level)
@@ -142,7 +145,7 @@ class Segment:
         try:
             for at, hook in after:  # noqa: B007  # where an error begins to be asked about
                 hook(exchange)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # the layers are asked about any
             return self.recover(exchange, error, at)
         return None
 
@@ -163,9 +166,9 @@ class Segment:
                 exchange._is_stead = True
                 self.receive(exchange, app, hook)
                 pending = exchange._pending
-                for outer, after in self.after_from[at] if pending is None else pending.get(self, ()):
+                for outer, after in self.after_from[at] if pending is None else pending.get(self, ()):  # noqa: B007
                     after(exchange)
-            except Exception as another:
+            except Exception as another:  # noqa: BLE001  # the layers further out are asked about any
                 return self.recover(exchange, another, outer)
             return None
         return error
@@ -176,7 +179,7 @@ class Segment:
         for _, hook in self.handlers_from[level]:
             try:
                 hook(exchange, error)
-            except Exception as another:
+            except Exception as another:  # noqa: BLE001  # the error that came first goes on
                 log_error(exchange, another, f"in {_name(hook)}")
 
 
@@ -228,19 +231,17 @@ class Onion:
             raise
         exchange.is_complete = True
         if not exchange._is_plain:
-            first = exchange._end()
+            exchange._end()
         else:  # what Exchange._finish does, where there is nothing but the layers' hooks to run
-            first = None
             exchange._finished = True
             inside, outside = self.teardown
             if inside:
-                first = exchange._context.run(exchange._tear_down, inside)  # type: ignore[union-attr]  # it was entered
+                exchange._context.run(exchange._tear_down, inside)  # type: ignore[union-attr]  # it was entered
             if outside:
-                failed = exchange._tear_down(outside)
-                first = first or failed
+                exchange._tear_down(outside)
             exchange._let_go()
-        if first is not None:
-            raise first
+        if exchange._failure is not None:
+            raise exchange._pop_failure()
         return body  # type: ignore[return-value]  # a turn leaves one
 
     def teardown_of(self, segment: Segment, level: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -303,9 +304,10 @@ class Onion:
         """Close and tear down, for the call ends with an exception."""
         if exchange._stage == SENT and exchange._outer is None and isinstance(error, Exception):
             log_error(exchange, error, "after the head was sent")
-        for another in (exchange._close_body(), exchange._end()):
-            if another is not None:
-                log_error(exchange, another, "while ending a request that failed")
+        exchange._close_body()
+        exchange._log_failure("while closing the body of a request that failed")
+        exchange._end()
+        exchange._log_failure("while ending a request that failed")
 
 
 class Body:
@@ -336,6 +338,7 @@ class Body:
             raise
         except BaseException as error:
             self._fail(error)
+            raise
 
     def _begin(self) -> Callable[[], bytes]:
         body = self._exchange._body
@@ -357,12 +360,14 @@ class Body:
             except Exception as error:
                 if exchange._stage == SENT:
                     self._fail(error)
+                    raise
                 if error.__traceback__ is not None:  # without this frame: the exchange keeps the error, not the body
                     error.__traceback__ = error.__traceback__.tb_next
                 self._settle(exchange._onion.recover, error)
                 continue
             except BaseException as error:
                 self._fail(error)
+                raise
             if exchange._stage != OPEN:
                 exchange._stage = SENT
                 return chunks[0]
@@ -389,23 +394,26 @@ class Body:
             raise
         if remaining is not None:
             self._give_up(remaining)
-            raise remaining
+            try:
+                raise remaining
+            finally:
+                args = ()
+                del remaining  # its traceback leads to this frame
 
-    def _fail(self, error: BaseException) -> NoReturn:
-        """End a stream that broke off: nothing can be added to what was sent."""
+    def _fail(self, error: BaseException) -> None:
+        """End a stream that broke off: nothing can be added to what was sent. The error is for the caller to raise."""
         exchange = self._exchange
         self._step = _stop
         self._source = None
-        another = exchange._close_body()
-        if another is not None:
-            log_error(exchange, another, "while closing a stream that broke off")
+        exchange._close_body()
+        exchange._log_failure("while closing a stream that broke off")
         if isinstance(error, Exception):
             try:
                 exchange._onion.tell(exchange, error)
-            except BaseException as down:  # noqa: BLE001  # raised just below
-                error = down
+            except BaseException as down:
+                self._give_up(down)
+                raise
         self._give_up(error)
-        raise error
 
     def _give_up(self, error: BaseException) -> None:
         exchange = self._exchange
@@ -429,19 +437,11 @@ class Body:
         self._source = None
         if exchange._body is not None:
             exchange._body = ()
-        first = exchange._close_body()
-        if first is not None:
+        exchange._close_body()
+        if exchange._failure is not None:
             exchange.is_complete = False
-        failed = exchange._end()
-        if first is None:
-            first = failed
-        elif failed is not None:
-            log_error(exchange, failed, "while ending the request")
-        if first is not None:
-            try:
-                raise first
-            finally:
-                first = failed = None
+        exchange._end()
+        exchange._raise_failure()
 
     def __del__(self) -> None:
         if self._unclosed:

@@ -66,6 +66,7 @@ class Exchange:
     _home: Exchange | None = None  # of a nested exchange: the one in whose context it was called, and ends
     _callbacks: list[tuple[Context, Callable[[], object]]] | None = None
     _finished: bool = False
+    _failure: BaseException | None = None  # the first of closing and tearing down, until somebody raises or logs it
     _state: dict[Any, Any] | None = None
     _request: Request | None = None
     _g: Any = None  # the namespace that `g` stands for; the context room makes it
@@ -150,12 +151,11 @@ class Exchange:
         self._body = body
         if is_at_rest(body, self.environ):
             self._innermost = None
-            first = self._close_body()
+            self._close_body()
             close = getattr(body, "close", None)
             if close is not None:
                 self._closers = [(None, close)]
-            if first is not None:
-                raise first
+            self._raise_failure()
         else:
             close = getattr(body, "close", None)
             if close is not None:
@@ -239,10 +239,9 @@ class Exchange:
             self._stage = OPEN  # held back again, until the layers have seen it
             if self._pending is not None:  # a write() failed on the way out, or a layer put a body in its stead
                 self._pending = None
-                failed = self._close_body()
+                self._close_body()
                 self._body = None
-                if failed is not None:
-                    raise failed
+                self._raise_failure()
         return self._write
 
     def _write(self, data: bytes) -> None:
@@ -316,9 +315,8 @@ class Exchange:
             return chain((first,), iterator)
         if self.status is None:
             raise ProtocolError(complaint("application", "response", "a call of start_response", None))
-        first_error = self._close_body()
-        if first_error is not None:
-            raise first_error
+        self._close_body()
+        self._raise_failure()
         return []
 
     def _leave_context(self) -> None:
@@ -332,9 +330,8 @@ class Exchange:
     def _discard(self, error: Exception) -> None:
         """Drop the response there is, for an error has come in its stead. Its head may be one the server has."""
         self._is_plain = False
-        failed = self._close_body()
-        if failed is not None:
-            log_error(self, failed, "while closing the body of a response that failed")
+        self._close_body()
+        self._log_failure("while closing the body of a response that failed")
         self._exc_info = (type(error), error, error.__traceback__) if self._was_handed else None
         self.status = None
         self._raw_headers = self._headers = self._body = self._pending = self._innermost = None
@@ -342,9 +339,33 @@ class Exchange:
         self._written = ()
         self._stage = OPEN
 
-    def _close_body(self) -> BaseException | None:
-        """Close what is open of the body, each part once, and return the first error."""
-        first = None
+    # An error that a function keeps in a variable while it is raised through it is a cycle: the error leads to its
+    # traceback, that to the frame, and the frame to the variable. So the first error of an ending is kept here.
+
+    def _keep_failure(self, error: BaseException, where: str) -> None:
+        """Keep the first error of closing and tearing down for who can raise it; log those that come after it."""
+        if self._failure is None:
+            self._failure = error
+        else:
+            log_error(self, error, where)
+
+    def _log_failure(self, where: str) -> None:
+        if self._failure is not None:
+            log_error(self, self._failure, where)
+            self._failure = None
+
+    def _pop_failure(self) -> BaseException:
+        try:
+            return self._failure  # type: ignore[return-value]  # asked for where there is one
+        finally:
+            self._failure = None
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._pop_failure()
+
+    def _close_body(self) -> None:
+        """Close what is open of the body, each part once, and keep the first error."""
         closers = self._closers
         while closers:
             try:
@@ -357,11 +378,7 @@ class Exchange:
             except BaseException as error:  # noqa: BLE001  # kept, and raised by the caller when all is closed
                 if isinstance(error, Exception):
                     self._note(error)
-                if first is None:
-                    first = error
-                else:
-                    log_error(self, error, "while closing the body")
-        return first
+                self._keep_failure(error, "while closing the body")
 
     def _run(self, context: Context | None, function: Callable[..., Any], *args: Any) -> Any:
         """Run in the request's context, from inside it or from outside."""
@@ -376,12 +393,12 @@ class Exchange:
         # Another thread is in the context at this moment: a step of the body that the server closes meanwhile.
         return context.copy().run(function, *args)
 
-    def _at_home(self, function: Callable[[], BaseException | None]) -> BaseException | None:
+    def _at_home(self, function: Callable[[], None]) -> None:
         home = self._home
         if home is None:
-            return function()
-        result: BaseException | None = home._run(home._context, function)
-        return result
+            function()
+        else:
+            home._run(home._context, function)
 
     def _note(self, error: Exception) -> None:
         """Let this exchange and those around it know of an error."""
@@ -390,32 +407,30 @@ class Exchange:
             exchange.error = error
             exchange = exchange._outer
 
-    def _end(self) -> BaseException | None:
-        """Finish, unless an exchange around this one will; return the first error."""
+    def _end(self) -> None:
+        """Finish, unless an exchange around this one will; keep the first error."""
         outer = self._outer
-        if outer is not None and not outer._finished:
-            return None
-        return self._finish()
+        if outer is None or outer._finished:
+            self._finish()
 
-    def _finish(self) -> BaseException | None:
+    def _finish(self) -> None:
         """Tear down, once: functions of `on_teardown`, then stacks inside this one, then the layers inside out."""
         if self._finished:
-            return None
-        first: BaseException | None = None
-        callbacks = self._callbacks
-        if callbacks is not None or self._nested is not None:
-            first = self._finish_extras(callbacks)
+            return
+        if self._callbacks is not None or self._nested is not None:
+            self._finish_extras()
         self._finished = True
         inside, outside = self._teardown or self._onion.teardown
         if inside:
             context = self._context
-            failed = self._tear_down(inside) if context is None else self._run(context, self._tear_down, inside)
-            first = first or failed
+            if context is None:
+                self._tear_down(inside)
+            else:
+                self._run(context, self._tear_down, inside)
         if outside:
-            failed = self._tear_down(outside)
-            first = first or failed
+            self._tear_down(outside)
+        self._body = self._innermost = self._pending = self._exc_info = None
         self._let_go()
-        return first
 
     def _let_go(self) -> None:
         """Leave no cycle behind for the garbage collector: environ, the context and the error all lead here."""
@@ -427,38 +442,31 @@ class Exchange:
             else:
                 environ[EXCHANGE] = self._outer
 
-    def _finish_extras(self, callbacks: list[tuple[Context, Callable[[], object]]] | None) -> BaseException | None:
-        first: BaseException | None = None
+    def _finish_extras(self) -> None:
         for nested in reversed(self._nested or ()):
-            failed = nested._at_home(nested._close_body)  # where a layer between forgot to
-            first = first or failed
-        while True:
-            callbacks = self._callbacks
-            if not callbacks:
-                break
-            context, function = callbacks.pop()
+            nested._at_home(nested._close_body)  # where a layer between forgot to
+        while self._callbacks:
+            context, function = self._callbacks.pop()
             try:
                 context.run(function)
             except BaseException as error:  # noqa: BLE001  # logged; the first one is raised at the end
                 log_error(self, error, "in a function of on_teardown()")
-                first = first or error
+                self._keep_failure(error, "")
         while self._nested:
             nested = self._nested.pop()
             nested.error, nested.is_complete = self.error, self.is_complete  # one request has one end
-            failed = nested._at_home(nested._finish)
-            first = first or failed
-        return first
+            nested._at_home(nested._finish)
+            if nested._failure is not None:
+                self._keep_failure(nested._pop_failure(), "in a stack inside")
 
-    def _tear_down(self, hooks: Iterable[Callable[[Exchange], object]]) -> BaseException | None:
-        first: BaseException | None = None
+    def _tear_down(self, hooks: Iterable[Callable[[Exchange], object]]) -> None:
         for hook in hooks:
             try:
                 hook(self)
             except BaseException as error:  # noqa: BLE001  # logged; the first one is raised at the end
                 layer = type(getattr(hook, "__self__", hook)).__name__
                 log_error(self, error, f"in {layer}.teardown_request")
-                first = first or error
-        return first
+                self._keep_failure(error, "")
 
 
 class Reply:

@@ -51,16 +51,21 @@ def visit(layers: Iterable[Any], environ: Environ) -> Iterator[Exchange]:
                 entered.append(layer)
                 layer.before_request(exchange)
             yield exchange
+            exchange.is_complete = True
         except Exception as error:
             exchange.error = error
             raise
         finally:
             exchange._teardown = ((), tuple(layer.teardown_request for layer in reversed(entered)))
-            failed = exchange._finish()
-            if failed is not None and exchange.error is None:
-                raise failed
+            is_complete = exchange.is_complete
+            exchange._finish()
+            if is_complete:
+                exchange._raise_failure()
     finally:
-        CURRENT.reset(token)
+        try:
+            CURRENT.reset(token)
+        except ValueError:
+            pass  # the block ended in another context than it began in: a generator that two threads stepped
 
 
 def make_environ(path: str = "/") -> Environ:
