@@ -44,6 +44,10 @@ class BeakerSession(Session):
         """Whether the session was read or written in this request; may be called."""
         return _Answer(self._data is not None)
 
+    @accessed.setter
+    def accessed(self, value: bool) -> None:
+        """Do nothing, as in the base."""
+
     @property
     def last_accessed(self) -> float | None:
         """When the session was last saved before this request, in seconds since 1970."""

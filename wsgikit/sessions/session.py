@@ -175,6 +175,10 @@ class Session(MutableMapping[str, Any]):
         """Whether the session was read or written in this request."""
         return self._data is not None
 
+    @accessed.setter
+    def accessed(self, value: bool) -> None:
+        """Do nothing: Flask sets it when it hands the session out, and we know better whether it was used."""
+
     @property
     def modified(self) -> bool:
         """Whether there is something to save. Setting it to True says so, as `changed()` does."""

@@ -1,0 +1,226 @@
+"""Our sessions and Django's: its signed cookies read and written, and our stores as its session engine."""
+
+import importlib
+import subprocess
+import sys
+import threading
+
+import django
+import pytest
+from django.conf import settings
+
+SECRET = "9f2c1c5e3a8d4b7f9e6a0d1c2b3e4f5a"
+
+if not settings.configured:
+    settings.configure(
+        SECRET_KEY=SECRET,
+        ALLOWED_HOSTS=["*"],
+        INSTALLED_APPS=["django.contrib.sessions"],
+        DATABASES={},
+        USE_TZ=True,
+    )
+    django.setup()
+
+from django.contrib.sessions.backends.base import CreateError, UpdateError  # noqa: E402
+from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookies  # noqa: E402
+from django.test import override_settings  # noqa: E402
+
+from wsgikit.exceptions import ConfigurationError  # noqa: E402
+from wsgikit.sessions import stores  # noqa: E402
+from wsgikit.sessions.errors import SessionValueError  # noqa: E402
+from wsgikit.sessions.middleware import SessionMiddleware  # noqa: E402
+
+VALUES = {"int": 1, "str": "Zoë ☃", "none": None, "list": [1, {"a": []}], "long": "x" * 2000, "_auth_user_id": "7"}
+
+
+@pytest.fixture(autouse=True)
+def _secret():
+    with override_settings(SECRET_KEY=SECRET, SECRET_KEY_FALLBACKS=[]):
+        yield
+
+
+@pytest.fixture
+def layer():
+    return SessionMiddleware(lambda e, s: [], secret_key=SECRET, cookie_format="django", cookie_name="sessionid")
+
+
+def test_we_read_what_django_writes(layer):
+    theirs = SignedCookies()
+    theirs.update(VALUES)
+    theirs.save()
+    assert layer.open_session(f"sessionid={theirs.session_key}") == VALUES
+
+
+@pytest.mark.parametrize("values", [VALUES, {"a": 1}], ids=["compressed", "short"])
+def test_django_reads_what_we_write(layer, values):
+    session = layer.open_session(None)
+    session.update(values)
+    cookie = layer.save_session(session)[0].partition(";")[0].partition("=")[2]
+    assert dict(SignedCookies(cookie).items()) == values
+
+
+def test_keys_are_rotated_as_in_django():
+    with override_settings(SECRET_KEY="an-old-secret-0123456789abcdef"):
+        theirs = SignedCookies()
+        theirs["a"] = 1
+        theirs.save()
+    layer = SessionMiddleware(
+        lambda e, s: [],
+        secret_key=[SECRET, "an-old-secret-0123456789abcdef"],
+        cookie_format="django",
+        cookie_name="sessionid",
+    )
+    assert layer.open_session(f"sessionid={theirs.session_key}") == {"a": 1}
+
+
+def test_what_django_cannot_hold_is_an_error_with_its_path(layer):
+    session = layer.open_session(None)
+    session["a"] = {"b": (1, {2})}
+    with pytest.raises(
+        SessionValueError, match=r"session: a.b\[1\]: expected .*, got a set. Django's cookie is plain JSON"
+    ):
+        layer.save_session(session)
+
+
+@pytest.fixture(params=["memory://", "sqlite", "redis"])
+def engine(request, tmp_path, require_service):
+    url = request.param
+    if url == "sqlite":
+        url = f"sqlite:///{tmp_path}/s.db"
+    if url == "redis":
+        require_service("redis")
+        url = "redis://127.0.0.1:6379/9"
+    module = importlib.import_module("wsgikit.sessions.django")
+    with override_settings(WSGIKIT_SESSION_STORE=url, SESSION_ENGINE="wsgikit.sessions.django"):
+        yield module.SessionStore
+    store = module._opened.pop(url, None)
+    if store is not None:
+        store.close()
+
+
+def test_the_engine_does_all_that_django_asks_of_one(engine):
+    session = engine()
+    assert session.is_empty()
+    session["user"] = 1
+    session.save()
+    key = session.session_key
+    assert len(key) == 43
+    again = engine(key)
+    assert again["user"] == 1
+    assert engine().exists(key)
+    again["cart"] = [1, (2,)]
+    again.save()
+    assert engine(key)["cart"] == [1, (2,)]
+    again.cycle_key()
+    assert again.session_key != key
+    assert not engine().exists(key)
+    assert engine(again.session_key)["user"] == 1
+    again.set_expiry(50)
+    again.save()
+    assert engine(again.session_key).get_expiry_age() == 50
+    again.flush()
+    assert not engine().exists(again.session_key)
+    engine.clear_expired()
+
+
+def test_an_unknown_key_gives_an_empty_session_and_is_not_adopted(engine):
+    session = engine("a" * 43)
+    assert dict(session.items()) == {}
+    assert session.session_key is None
+    session["user"] = 1
+    session.save()
+    assert session.session_key != "a" * 43
+
+
+def test_b36_a_session_that_was_deleted_meanwhile_is_not_brought_back(engine):
+    session = engine()
+    session["user"] = 1
+    session.save()
+    in_flight, logout = engine(session.session_key), engine(session.session_key)
+    in_flight["seen"] = 1
+    logout.flush()
+    with pytest.raises(UpdateError):
+        in_flight.save()
+    with pytest.raises(CreateError):
+        again = engine()
+        again._session_key = session.session_key
+        again.save(must_create=True)
+        again.save(must_create=True)
+
+
+def test_s4_two_requests_that_change_different_keys_both_survive(engine):
+    session = engine()
+    session["start"] = 1
+    session["gone"] = 1
+    session.save()
+    barrier = threading.Barrier(4)
+
+    def work(number):
+        mine = engine(session.session_key)
+        mine[f"key{number}"] = number
+        if number == 0:
+            del mine["gone"]
+        barrier.wait(10)
+        mine.save()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert dict(engine(session.session_key).items()) == {"start": 1, "key0": 0, "key1": 1, "key2": 2, "key3": 3}
+
+
+def test_s18_the_store_has_only_a_hash_of_the_key(engine):
+    session = engine()
+    session["a"] = 1
+    session.save()
+    module = importlib.import_module("wsgikit.sessions.django")
+    keys = set(module._store().keys())
+    assert stores.store_key(session.session_key) in keys
+    assert session.session_key not in keys
+
+
+def test_a_missing_setting_is_an_error_that_names_it():
+    module = importlib.import_module("wsgikit.sessions.django")
+    with pytest.raises(ConfigurationError, match="WSGIKIT_SESSION_STORE: expected a URL"):
+        module.SessionStore("a" * 43).load()
+
+
+def test_a_real_django_site_logs_in_and_out_with_the_engine(tmp_path):
+    """In a process of its own: Django is configured once in each."""
+    script = f'''
+import django
+from django.conf import settings
+from django.http import HttpResponse
+from django.urls import path
+
+def view(request):
+    if request.GET.get("in"):
+        request.session.cycle_key()
+        request.session["user"] = request.GET["in"]
+    if request.GET.get("out"):
+        request.session.flush()
+    return HttpResponse(request.session.get("user", "nobody"))
+
+urlpatterns = [path("", view)]
+settings.configure(
+    SECRET_KEY="{SECRET}", ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"],
+    SESSION_ENGINE="wsgikit.sessions.django", WSGIKIT_SESSION_STORE="sqlite:///{tmp_path}/site.db",
+    MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware"],
+)
+django.setup()
+from django.core.wsgi import get_wsgi_application
+from webtest import TestApp
+client = TestApp(get_wsgi_application())
+assert client.get("/").text == "nobody"
+assert "Set-Cookie" not in client.get("/").headers
+client.get("/?in=ada")
+assert client.get("/").text == "ada"
+cookie = client.cookies["sessionid"]
+client.get("/?out=1")
+assert client.get("/", headers={{"Cookie": "sessionid=" + cookie}}).text == "nobody"
+print("fine")
+'''
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert result.stdout.strip() == "fine", result.stderr

@@ -1,0 +1,98 @@
+"""Our sessions as Pyramid's: a real application with them, alone and with the layer around it."""
+
+import pytest
+from pyramid.config import Configurator
+from pyramid.csrf import check_csrf_token, get_csrf_token, new_csrf_token
+from pyramid.interfaces import ISession
+from pyramid.response import Response
+from webtest import TestApp
+from zope.interface.verify import verifyObject
+
+from wsgikit.exceptions import ConfigurationError
+from wsgikit.sessions.middleware import SessionMiddleware
+from wsgikit.sessions.pyramid import session_factory
+from wsgikit.sessions.stores.memory import MemoryStore
+
+SECRET = "9f2c1c5e3a8d4b7f9e6a0d1c2b3e4f5a"
+
+
+def view(request):
+    session = request.session
+    what = request.matchdict["what"]
+    if what == "set":
+        session["user"] = "ada"
+    elif what == "nested":
+        session.setdefault("l", []).append(1)
+    elif what == "flash":
+        session.flash("hello")
+        session.flash("hello", allow_duplicate=False)
+        session.flash("bad", "error")
+    elif what == "flashes":
+        return Response(repr((session.pop_flash(), session.peek_flash("error"))))
+    elif what == "csrf":
+        token = get_csrf_token(request)
+        assert check_csrf_token(request, raises=False) is False
+        request.headers["X-CSRF-Token"] = token
+        assert check_csrf_token(request)
+        assert new_csrf_token(request) != token
+    elif what == "invalidate":
+        session.invalidate()
+        assert session.new
+    elif what == "changed":
+        session.changed()
+    elif what == "interface":
+        assert verifyObject(ISession, session)
+        assert isinstance(session.created, int)
+    elif what == "fail":
+        session["failed"] = 1
+        return Response("x", status=500)
+    elif what == "nothing":
+        pass
+    return Response(repr(dict(session)) if what != "nothing" else "nothing")
+
+
+def make_app(**options):
+    with Configurator() as config:
+        config.set_session_factory(session_factory(**options))
+        config.add_route("any", "/{what}")
+        config.add_view(view, route_name="any")
+        return config.make_wsgi_app()
+
+
+@pytest.fixture(params=["layer", "store", "cookie"])
+def client(request):
+    if request.param == "layer":
+        return TestApp(SessionMiddleware(make_app(), secret_key=SECRET))
+    return TestApp(make_app(secret_key=SECRET, store=MemoryStore() if request.param == "store" else "cookie"))
+
+
+def test_request_session_is_ours_in_all_its_uses(client):
+    client.get("/interface")
+    response = client.get("/nothing")
+    assert "Set-Cookie" not in response.headers
+    assert "Vary" not in response.headers
+    response = client.get("/set")
+    assert response.headers["Set-Cookie"].startswith("session=")
+    assert response.headers["Vary"] == "Cookie"
+    client.get("/nested")
+    client.get("/nested")
+    assert client.get("/get").text == "{'user': 'ada', 'l': [1, 1]}"
+    client.get("/flash")
+    assert client.get("/flashes").text == "(['hello'], ['bad'])"
+    assert client.get("/flashes").text == "([], ['bad'])"
+    client.get("/csrf")
+    client.get("/changed")
+    client.get("/fail", status=500)
+    assert "failed" not in client.get("/get").text
+    client.get("/invalidate")
+    assert client.get("/get").text == "{}"
+
+
+def test_without_a_layer_and_without_options_the_error_says_what_to_do():
+    with pytest.raises(ConfigurationError, match=r"Put use\(SessionMiddleware, …\) around the app"):
+        TestApp(make_app()).get("/get")
+
+
+def test_options_are_checked_when_the_factory_is_made():
+    with pytest.raises(ConfigurationError, match="session_factory: secret_key: expected at least 16 bytes"):
+        session_factory(secret_key="short")

@@ -1,0 +1,87 @@
+"""Our sessions as Flask's own ``flask.session``: with our stores, or the session of the layer around the app."""
+
+from __future__ import annotations
+
+__all__ = ["SessionInterface"]
+
+from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakKeyDictionary
+
+from flask.sessions import SessionInterface as FlaskSessionInterface
+
+from wsgikit.exceptions import ConfigurationError
+from wsgikit.sessions.manager import SessionManager
+from wsgikit.sessions.session import Session
+from wsgikit.wsgi import SESSION
+
+if TYPE_CHECKING:
+    from flask import Flask, Request, Response
+    from flask.sessions import SessionMixin
+
+
+class SessionInterface(FlaskSessionInterface):
+    """Makes ``flask.session`` one of ours: ``app.session_interface = SessionInterface(store="redis://…")``.
+
+    Without options it is the very session of the `SessionMiddleware` around the app, which also saves it. With options,
+    which are those of `SessionMiddleware`, it needs no layer. What isn't given is taken from Flask's configuration:
+    ``SECRET_KEY`` and ``SECRET_KEY_FALLBACKS``, ``SESSION_COOKIE_*``, ``PERMANENT_SESSION_LIFETIME``.
+
+    A store that doesn't answer raises `StoreUnavailable`: ``app.register_error_handler(StoreUnavailable, page)``.
+
+    Args:
+        environ_key: without other options, where the layer puts the session.
+        options: those of `SessionMiddleware`, except for `save_on_error` and `environ_key`.
+
+    Raises:
+        ConfigurationError: at the first request, there is no layer, or an option can't work.
+    """
+
+    def __init__(self, *, environ_key: str = SESSION, **options: Any) -> None:
+        self._environ_key = environ_key
+        self._options = options
+        self._managers: WeakKeyDictionary[Flask, SessionManager] = WeakKeyDictionary()
+
+    def open_session(self, app: Flask, request: Request) -> SessionMixin:
+        """Return the session of a request; it is read when it is touched."""
+        if self._options:
+            session = self.manager(app).new_session(request.environ.get("HTTP_COOKIE"))
+        else:
+            session = request.environ.get(self._environ_key)
+            if not isinstance(session, Session):
+                raise ConfigurationError(
+                    f"SessionInterface: expected the session of a SessionMiddleware in environ[{self._environ_key!r}], got "
+                    "none. Put use(SessionMiddleware, …) around the app, or give the interface a store=…."
+                )
+        return cast("SessionMixin", session)  # it has all that a SessionMixin has
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Save the session with the response; the layer around the app does so by itself."""
+        if not self._options or not isinstance(session, Session) or not session.accessed:
+            return
+        response.vary.add("Cookie")
+        if response.status_code >= 500:
+            return
+        from flask import request  # only inside a request
+
+        for line in self.manager(app).commit(session, is_https=request.is_secure, mount=request.script_root):
+            response.headers.add("Set-Cookie", line)
+        session._mark_saved(False)
+
+    def manager(self, app: Flask) -> SessionManager:
+        """Return what manages an app's sessions: made at its first request, when its configuration is complete."""
+        manager = self._managers.get(app)
+        if manager is None:
+            config = app.config
+            options: dict[str, Any] = {
+                "secret_key": [app.secret_key, *(config.get("SECRET_KEY_FALLBACKS") or ())] if app.secret_key else None,
+                "cookie_name": self.get_cookie_name(app),
+                "cookie_path": self.get_cookie_path(app),
+                "cookie_domain": self.get_cookie_domain(app),
+                "cookie_httponly": self.get_cookie_httponly(app),
+                "cookie_partitioned": self.get_cookie_partitioned(app),
+                "cookie_samesite": self.get_cookie_samesite(app) or "Lax",
+                "cookie_secure": self.get_cookie_secure(app) or "auto",
+                "idle_timeout_seconds": app.permanent_session_lifetime.total_seconds(),
+            }
+            manager = self._managers[app] = SessionManager("SessionInterface", **{**options, **self._options})
+        return manager
