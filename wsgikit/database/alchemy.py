@@ -7,7 +7,8 @@ __all__ = ["AlchemySource", "RequestConnection", "RequestSession"]
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -303,6 +304,16 @@ class AlchemySource:
                 facts[word] = method()
         facts["holders"] = self.holders.listed()
         return facts
+
+    @contextmanager
+    def using(self, engine: Engine) -> Iterator[None]:
+        """Work with another engine for a while: for tests."""
+        before = self.engine
+        self._engines[os.getpid()] = engine
+        try:
+            yield
+        finally:
+            self._engines[os.getpid()] = before
 
     def close(self) -> None:
         """Dispose of the pool of this process."""

@@ -7,7 +7,8 @@ __all__ = ["DbapiSource"]
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any
 
@@ -173,6 +174,18 @@ class DbapiSource:
             "checkedout": len(self.holders.listed()),
             "holders": self.holders.listed(),
         }
+
+    @contextmanager
+    def using(self, factory: Callable[[], Any]) -> Iterator[None]:
+        """Take connections from another factory for a while: for tests."""
+        pid = os.getpid()
+        before, pool = self.factory, self._pools.get(pid)
+        self.factory, self._pools[pid] = factory, _Pool(self._pool_size)
+        try:
+            yield
+        finally:
+            self.factory = before
+            self._pools[pid] = pool or _Pool(self._pool_size)
 
     def close(self) -> None:
         """Close the connections that wait in the pool of this process."""

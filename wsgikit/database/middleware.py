@@ -7,7 +7,7 @@ __all__ = ["DatabaseMiddleware"]
 import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from wsgikit.database.handle import Excluded, Handle
 from wsgikit.database.manager import Managed, ManagerOption, manager_factory
@@ -160,26 +160,29 @@ class DatabaseMiddleware(Middleware):
             is_replica=False,
             engine_options=engine_options,
         )
-        self._replica: AlchemySource | DbapiSource | None = None
+        self._replica: AlchemySource | None = None
         if replica_url is not None:
             if url is None:
                 raise ConfigurationError(complaint(where, "replica_url", "url= beside it", None, "Give both as URLs"))
             self._stickiness = Stickiness(where, name, self.environ_key, sticky_seconds, secret_key)
-            self._replica = make_source(
-                where,
-                f"{name} replica",
-                url=replica_url,
-                engine=None,
-                connect=None,
-                kind=kind,
-                ping=ping,
-                max_age_seconds=max_age_seconds,
-                statement_timeout_seconds=statement_timeout_seconds,
-                slow_query_seconds=slow_query_seconds,
-                session_options=session_options,
-                is_traced=self._is_traced,
-                is_replica=True,
-                engine_options=engine_options,
+            self._replica = cast(
+                "AlchemySource",
+                make_source(
+                    where,
+                    f"{name} replica",
+                    url=replica_url,
+                    engine=None,
+                    connect=None,
+                    kind=kind,
+                    ping=ping,
+                    max_age_seconds=max_age_seconds,
+                    statement_timeout_seconds=statement_timeout_seconds,
+                    slow_query_seconds=slow_query_seconds,
+                    session_options=session_options,
+                    is_traced=self._is_traced,
+                    is_replica=True,
+                    engine_options=engine_options,
+                ),
             )
         self._attempts = Attempts(self._once(), retries, retry_backoff_seconds) if retries else None
 
@@ -196,6 +199,11 @@ class DatabaseMiddleware(Middleware):
             AttributeError: the connections come from ``connect=``.
         """
         return self.source.engine  # type: ignore[union-attr]  # as documented
+
+    @property
+    def replica(self) -> AlchemySource | None:
+        """Where the connections of the replica come from, if there is one."""
+        return self._replica
 
     def _once(self) -> DatabaseMiddleware:
         """Make a layer that is this one without its retries: on the same pool, around the same application."""

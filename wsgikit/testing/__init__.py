@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from wsgikit.testing.conformance import Failure as Failure
     from wsgikit.testing.conformance import assert_conforms as assert_conforms
     from wsgikit.testing.conformance import conformance_scenarios as conformance_scenarios
+    from wsgikit.testing.database import rolled_back as rolled_back
     from wsgikit.testing.scenario import Scenario as Scenario
     from wsgikit.testing.stores import STORE_SCENARIOS as STORE_SCENARIOS
     from wsgikit.testing.stores import StoreScenario as StoreScenario
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "wsgikit.testing.client": "TestClient",
     "wsgikit.testing.conformance": "ConformanceError Failure assert_conforms conformance_scenarios",
+    "wsgikit.testing.database": "rolled_back",
     "wsgikit.testing.scenario": "Scenario",
     "wsgikit.testing.stores": "STORE_SCENARIOS StoreScenario assert_store_conforms",
     "wsgikit.testing.stream": "StreamedResponse",

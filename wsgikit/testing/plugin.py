@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["client_for"]
+__all__ = ["client_for", "roll_back"]
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -34,3 +34,21 @@ def client_for() -> Iterator[Callable[..., TestClient]]:
     yield make
     for client in clients:
         client.check_streams()
+
+
+@pytest.fixture
+def roll_back() -> Iterator[Callable[..., None]]:
+    """A function that has everything undone, at the end of the test, that requests to a stack write to its databases.
+
+    See `wsgikit.testing.database.rolled_back`::
+
+        def test_a_note_is_added(client_for, roll_back):
+            roll_back(stack)
+            client_for(stack).post("/notes", {"text": "hello"})
+    """
+    from contextlib import ExitStack  # with the next, only for tests that use a database
+
+    from wsgikit.testing.database import rolled_back
+
+    with ExitStack() as undo:
+        yield lambda *apps: undo.enter_context(rolled_back(*apps))
