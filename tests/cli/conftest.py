@@ -45,7 +45,17 @@ def make_app():
     return app
 
 class Signed(Middleware):
-    def __init__(self, app, *, secret_key: str | list[str]):
+    def __init__(
+        self, app, *, secret_key: str | list[str], cookie_samesite: str = "Lax", cookie_secure: bool | None = None
+    ):
+        super().__init__(app)
+
+class Consoled(Middleware):
+    def __init__(self, app, *, console: bool):
+        super().__init__(app)
+
+class Keyed(Middleware):
+    def __init__(self, app, *, signing_key: bytes):
         super().__init__(app)
 
 number = 5

@@ -35,6 +35,7 @@ def test_an_onion_in_order_exits_with_0(check):
     assert check(*SESSION) == (0, ["one.ini: 1 layer, no problem."], "")
 
 
+SESSION_LIKE = ("use = egg:wsgikit#layer", "factory = cli_app:Signed", "secret_key = env:CLI_SECRET")
 SIGNED = ("use = egg:wsgikit#layer", "factory = cli_app:Signed")
 
 PROBLEMS = {
@@ -49,6 +50,18 @@ PROBLEMS = {
     "cookie for scripts": (
         (*SESSION, "cookie_httponly = no"),
         "SessionMiddleware: cookie_httponly is off: scripts of the page can read the cookie. Leave the option out.",
+    ),
+    "console": (
+        ("use = egg:wsgikit#layer", "factory = cli_app:Consoled", "console = yes"),
+        "Consoled: console is on: who reaches it can run code. Write console = false.",
+    ),
+    "SameSite=None over plain HTTP": (
+        (*SESSION_LIKE, "cookie_samesite = None"),
+        "Signed: cookie_samesite is None without cookie_secure = true: browsers refuse the cookie.",
+    ),
+    "short bytes": (
+        ("use = egg:wsgikit#layer", "factory = cli_app:Keyed", "signing_key = env:CLI_SHORT"),
+        "Keyed: signing_key is short: expected 32 characters or more, got 16. Make one: wsgikit secret.",
     ),
     "short secret": (
         (*SIGNED, "secret_key = env:CLI_SHORT"),
@@ -77,6 +90,11 @@ def test_several_problems_are_all_told(check):
     assert status == 1
     assert lines[-1] == "one.ini: 2 problems."
     assert len(lines) == 3
+
+
+def test_a_cookie_for_other_sites_is_a_note(check):
+    status, lines, _ = check(*SESSION_LIKE, "cookie_samesite = None", "cookie_secure = yes")
+    assert (status, lines[0]) == (0, "note: Signed: cookie_samesite is None: other sites' pages send the cookie too.")
 
 
 def test_a_secret_in_the_file_is_a_note(check):

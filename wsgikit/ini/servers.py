@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
+from wsgikit.error_pages.access import has_proxy_header
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.wsgi import THROW_ERRORS, Environ, StartResponse, WSGIApplication
 
@@ -151,7 +152,9 @@ class _Debugged:
         self._debugged = DebuggedApplication(app, evalex=True)
 
     def __call__(self, environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]:
-        if environ.get("wsgi.multiprocess") or not _is_loopback(environ.get("REMOTE_ADDR", "")):
+        # Behind a proxy on this machine every visitor seems to be here.
+        is_here = _is_loopback(environ.get("REMOTE_ADDR", "")) and not has_proxy_header(environ)
+        if environ.get("wsgi.multiprocess") or not is_here:
             return self._app(environ, start_response)
         environ.setdefault(THROW_ERRORS, True)
         body: Iterable[bytes] = self._debugged(environ, start_response)
