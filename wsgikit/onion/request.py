@@ -331,6 +331,8 @@ class Response(webob.Response):
     it is (RFC 9110 §10.2.2), so that what is right behind a proxy stays right.
     """
 
+    default_charset = "utf-8"  # written as Flask writes it
+
     def __init__(
         self, response: Any = None, status: int | str | None = None, headers: Any = None, **options: Any
     ) -> None:
