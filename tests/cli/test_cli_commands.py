@@ -102,6 +102,12 @@ def test_a_target_that_is_none_is_told_in_one_line(target, text, run):
     assert (status, output, errors) == (1, "", f"wsgikit: {text}\n")
 
 
+def test_modules_beside_an_ini_file_are_found_from_elsewhere(folder, monkeypatch):
+    (folder / "elsewhere").mkdir()
+    monkeypatch.chdir(folder / "elsewhere")
+    assert load_target("../app.ini#app").app is sys.modules["cli_app"].app
+
+
 def test_settings_are_for_ini_files(folder, monkeypatch):
     monkeypatch.syspath_prepend(folder)
     with pytest.raises(ConfigurationError) as raised:
