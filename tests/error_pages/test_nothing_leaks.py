@@ -190,3 +190,28 @@ def test_names_of_secrets(name):
 )
 def test_names_of_other_things(name):
     assert not is_secret_name(name)
+
+
+def test_the_keys_and_passwords_of_the_real_layers_are_known(ask):
+    import sqlalchemy
+
+    from wsgikit import DatabaseMiddleware, SessionMiddleware
+
+    secrets = [f"S3CRET-of-a-layer-{number}-0123456789abcdef" for number in range(4)]
+
+    def app(environ, start_response):
+        raise ValueError(" ".join(secrets))
+
+    engine = sqlalchemy.create_engine(f"postgresql+psycopg://app:{secrets[3]}@127.0.0.1:1/x")
+    stack = build_stack(
+        app,
+        use(ErrorPagesMiddleware, debug=True, show_locals=True),
+        use(SessionMiddleware, secret_key=secrets[:2]),
+        use(DatabaseMiddleware, url=f"postgresql+psycopg://app:{secrets[2]}@127.0.0.1:1/x"),
+        use(DatabaseMiddleware, name="second", environ_key="second.db", engine=engine),
+    )
+    for accept in ("text/html", "application/json", "*/*"):
+        got = ask(stack, accept=accept)
+        assert "•••••• •••••• •••••• ••••••" in got.text
+        assert "S3CRET-of-a-layer-0" not in got.text
+    stack.close()

@@ -12,7 +12,7 @@ import html5lib
 import jinja2
 import pytest
 
-from wsgikit import ContextMiddleware, ErrorPagesMiddleware, Middleware, build_stack, use
+from wsgikit import ContextMiddleware, ErrorPagesMiddleware, Middleware, Router, build_stack, use
 from wsgikit.error_pages.frames import is_own_code, read_problems
 from wsgikit.error_pages.highlight import highlight
 from wsgikit.error_pages.redact import Redactor
@@ -228,6 +228,32 @@ def test_the_statements_of_this_request_are_shown(ask):
         {"statement": "UPDATE x SET a = 1", "milliseconds": 100.0},
     ]
     assert "2 statements, 101.2 ms" in ask(stack, accept="text/html").text
+
+
+def test_statements_of_an_onion_inside_are_shown_too(ask):
+    class Database(Middleware):
+        def before_request(self, exchange):
+            exchange.state["wsgikit.sql"] = [("SELECT 1", 0.001)]
+
+    def foreign(app):
+        return lambda environ, start_response: app(environ, start_response)
+
+    stack = build_stack(boom, use(ErrorPagesMiddleware, debug=True), foreign, use(Database))
+    assert ask(stack, accept="application/json").json["debug"]["sql"] == [
+        {"statement": "SELECT 1", "milliseconds": 1.0}
+    ]
+
+
+def test_the_rule_and_endpoint_of_a_router_are_shown(ask, records):
+    router = Router("tests")
+
+    @router.get("/person/<int:number>", endpoint="person")
+    def person(number):
+        raise ValueError(number)
+
+    got = ask(build_stack(router, use(ErrorPagesMiddleware, debug=True)), path="/person/7", accept="application/json")
+    assert got.json["debug"]["route"] == {"Route": "/person/<int:number>", "Endpoint": "person", "number": "7"}
+    assert records()[0].route == "/person/<int:number>"
 
 
 def test_an_error_while_a_template_runs_shows_the_templates_line(page, tmp_path):

@@ -17,7 +17,7 @@ from wsgikit.error_pages.render import ErrorPage
 from wsgikit.error_pages.report import ErrorReport, layer_name
 from wsgikit.error_pages.safe_repr import safe_repr
 from wsgikit.onion.exchange import Exchange
-from wsgikit.wsgi import ROUTING_ARGS, STACK, Environ
+from wsgikit.wsgi import ROUTING, ROUTING_ARGS, STACK, Environ
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -165,6 +165,9 @@ def _headers(environ: Environ, redactor: Redactor) -> Iterator[tuple[str, str]]:
 def _route(environ: Environ, report: ErrorReport, redactor: Redactor) -> Iterator[tuple[str, str]]:
     if report.route:
         yield "Route", redactor.text(report.route)
+    endpoint = getattr(environ.get(ROUTING), "endpoint", None)
+    if isinstance(endpoint, str) and endpoint:
+        yield "Endpoint", redactor.text(endpoint)
     arguments = environ.get(ROUTING_ARGS)
     if isinstance(arguments, tuple) and len(arguments) == 2:
         positional, named = arguments
@@ -192,15 +195,20 @@ def _session_keys(environ: Environ) -> tuple[str, ...] | None:
 
 
 def _statements(exchange: Exchange, redactor: Redactor) -> Iterator[tuple[str, float]]:
-    recorded = exchange.state.get("wsgikit.sql")
-    if not isinstance(recorded, list):
-        return
+    recorded = [entry for each in _with_nested(exchange) for entry in each.state.get("wsgikit.sql") or ()]
     for entry in recorded[-_MOST_STATEMENTS:]:
         try:
             statement, seconds = entry[0], float(entry[1])
         except (TypeError, ValueError, IndexError):
             continue
         yield redactor.message(" ".join(str(statement).split()))[:_LONGEST_STATEMENT], seconds * 1000
+
+
+def _with_nested(exchange: Exchange) -> Iterator[Exchange]:
+    """Yield the exchanges of this request: a layer of others between ours makes a second one."""
+    for nested in exchange._nested or ():
+        yield from _with_nested(nested)
+    yield exchange
 
 
 def _version() -> str:

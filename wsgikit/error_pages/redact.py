@@ -169,31 +169,40 @@ def _credentials(key: str, value: str) -> Iterator[str]:
 
 
 def _of_object(value: object, depth: int, seen: set[int]) -> Iterator[object]:
-    """Walk what a layer holds: attributes of secret names, URLs with passwords; two steps into objects."""
+    """Walk what a layer holds: what has a secret's name, URLs with passwords; two steps into objects."""
     if depth > 2 or id(value) in seen:
         return
     seen.add(id(value))
-    attributes = getattr(value, "__dict__", None)
-    if not isinstance(attributes, dict):
-        slots = [name for kind in type(value).__mro__ for name in _names(getattr(kind, "__slots__", ()))]
-        attributes = {name: item for name in slots if (item := getattr(value, name, None)) is not None}
-    for name, item in list(attributes.items()):
-        if name in ("app", "_onion"):  # the layers inside come one by one
+    for name, item in list(_attributes(value).items()):
+        if name in ("app", "_onion") or not isinstance(name, str):  # the layers inside come one by one
             continue
         if isinstance(item, str) and "://" in item:
             if password := _url_password(item):
                 yield password
         elif is_secret_name(name) and isinstance(item, (str, bytes, list, tuple, set, frozenset, dict)):
             yield item
-        elif isinstance(item, dict):
-            yield from (found for key, found in item.items() if isinstance(key, str) and is_secret_name(key))
-            yield from (found for text in item.values() if isinstance(text, str) and (found := _url_password(text)))
         elif not isinstance(item, (str, bytes, int, float, type, list, tuple, set)) and not callable(item):
             yield from _of_object(item, depth + 1, seen)
-        # SQLAlchemy's engine knows its password.
-        url = getattr(item, "url", None)
-        if isinstance(password := getattr(url, "password", None), str):
+        # SQLAlchemy's engine knows its password, and shows it to nobody who asks for its repr.
+        if isinstance(password := _read(_read(item, "url"), "password"), str):
             yield password
+
+
+def _attributes(value: object) -> dict[Any, Any]:
+    if isinstance(value, dict):
+        return value
+    attributes = _read(value, "__dict__")
+    if isinstance(attributes, dict):
+        return attributes
+    slots = [name for kind in type(value).__mro__ for name in _names(getattr(kind, "__slots__", ()))]
+    return {name: item for name in slots if (item := _read(value, name)) is not None}
+
+
+def _read(value: object, name: str) -> Any:
+    try:
+        return getattr(value, name, None)
+    except Exception:  # noqa: BLE001 - a property of somebody's; what it would say is not known then
+        return None
 
 
 def _names(slots: object) -> tuple[str, ...]:

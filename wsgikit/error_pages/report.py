@@ -27,9 +27,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from wsgikit.onion.exchange import Exchange
+from wsgikit.onion.exchange import Exchange, mark_logged
 from wsgikit.onion.middleware import Middleware
-from wsgikit.wsgi import REQUEST_ID, ROUTING_ARGS, STACK, Environ
+from wsgikit.wsgi import REQUEST_ID, ROUTING, ROUTING_ARGS, STACK, Environ
 
 LOGGER = "wsgikit.errors"
 """The logger that errors are written to."""
@@ -37,7 +37,6 @@ LOGGER = "wsgikit.errors"
 # Crockford's letters: no I, L, O or U, so that an id can be read out on the telephone.
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 HOOKS = frozenset({"before_request", "after_request", "handle_exception", "teardown_request"})
-_LOGGED = "wsgikit.error_pages.logged"
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
@@ -177,6 +176,10 @@ def find_route(exchange: Exchange) -> str | None:
             return printable(str(state))
         except Exception:  # noqa: BLE001 - whatever a router put there, the report must come
             return None
+    # Our Router's and Werkzeug's rules both have their text in `rule`.
+    rule = getattr(getattr(exchange.environ.get(ROUTING), "rule", None), "rule", None)
+    if isinstance(rule, str):
+        return printable(rule)
     arguments = exchange.environ.get(ROUTING_ARGS)
     if isinstance(arguments, tuple) and len(arguments) == 2 and isinstance(arguments[1], dict):
         for key in ("route", "endpoint", "controller"):
@@ -195,23 +198,6 @@ def request_path(environ: Environ) -> str:
 def printable(text: str) -> str:
     """Return `text` with what isn't printable escaped: a line break would forge a line of the log."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-def mark_logged(error: BaseException, environ: Environ) -> bool:
-    """Mark an error as logged; return False where it was already, in this request.
-
-    The engine reads the mark on the error itself. For us it isn't enough: an application may raise the same object in
-    every request.
-    """
-    logged = environ.setdefault(_LOGGED, set())
-    if id(error) in logged:
-        return False
-    logged.add(id(error))
-    try:
-        error.__wsgikit_logged__ = True  # type: ignore[attr-defined]  # the engine reads it
-    except AttributeError:
-        pass  # an exception with slots: the engine may log it once more
-    return True
 
 
 def log(report: ErrorReport) -> None:
