@@ -480,4 +480,7 @@ _OF_THE_REQUEST = ("_header", "_is_touched", "_shadowed", "_committed", "_sent",
 
 def new_id() -> str:
     """Return a new id: 256 random bits, as 43 characters of base64url."""
-    return secrets.token_urlsafe(32)
+    session_id = secrets.token_urlsafe(32)
+    while session_id[0] == "-":  # on a command line it would pass for an option
+        session_id = secrets.token_urlsafe(32)
+    return session_id

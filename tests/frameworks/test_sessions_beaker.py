@@ -1,0 +1,217 @@
+"""Applications written for Beaker run unchanged: each is run under Beaker and under us, and must answer the same."""
+
+import time
+
+import pytest
+from webtest import TestApp
+
+from wsgikit.sessions.beaker import BeakerSession
+from wsgikit.sessions.middleware import SessionMiddleware
+
+SECRET = "9f2c1c5e3a8d4b7f9e6a0d1c2b3e4f5a"
+
+
+def counter(environ):
+    session = environ["beaker.session"]
+    session["n"] = session.get("n", 0) + 1
+    session.save()
+    return session["n"]
+
+
+def nested(environ):
+    session = environ["beaker.session"]
+    if "cart" not in session:
+        session["cart"] = {"items": []}
+    session["cart"]["items"].append("x")
+    session.save()
+    return len(session["cart"]["items"])
+
+
+def read_only(environ):
+    session = environ["beaker.session"]
+    return session.get("n"), "n" in session, session.has_key("n")
+
+
+def deleting(environ):
+    session = environ["beaker.session"]
+    session["n"] = 1
+    session.save()
+    session.delete()
+    return "n" in session
+
+
+def invalidating(environ):
+    session = environ["beaker.session"]
+    before = session.id
+    session["n"] = 1
+    session.invalidate()
+    session["m"] = 2
+    session.save()
+    return session.id != before, "n" in session, session["m"]
+
+
+def times(environ):
+    session = environ["beaker.session"]
+    session["n"] = 1
+    session.save()
+    now = time.time()
+    return (
+        abs(session["_creation_time"] - now) < 100,
+        abs(session.created - now) < 100,
+        session.last_accessed is None or abs(session.last_accessed - now) < 100,
+        isinstance(session.id, str) and len(session.id) >= 32,
+    )
+
+
+def flags(environ):
+    session = environ["beaker.session"]
+    before = session.accessed()
+    session.get("x")
+    return before, session.accessed(), session.is_new
+
+
+def reverting(environ):
+    session = environ["beaker.session"]
+    session["n"] = 1
+    session.save()
+    session.revert()
+    return session.get("n")
+
+
+def by_get_session(environ):
+    session = environ["beaker.get_session"]()
+    return session.get("n") is None
+
+
+def dict_methods(environ):
+    session = environ["beaker.session"]
+    session.update({"a": 1, "b": 2})
+    session.setdefault("c", []).append(3)
+    session.pop("a")
+    del session["b"]
+    session.save()
+    return sorted(key for key in session if not key.startswith("_")), session["c"]
+
+
+def persisting(environ):
+    session = environ["beaker.session"]
+    session["n"] = session.get("n", 0) + 1
+    session.save()
+    session.persist()
+    return session["n"]
+
+
+APPS = [
+    counter,
+    nested,
+    read_only,
+    deleting,
+    invalidating,
+    times,
+    flags,
+    reverting,
+    dict_methods,
+    by_get_session,
+    persisting,
+]
+
+
+def make_app(view):
+    def app(environ, start_response):
+        body = repr(view(environ)).encode()
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [body]
+
+    return app
+
+
+def beaker(app):
+    from beaker.middleware import SessionMiddleware as Beaker
+
+    return Beaker(app, {"session.type": "memory", "session.key": "session", "session.data_serializer": "json"})
+
+
+def ours(app, **options):
+    return SessionMiddleware(
+        app, **{"secret_key": SECRET, "environ_key": "beaker.session", "store": "memory://", **options}
+    )
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("store", ["memory://", "cookie"])
+@pytest.mark.parametrize("view", APPS, ids=lambda view: view.__name__)
+def test_an_app_written_for_beaker_answers_the_same(view, store):
+    theirs, mine = TestApp(beaker(make_app(view))), TestApp(ours(make_app(view), store=store))
+    for _ in range(3):
+        assert mine.get("/").text == theirs.get("/").text
+
+
+def test_the_session_has_beakers_methods_and_ours():
+    seen = {}
+
+    def view(environ):
+        seen["session"] = session = environ["beaker.session"]
+        assert isinstance(session, BeakerSession)
+        assert session.accessed is not None
+        assert not session.accessed
+        session.load()
+        assert session.accessed
+        assert session.accessed()
+        session["n"] = 1
+        assert session.dirty()
+        with pytest.raises(KeyError):
+            session["missing"]
+        assert session["_accessed_time"] is None or session["_accessed_time"] > 0
+        assert session["_id"] == session.id
+        assert list(session) == ["n"]
+        session.flash("x")
+        session.regenerate_id()
+
+    TestApp(ours(make_app(view))).get("/")
+
+
+def test_get_by_id_finds_another_session_and_none_where_there_is_none():
+    ids = []
+
+    def view(environ):
+        session = environ["beaker.session"]
+        if not ids:
+            session["n"] = 1
+            session.save()
+            ids.append(session.id)
+        return session.get_by_id(ids[0]), session.get_by_id("unknown")
+
+    app = ours(make_app(view))
+    TestApp(app).get("/")
+    assert TestApp(app).get("/").text == "({'n': 1}, None)"
+
+
+def test_lock_and_unlock_are_pairs_as_in_beaker():
+    def view(environ):
+        session = environ["beaker.session"]
+        session.lock()
+        session["n"] = session.get("n", 0) + 1
+        session.save()
+        session.unlock()
+        session.unlock()
+        with session.lock():
+            session["n"] += 1
+        return session["n"]
+
+    client = TestApp(ours(make_app(view)))
+    assert client.get("/").text == "2"
+    assert client.get("/").text == "4"
+
+
+def test_unlike_beaker_a_reader_gets_no_cookie_and_an_invented_id_is_not_adopted():
+    def view(environ):
+        session = environ["beaker.session"]
+        if environ["PATH_INFO"] == "/w":
+            session["n"] = 1
+            session.save()
+        return session.get("n") and session.id
+
+    client = TestApp(ours(make_app(view)))
+    assert "Set-Cookie" not in client.get("/").headers
+    invented = "a" * 32
+    assert invented not in client.get("/w", headers={"Cookie": f"session={invented}"}).text
