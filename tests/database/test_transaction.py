@@ -767,7 +767,7 @@ def test_a_database_in_memory_is_the_same_for_all_threads(wrap, call):
         ({"url": "sqlite://", "kind": "orm"}, "kind: expected 'session' or 'connection', got 'orm'"),
         ({"url": "sqlite://", "release": "now"}, "release: expected 'close' or 'response', got 'now'"),
         ({"url": "sqlite://", "commit": "always"}, "commit: expected 'success', 'no-exception', 'manual'"),
-        ({"url": "sqlite://", "name": "commit"}, "name: expected a name of the database, other than 'commit'"),
+        ({"url": "sqlite://", "name": "commit"}, "name: expected a name of the database, other than 'attempt'"),
         ({"url": "nonsense"}, "url: expected 'dialect+driver://user:password@host/database'"),
         ({"url": "nosuch://x"}, "url: expected a database that SQLAlchemy knows, got 'nosuch'"),
         ({"url": "postgresql+pg8000://x"}, "url: expected the driver 'pg8000' to be installed"),

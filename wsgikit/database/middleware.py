@@ -7,6 +7,7 @@ __all__ = ["DatabaseMiddleware"]
 import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from wsgikit.database.handle import Excluded, Handle
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from wsgikit.database.dbapi import DbapiSource
 
 _COMMITTED = object()  # in exchange.state: the names of the databases that have committed in this request
+
+_TAKEN = ("attempt", "attempts", "commit", "primary")  # environ keys of another meaning end so
 
 
 class DatabaseMiddleware(Middleware):
@@ -126,8 +129,9 @@ class DatabaseMiddleware(Middleware):
             raise ConfigurationError(complaint(where, "release", "'close' or 'response'", release))
         if environ_key == DB and name != "default":
             environ_key = f"{DB}.{name}"
-        if environ_key == DB_COMMIT or not name:
-            raise ConfigurationError(complaint(where, "name", "a name of the database, other than 'commit'", name))
+        if not name or name in _TAKEN:
+            taken = ", ".join(map(repr, _TAKEN))
+            raise ConfigurationError(complaint(where, "name", f"a name of the database, other than {taken}", name))
         self.name = name
         self.environ_key = environ_key
         self._handle = Handle.of(self)
@@ -144,12 +148,9 @@ class DatabaseMiddleware(Middleware):
         self._retry_methods = frozenset(method.upper() for method in retry_methods) if retries else frozenset()
         self._manager = None if manager is None else manager_factory(where, manager)
         self._is_plain = not (self._excluded or retries or manager is not None)
-        self.source = make_source(
+        make = partial(
+            make_source,
             where,
-            name,
-            url=url,
-            engine=engine,
-            connect=connect,
             kind=kind,
             ping=ping,
             max_age_seconds=max_age_seconds,
@@ -157,33 +158,15 @@ class DatabaseMiddleware(Middleware):
             slow_query_seconds=slow_query_seconds,
             session_options=session_options,
             is_traced=self._is_traced,
-            is_replica=False,
             engine_options=engine_options,
         )
+        self.source = make(name, url=url, engine=engine, connect=connect)
         self._replica: AlchemySource | None = None
         if replica_url is not None:
             if url is None:
                 raise ConfigurationError(complaint(where, "replica_url", "url= beside it", None, "Give both as URLs"))
             self._stickiness = Stickiness(where, name, self.environ_key, sticky_seconds, secret_key)
-            self._replica = cast(
-                "AlchemySource",
-                make_source(
-                    where,
-                    f"{name} replica",
-                    url=replica_url,
-                    engine=None,
-                    connect=None,
-                    kind=kind,
-                    ping=ping,
-                    max_age_seconds=max_age_seconds,
-                    statement_timeout_seconds=statement_timeout_seconds,
-                    slow_query_seconds=slow_query_seconds,
-                    session_options=session_options,
-                    is_traced=self._is_traced,
-                    is_replica=True,
-                    engine_options=engine_options,
-                ),
-            )
+            self._replica = cast("AlchemySource", make(f"{name} replica", url=replica_url, is_replica=True))
         self._attempts = Attempts(self._once(), retries, retry_backoff_seconds) if retries else None
 
     @property

@@ -22,9 +22,9 @@ def make_source(
     where: str,
     name: str,
     *,
-    url: str | URL | None,
-    engine: Engine | None,
-    connect: Callable[[], Any] | None,
+    url: str | URL | None = None,
+    engine: Engine | None = None,
+    connect: Callable[[], Any] | None = None,
     kind: str,
     ping: bool,
     max_age_seconds: float | None,
@@ -32,7 +32,7 @@ def make_source(
     slow_query_seconds: float | None,
     session_options: Mapping[str, Any] | None,
     is_traced: bool,
-    is_replica: bool,
+    is_replica: bool = False,
     engine_options: Mapping[str, Any],
 ) -> AlchemySource | DbapiSource:
     """Make what opens, commits and gives back.
