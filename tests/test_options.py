@@ -258,6 +258,12 @@ def test_a_refused_secret_is_not_in_the_error():
     assert str(raised.value) == "app.ini:3 [filter:x]: secret_key: expected an integer, got '***'."
 
 
+def test_a_refused_url_is_shown_without_its_password():
+    with pytest.raises(ConfigurationError) as raised:
+        read(int, "redis://:hunter2@cache/0", "store")
+    assert str(raised.value) == "app.ini:3 [filter:x]: store: expected an integer, got 'redis://:***@cache/0'."
+
+
 def test_a_comment_within_a_line_is_pointed_out():
     with pytest.raises(ConfigurationError) as raised:
         read(bool, "false ; for now")

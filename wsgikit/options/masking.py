@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["is_secret", "mask"]
+__all__ = ["hide_credentials", "is_secret", "mask"]
 
 import re
 import types
@@ -13,7 +13,7 @@ HIDDEN = "***"
 _ROUTINES = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 
 # The last word of a name says what the value is: `secret_key` is a key, `token_header` is a header.
-_SECRET_LAST = {"key", "keys", "token", "tokens", "pin", "salt", "dsn", "authorization", "cookie"}
+_SECRET_LAST = {"key", "keys", "token", "tokens", "pin", "salt", "dsn", "authorization"}
 # These words make a secret of whatever stands beside them, unless the last word says that it is something else.
 _SECRET_ANYWHERE = {
     *("secret", "secrets", "password", "passwords", "passwd", "pwd", "passphrase", "credential", "credentials"),
@@ -25,14 +25,16 @@ _PUBLIC_NAMES = re.compile(r"(^|_)(environ|primary|public|sort|cache|context)_ke
 
 _WORD_BREAK = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 # scheme://user:password@host, and the driver forms of it. The user may be empty (redis://:password@host).
-# The password may itself hold an "@", unescaped: everything up to the last one before the path is hidden.
-_URL_PASSWORD = re.compile(r"(?P<head>[A-Za-z][A-Za-z0-9+.\-]*://[^\s/?#:@'\"]*:)[^\s/?#'\"]*(?=@)")
+# The password may itself hold an "@" or a "/", unescaped: everything up to the last "@" is hidden, unless what follows
+# the colon is a port.
+_URL_PASSWORD = re.compile(r"(?P<head>[A-Za-z][A-Za-z0-9+.\-]*://[^\s/?#:@'\"]*:)(?!\d+[/?#])[^\s'\"]*(?=@)")
 # password=… in a URL's query or in a libpq connection string.
 _ASSIGNED = re.compile(
     r"(?P<head>\b[A-Za-z_\-]*(?:password|passwd|pwd|secret|token|api_?key|secret_?key|credential)s?=)"
-    r"(?:'[^']*'|\"[^\"]*\"|[^\s&;,'\")\]}]+)",
+    r"(?:'[^']*'|\"[^\"]*\"|(?:\\\\+\s?|[^\s&;,'\")\]}\\])+)",
     re.IGNORECASE,
 )
+_AUTHORIZATION = re.compile(r"(?P<head>\b(?:bearer|basic)\s+)[\w.~+/=\-]{8,}", re.IGNORECASE)
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 _LONGEST = 200  # characters of one value: a line of a terminal and a half
 
@@ -61,6 +63,13 @@ def mask(name: str, value: object) -> str:
     return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
 
 
+def hide_credentials(text: str) -> str:
+    """Return a text with ``***`` for the passwords and tokens that can be told by their form."""
+    for form in (_URL_PASSWORD, _AUTHORIZATION, _ASSIGNED):
+        text = form.sub(rf"\g<head>{HIDDEN}", text)
+    return text
+
+
 def _is_harmless(value: object) -> bool:
     return value is None or isinstance(value, bool) or (callable(value) and _dotted(value) is not None)
 
@@ -80,9 +89,7 @@ def _show(value: object) -> str:
         text = repr(value)
     except Exception:  # noqa: BLE001 - a description must not fail because of somebody's __repr__
         return f"<{type(value).__name__}>"
-    text = _ADDRESS.sub("", text)
-    text = _URL_PASSWORD.sub(rf"\g<head>{HIDDEN}", text)
-    return _ASSIGNED.sub(rf"\g<head>{HIDDEN}", text)
+    return hide_credentials(_ADDRESS.sub("", text))
 
 
 def _show_collection(value: list[object] | tuple[object, ...] | set[object] | frozenset[object]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from wsgikit.exceptions import ConfigurationError, complaint, did_you_mean
-from wsgikit.options.masking import is_secret
+from wsgikit.options.masking import HIDDEN, hide_credentials, is_secret
 from wsgikit.options.signature import Option, describe_options, takes_any_option
 from wsgikit.options.text import Unfit, convert
 
@@ -64,7 +64,7 @@ def _parse(key: str, text: str, annotation: Any, where: str, here: str) -> Any:
         return convert(text, annotation, key, where, here)
     except Unfit as error:
         expected = str(error)
-    got = "***" if is_secret(key) else text.strip()
+    got = HIDDEN if is_secret(key) else hide_credentials(text.strip())
     raise ConfigurationError(complaint(where, key, expected, got, _remedy(text))) from None
 
 
