@@ -83,7 +83,6 @@ class Segment:
                 app = hook(exchange)
                 if app is not None:
                     on_the_way_in = False
-                    exchange._is_plain = False
                     exchange._entry = (self, level, level)
                     exchange._teardown = exchange._onion.teardown_of(self, level)
                     self.receive(exchange, app, hook)
@@ -137,7 +136,10 @@ class Segment:
                 complaint(_name(hook), "result", "a WSGI application or None", app, "Use exchange.reply(…)")
             )
         body = app(exchange.environ, exchange._receive_head)
-        exchange._body = exchange._take(body, exchange._context if self.has_context else None)
+        kind = type(body)
+        if (kind is not list and kind is not tuple) or exchange.status is None or not exchange._is_plain:
+            body = exchange._take(body, exchange._context if self.has_context else None)
+        exchange._body = body
 
     def leave(self, exchange: Exchange, after: Iterable[Leveled]) -> Exception | None:
         """Take a response out past these hooks; return the error that is left, if one is."""
@@ -234,7 +236,7 @@ class Onion:
             exchange._end()
         else:  # what Exchange._finish does, where there is nothing but the layers' hooks to run
             exchange._finished = True
-            inside, outside = self.teardown
+            inside, outside = exchange._teardown or self.teardown
             if inside:
                 exchange._context.run(exchange._tear_down, inside)  # type: ignore[union-attr]  # it was entered
             if outside:
