@@ -17,10 +17,10 @@ def index():
 
 @router.route("/post/<int:post_id>")
 def post(post_id):
-    for entry in posts:
-        if entry["id"] == post_id:
-            return render_template("post.html", post=entry)
-    abort(404)
+    found = [entry for entry in posts if entry["id"] == post_id]
+    if not found:
+        abort(404)
+    return render_template("post.html", post=found[0])
 
 
 @router.errorhandler(404)

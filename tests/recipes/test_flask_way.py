@@ -42,11 +42,9 @@ def test_both_answer_the_same(start_server, tmp_path):
 
 
 def test_they_differ_in_nothing_but_how_they_begin_and_end():
-    lines = [
-        (FOLDER / name).read_text(encoding="utf-8").replace("@router.", "@app.").splitlines()
-        for name in ("flask_app.py", "app.py")
-    ]
-    changed = [line for line in difflib.ndiff(*lines) if line.startswith("+ ")]
+    theirs, ours = ((FOLDER / name).read_text(encoding="utf-8") for name in ("flask_app.py", "app.py"))
+    lines = difflib.ndiff(theirs.splitlines(), ours.replace("@router.", "@app.").splitlines())
+    changed = [line for line in lines if line.startswith("+ ")]
     assert [line[2:] for line in changed] == [
         '"""The posts of every Flask beginner, in wsgikit."""',
         "from wsgikit import ContextMiddleware, Router, abort, build_stack, render_template, url_for, use",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import pydantic
@@ -282,6 +282,7 @@ TEXTS = {
     "literal": (["2"], Literal[1, 2], 2),
     "list": (["1", "2"], list[int], [1, 2]),
     "str": (["x"], str, "x"),
+    "annotated": (["3"], Annotated[int, pydantic.Field(ge=1)], 3),
 }
 
 
@@ -296,6 +297,11 @@ def test_a_query_text_becomes_what_the_annotation_says(texts, hint, value):
 def test_a_query_text_that_is_something_else_is_invalid(text, hint):
     with pytest.raises(parameters.Invalid, match="query.p: expected"):
         parameters.from_text([text], hint, "p")
+
+
+def test_what_annotated_adds_is_checked():
+    with pytest.raises(parameters.Invalid, match="query.p: Input should be greater than or equal to 1"):
+        parameters.from_text(["0"], Annotated[int, pydantic.Field(ge=1)], "p")
 
 
 def test_page_numbers_are_shown_with_gaps():

@@ -10,7 +10,7 @@ import types
 import typing
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 
 class Invalid(ValueError):
@@ -27,6 +27,8 @@ class Invalid(ValueError):
 
 def is_body_type(hint: Any) -> bool:
     """Tell whether an annotation is for a JSON body: a dataclass, a pydantic model, or an optional one."""
+    if get_origin(hint) is Annotated:
+        return is_body_type(get_args(hint)[0])
     if get_origin(hint) in (Union, types.UnionType):
         return any(is_body_type(part) for part in get_args(hint))
     return isinstance(hint, type) and (dataclasses.is_dataclass(hint) or hasattr(hint, "model_validate"))
@@ -50,12 +52,16 @@ def from_text(texts: list[str], hint: Any, name: str) -> Any:
 
     Args:
         texts: what the query has under the name, at least one.
-        hint: the annotation: str, int, float, bool, an enum, a `Literal`, a list of these, or an optional one.
+        hint: the annotation: str, int, float, bool, an enum, a `Literal`, a list of these, or an optional one. What
+            `Annotated` adds (``Annotated[int, Field(ge=1)]``) is checked by pydantic.
         name: the parameter's name, for the error.
 
     Raises:
         Invalid: the text isn't one of these.
     """
+    if get_origin(hint) is Annotated:
+        value = from_text(texts, get_args(hint)[0], name)
+        return _validated(pydantic_adapter(hint), value, ["query", name])
     hint, _ = without_none(hint)
     if get_origin(hint) in (list, tuple, set):
         inner = (get_args(hint) or (str,))[0]
@@ -108,14 +114,18 @@ def from_json(value: Any, hint: Any) -> Any:
         Invalid: the value doesn't fit.
     """
     adapter = pydantic_adapter(hint)
+    return _checked(value, hint, []) if adapter is None else _validated(adapter, value, [])
+
+
+def _validated(adapter: Any, value: Any, place: list[Any]) -> Any:
     if adapter is None:
-        return _checked(value, hint, [])
+        return value
     import pydantic  # optional, and there where an adapter is
 
     try:
         return adapter.validate_python(value)
     except pydantic.ValidationError as error:
-        errors = [{"loc": list(one["loc"]), "msg": one["msg"]} for one in error.errors(include_url=False)]
+        errors = [{"loc": [*place, *one["loc"]], "msg": one["msg"]} for one in error.errors(include_url=False)]
         raise Invalid(errors) from error
 
 
@@ -181,6 +191,6 @@ def _instance(value: Any, hint: Any, place: list[Any]) -> Any:
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     """Return a function's annotations, resolved as far as they can be."""
     try:
-        return typing.get_type_hints(function)
+        return typing.get_type_hints(function, include_extras=True)
     except Exception:  # noqa: BLE001  # a name that only type checkers can see
         return dict(getattr(function, "__annotations__", {}))

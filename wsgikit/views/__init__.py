@@ -11,6 +11,7 @@ __all__ = [
     "View",
     "abort",
     "after_this_request",
+    "as_problem",
     "flash",
     "get_flashed_messages",
     "jsonify",
@@ -40,13 +41,13 @@ from wsgikit.views.responses import (
 from wsgikit.views.urls import url_for
 
 if TYPE_CHECKING:
-    from wsgikit.routing.problem import Problem
+    from wsgikit.routing.problem import Problem, as_problem
 
 
 def __getattr__(name: str) -> Any:
-    # The one name that needs werkzeug to be loaded before it is used: it derives from its HTTPException.
-    if name == "Problem":
-        from wsgikit.routing.problem import Problem
+    # The names that need werkzeug to be loaded before they are used: a problem derives from its HTTPException.
+    if name in ("Problem", "as_problem"):
+        import wsgikit.routing.problem
 
-        return Problem
+        return getattr(wsgikit.routing.problem, name)
     raise AttributeError(f"module 'wsgikit.views' has no attribute {name!r}")
