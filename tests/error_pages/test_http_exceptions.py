@@ -127,6 +127,11 @@ def test_statuses_give_exceptions_a_status_by_their_nearest_class(ask, failing, 
     assert records()[0].exc_info[0] is PermissionError
 
 
+def test_statuses_take_pythons_own_exceptions_by_name(ask, failing):
+    app = ErrorPagesMiddleware(failing(PermissionError()), statuses={"PermissionError": 403})
+    assert ask(app).status == "403 Forbidden"
+
+
 def test_statuses_also_change_the_status_of_an_http_exception(ask, failing):
     app = ErrorPagesMiddleware(failing(werkzeug.exceptions.Forbidden()), statuses={werkzeug.exceptions.Forbidden: 404})
     assert ask(app).status == "404 Not Found"
@@ -135,7 +140,7 @@ def test_statuses_also_change_the_status_of_an_http_exception(ask, failing):
 @pytest.mark.parametrize(
     ("statuses", "complaint"),
     [
-        ({"PermissionError": 403}, "statuses: expected exception classes as keys, got 'PermissionError'."),
+        ({"PermissonError": 403}, "statuses: expected exception classes as keys, got 'PermissonError'."),
         ({KeyboardInterrupt: 500}, "statuses: expected exception classes as keys"),
         ({PermissionError: 200}, "statuses[PermissionError]: expected a status from 400 to 599, got 200."),
         ({PermissionError: "403"}, "statuses[PermissionError]: expected a status from 400 to 599, got '403'."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["ErrorPagesMiddleware"]
 
+import builtins
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,8 @@ class ErrorPagesMiddleware(Middleware):
             for all.
         replace_empty: give a page to error responses of the application that have no body. One that it wrote is never
             replaced.
-        statuses: the status for exceptions of a class, the nearest class first: ``{PermissionError: 403}``.
+        statuses: the status for exceptions of a class, the nearest class first: ``{PermissionError: 403}``. Python's
+            own may be given by name.
         report: a function, or several, that gets an `ErrorReport` of each error of status 500 and above.
         texts: further languages, or other words for ours: ``{"nl": {"404": "Niet gevonden|Hier is niets."}}``, or the
             path of an ini file with a section for each language.
@@ -87,7 +89,7 @@ class ErrorPagesMiddleware(Middleware):
         debug: bool = False,
         pages: Mapping[int | str, str | os.PathLike[str] | Callable[[ErrorPage], PageResult]] | None = None,
         replace_empty: bool = True,
-        statuses: Mapping[type[BaseException], int] | None = None,
+        statuses: Mapping[type[BaseException] | str, int] | None = None,
         report: Callable[[ErrorReport], object] | Iterable[Callable[[ErrorReport], object]] | None = None,
         texts: Mapping[str, Mapping[str, str]] | str | None = None,
         debug_hosts: Iterable[str] = (),
@@ -119,11 +121,13 @@ class ErrorPagesMiddleware(Middleware):
             from wsgikit.error_pages.texts import load_texts
 
             self.texts = load_texts(texts)
-        if debug:
+        if self.debug_hosts:
             from wsgikit.error_pages.access import parse_hosts
-            from wsgikit.error_pages.traceback_page import editor_pattern
 
             parse_hosts(self.debug_hosts)
+        if editor is not None:
+            from wsgikit.error_pages.traceback_page import editor_pattern
+
             editor_pattern(editor)
 
     def after_request(self, exchange: Exchange) -> None:
@@ -152,13 +156,16 @@ class ErrorPagesMiddleware(Middleware):
         return None
 
 
-def _checked_statuses(statuses: Mapping[type[BaseException], int]) -> dict[type[BaseException], int]:
-    for kind, status in statuses.items():
+def _checked_statuses(statuses: Mapping[type[BaseException] | str, int]) -> dict[type[BaseException], int]:
+    checked: dict[type[BaseException], int] = {}
+    for key, status in statuses.items():
+        kind = getattr(builtins, key, None) if isinstance(key, str) else key
         if not (isinstance(kind, type) and issubclass(kind, Exception)):
-            raise _wrong("statuses", "exception classes as keys", kind, "Write {PermissionError: 403}")
+            raise _wrong("statuses", "exception classes as keys", key, "Write {PermissionError: 403}")
         if not isinstance(status, int) or not 400 <= status <= 599:
             raise _wrong(f"statuses[{kind.__name__}]", "a status from 400 to 599", status)
-    return dict(statuses)
+        checked[kind] = status
+    return checked
 
 
 def _checked_reporters(report: Any) -> tuple[Callable[[ErrorReport], object], ...]:

@@ -42,7 +42,11 @@ def editor_pattern(editor: str | None) -> str | None:
     """
     if editor is None or editor in _EDITORS:
         return _EDITORS[editor] if editor else None
-    if "{path}" in editor and "://" in editor and not editor.lower().startswith(("javascript:", "data:")):
+    if (
+        ("{path}" in editor or "{file}" in editor)
+        and "://" in editor
+        and not editor.lower().startswith(("javascript:", "data:"))
+    ):
         return editor
     expected = f"one of {', '.join(_EDITORS)}, or a link with {{path}} and {{line}}"
     raise ConfigurationError(
@@ -145,7 +149,7 @@ def _frame(frame: Frame, pattern: str | None, is_open: bool) -> str:
     tools = ""
     if pattern is not None and os.path.isabs(frame.path):
         path = quote(frame.path if frame.path.startswith("/") else f"/{frame.path}", safe="/:")
-        link = pattern.replace("{path}", path).replace("{line}", str(frame.line))
+        link = pattern.replace("{path}", path).replace("{file}", path).replace("{line}", str(frame.line))
         label = f"Open {frame.file}, line {frame.line}, in the editor"
         tools = f'<p class="tools"><a href="{escape(link)}" aria-label="{escape(label)}">Open in editor</a></p>'
     return (
