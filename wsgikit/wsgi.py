@@ -9,6 +9,7 @@ __all__ = [
     "DB",
     "DB_COMMIT",
     "EXCHANGE",
+    "LOGGED",
     "REQUEST_ID",
     "REQUEST_LIMITS",
     "ROUTING",
@@ -47,6 +48,8 @@ WSGIApplication: TypeAlias = Callable[[dict[str, Any], Any], Iterable[bytes]]
 # The keys in which layers meet. Each is written by one layer and read by any other.
 EXCHANGE = "wsgikit.exchange"
 """The `Exchange` of the innermost onion that the request has entered."""
+LOGGED = "wsgikit.logged"
+"""What errors logged in this request are marked with."""
 STACK = "wsgikit.stack"
 """The `Stack` that the request is in."""
 SESSION = "wsgikit.session"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CURRENT", "HANDED", "OPEN", "SENT", "Exchange", "Reply", "log_error"]
+__all__ = ["CURRENT", "HANDED", "OPEN", "SENT", "Exchange", "Reply", "log_error", "mark_logged"]
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import Context, ContextVar, copy_context
@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 from wsgikit.exceptions import ApplicationError, ProtocolError, complaint
 from wsgikit.headers import Headers
 from wsgikit.onion.source import Source
-from wsgikit.wsgi import EXCHANGE, Environ, ExcInfo, HeaderList, StartResponse, Write, WSGIApplication, is_at_rest
+from wsgikit.wsgi import (
+    EXCHANGE,
+    LOGGED,
+    Environ,
+    ExcInfo,
+    HeaderList,
+    StartResponse,
+    Write,
+    WSGIApplication,
+    is_at_rest,
+)
 
 if TYPE_CHECKING:
     from wsgikit.onion.engine import Onion, Segment
@@ -472,7 +482,7 @@ class Exchange:
 class Reply:
     """An answer made by a layer: a WSGI application of fixed status, headers and body."""
 
-    __slots__ = ("_body", "_headers", "_status")
+    __slots__ = ("_body", "_headers", "_is_bodiless", "_status")
 
     def __init__(
         self,
@@ -485,18 +495,18 @@ class Reply:
         head = Headers(headers)
         if isinstance(body, str):
             body = body.encode()
-        bodiless = self._status[:3] in ("204", "304") or self._status[0] == "1"
-        if not bodiless:
+        self._is_bodiless = self._status[:3] in ("204", "304") or self._status[0] == "1"
+        if not self._is_bodiless:
             if content_type is not None and not head.has("Content-Type"):
                 head.add("Content-Type", content_type)
             if isinstance(body, bytes) and not head.has("Content-Length"):
                 head.add("Content-Length", str(len(body)))
         self._headers = head
-        self._body: Iterable[bytes] = [] if bodiless else [body] if isinstance(body, bytes) else body
+        self._body: Iterable[bytes] = [body] if isinstance(body, bytes) else body
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         start_response(self._status, list(self._headers))
-        if environ["REQUEST_METHOD"] == "HEAD":
+        if self._is_bodiless or environ["REQUEST_METHOD"] == "HEAD":
             close = getattr(self._body, "close", None)
             if close is not None:
                 close()
@@ -513,17 +523,28 @@ def _status_line(code: int) -> str:
         return f"{code} Unknown"
 
 
-def log_error(exchange: Exchange, error: BaseException, where: str) -> None:
-    """Log an error that nobody above may get to see, once."""
-    if getattr(error, "__wsgikit_logged__", False):
-        return
+def mark_logged(error: BaseException, environ: Environ) -> bool:
+    """Mark an error as logged in this request; return False where it is already.
+
+    The mark is one of the request: an application may raise the same object in every request.
+    """
+    mark = environ.setdefault(LOGGED, object())
+    if getattr(error, "__wsgikit_logged__", None) is mark:
+        return False
     try:
-        error.__wsgikit_logged__ = True  # type: ignore[attr-defined]  # a mark, read just above and by error pages
+        error.__wsgikit_logged__ = mark  # type: ignore[attr-defined]  # the attribute is ours
     except AttributeError:
         pass  # an error with slots may be logged twice
+    return True
+
+
+def log_error(exchange: Exchange, error: BaseException, where: str) -> None:
+    """Log an error that nobody above may get to see, once."""
+    environ = exchange.environ
+    if not mark_logged(error, environ):
+        return
     import logging  # costs start-up time, and only failures log
 
-    environ = exchange.environ
     logging.getLogger("wsgikit").error(
         "%s %s: error %s",
         environ.get("REQUEST_METHOD", "?"),
