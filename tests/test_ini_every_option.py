@@ -70,7 +70,7 @@ VALUES: dict[tuple[str, str], list[tuple[str, Any]]] = {
     ("error_pages", "statuses"): [("every_option_parts:Error = 409", {parts.Error: 409})],
     ("error_pages", "texts"): [("every_option_texts.ini", "every_option_texts.ini")],
     ("error_pages", "debug_hosts"): [("10.0.0.0/8, 127.0.0.1", ("10.0.0.0/8", "127.0.0.1"))],
-    ("error_pages", "editor"): [("vscode://file/{file}:{line}", "vscode://file/{file}:{line}")],
+    ("error_pages", "editor"): [("vscode", "vscode"), ("x://{path}:{line}", "x://{path}:{line}")],
 }
 BESIDE: dict[tuple[str, str], dict[str, tuple[str, Any]]] = {
     ("error_pages", "console"): {"debug": ("yes", True)},

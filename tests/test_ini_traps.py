@@ -19,6 +19,14 @@ app = wsgiref.simple_server:demo_app
 """
 
 MODULE = """
+from wsgikit import Middleware
+
+class Layer(Middleware):
+    def __init__(self, app, *, text: str = "", debug: bool = False):
+        super().__init__(app)
+        self.text = text
+        self.debug = debug
+
 made = {}
 
 def app(environ, start_response):
@@ -312,15 +320,16 @@ def test_a_bare_percent_sign_is_a_percent_sign(value, folder, made):
 
 
 def test_a_value_from_the_environment_is_never_interpolated(folder, monkeypatch):
-    monkeypatch.setenv("EDITOR_URL", "x://%(here)s/%s%%")
+    monkeypatch.setenv("SOME_TEXT", "x://%(here)s/%s%%")
     text = """[pipeline:main]
-pipeline = errors app
-[filter:errors]
-use = egg:wsgikit#error_pages
-editor = env:EDITOR_URL
+pipeline = layer app
+[filter:layer]
+use = egg:wsgikit#layer
+factory = made_here:Layer
+text = env:SOME_TEXT
 """
     path = write(folder, text + APP)
-    assert load_app(path)._options == stock(path)._options == {"editor": "x://%(here)s/%s%%"}
+    assert load_app(path)._options == stock(path)._options == {"text": "x://%(here)s/%s%%"}
 
 
 def test_logging_is_left_alone_unless_it_is_asked_for(folder):
@@ -444,6 +453,30 @@ hosts = a, b
         assert load_app(path).got == stock(path).got == (2_000_000, ["a", "b"])
     finally:
         sys.modules.pop("made_layers", None)
+
+
+def test_of_several_sections_with_one_factory_the_one_with_the_same_keys_is_named(folder):
+    text = """[DEFAULT]
+kind = html
+[pipeline:main]
+pipeline = first second third app
+[filter:first]
+use = egg:wsgikit#layer
+factory = made_here:Layer
+text = html
+debug = false
+[filter:second]
+use = egg:wsgikit#layer
+factory = made_here:Layer
+text = %(kind)s
+[filter:third]
+use = egg:wsgikit#layer
+factory = made_here:Layer
+debug = perhaps
+"""
+    with pytest.raises(ConfigurationError, match=r"^app\.ini:17 \[filter:third\]: debug: expected yes"):
+        stock(write(folder, text + APP))
+    assert stock(write(folder, (text + APP).replace("perhaps", "no"))).debug is False
 
 
 @BOTH

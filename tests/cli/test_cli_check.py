@@ -112,12 +112,12 @@ def test_a_secret_in_the_file_is_a_note(check):
 
 
 def test_a_bare_percent_sign_is_a_note(check):
-    assert check("use = egg:wsgikit#error_pages", "editor = x://%s") == (
+    assert check(*SIGNED, "secret_key = env:CLI_SECRET", "cookie_samesite = 5%") == (
         0,
         [
             (
-                "note: one.ini:8 [filter:layer]: editor: stock PasteDeploy (gunicorn --paste, pserve) refuses "
-                "a bare '%'. Write %% for it there."
+                "note: one.ini:10 [filter:layer]: cookie_samesite: stock PasteDeploy (gunicorn --paste, pserve) "
+                "refuses a bare '%'. Write %% for it there."
             ),
             "one.ini: 1 layer, no problem.",
         ],

@@ -54,7 +54,7 @@ class IniFactory:
         raise NotImplementedError
 
     def _locate(self, global_conf: Mapping[str, Any], texts: dict[str, str]) -> Place | None:
-        return locate(global_conf.get("__file__"), self.name, texts)
+        return locate(global_conf, self.name, texts)
 
 
 class _Section:
@@ -95,7 +95,8 @@ class _Section:
         """Report a key that PasteDeploy dropped because ``[DEFAULT]`` has one of the same name."""
         for file, section in self._place.parts if self._place is not None else ():
             for key in file.options_of(section):
-                if key not in self.texts and not key.startswith(IGNORED_PREFIX):
+                is_lost = key not in self.texts and key in self.global_conf
+                if is_lost and not key.startswith(IGNORED_PREFIX):
                     raise ConfigurationError(
                         f"{file.where(section, key)}: {key}: expected a key that neither [DEFAULT] nor a setting "
                         f"from outside has, got one that they have: PasteDeploy then leaves it out of the section. "

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["locate", "read_with_includes", "trace_use"]
 
 import os
+from collections.abc import Mapping
 
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.ini.source import DEFAULT, IniFile, Place
@@ -42,21 +43,22 @@ def read_with_includes(path: str) -> list[IniFile]:
     return list(found.values())
 
 
-def locate(path: str | None, name: str, texts: dict[str, str]) -> Place | None:
+def locate(global_conf: Mapping[str, str], name: str, texts: Mapping[str, str]) -> Place | None:
     """Find the section for which ``egg:wsgikit#name`` was called with these texts.
 
     Several sections may use the same factory: the one whose keys and values fit best is taken.
     """
+    path = global_conf.get("__file__")
     if path is None:
         return None
-    best: tuple[int, Place] | None = None
+    best: tuple[tuple[bool, int], Place] | None = None
     for file in read_with_includes(path):
         for section in file.sections:
             way, end = trace_use(file, section)
             if not _is_entry_point(end, name):
                 continue
             place = Place(tuple(way))
-            likeness = _likeness(place, texts)
+            likeness = _likeness(place, texts, global_conf)
             if best is None or likeness > best[0]:
                 best = (likeness, place)
     return best[1] if best is not None else None
@@ -94,10 +96,11 @@ def _is_entry_point(use: str, name: str) -> bool:
     return (distribution.strip().lower(), entry.strip()) == ("wsgikit", name) or use.strip() == f"wsgikit.ini:{name}"
 
 
-def _likeness(place: Place, texts: dict[str, str]) -> int:
+def _likeness(place: Place, texts: Mapping[str, str], global_conf: Mapping[str, str]) -> tuple[bool, int]:
     written = {
         key: entry.text for file, section in reversed(place.parts) for key, entry in file.options_of(section).items()
     }
-    same_values = sum(written.get(key) == text for key, text in texts.items())
-    same_keys = len(written.keys() & texts.keys())
-    return 2 * same_keys + same_values - 2 * len(texts.keys() - written.keys()) - len(written.keys() - texts.keys())
+    borrowed = {key[4:].strip() for file, section in place.parts for key in file.sections[section] if key[:4] == "get "}
+    # PasteDeploy leaves out what [DEFAULT] has too, and values may be interpolated: only the keys are sure.
+    has_the_keys = written.keys() - global_conf.keys() <= texts.keys() <= written.keys() | borrowed
+    return has_the_keys, sum(written.get(key) == text for key, text in texts.items())
