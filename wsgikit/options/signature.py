@@ -180,10 +180,13 @@ def _options_of_typed_dict(typed_dict: type) -> Iterator[Option]:
     required: frozenset[str] = getattr(typed_dict, "__required_keys__", frozenset())
     for name, annotation in typed_dict.__annotations__.items():
         resolved = resolve(annotation, home)
+        # Where annotations are postponed, Python itself doesn't see these two.
+        is_required = name in required
         if typing.get_origin(resolved) in (typing.Required, typing.NotRequired):
+            is_required = typing.get_origin(resolved) is typing.Required
             resolved = typing.get_args(resolved)[0]
         # A key that may be left out has no default of its own: what happens then is up to who receives the rest.
-        yield Option(name, resolved, REQUIRED if name in required else None)
+        yield Option(name, resolved, REQUIRED if is_required else None)
 
 
 def _typed_dict(annotation: Any) -> type | None:
