@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["Wants", "as_sync", "name_of", "wants_of", "with_wants"]
 
 import functools
-import inspect
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
@@ -14,6 +13,7 @@ from typing import Any, get_type_hints
 from wsgikit.onion.exchange import Exchange
 from wsgikit.wsgi import Environ
 
+_CO_COROUTINE = 0x80  # inspect.CO_COROUTINE
 # Parameter name and what is put there: "request" or "exchange".
 Wants = tuple[tuple[str, str], ...]
 
@@ -35,7 +35,8 @@ def wants_of(function: Any, skip: frozenset[str] = frozenset()) -> Wants:
     declared: Wants | None = getattr(function, "__wsgikit_wants__", None)
     if declared is not None:
         return declared
-    annotations = getattr(inspect.unwrap(function) if callable(function) else function, "__annotations__", None)
+    innermost = _unwrapped(function)
+    annotations = getattr(innermost, "__annotations__", None)
     if not annotations:
         return ()
     # Almost no view asks for either: their annotations are told apart by name before anything is resolved.
@@ -49,7 +50,7 @@ def wants_of(function: Any, skip: frozenset[str] = frozenset()) -> Wants:
     if not likely:
         return ()
     try:
-        hints = get_type_hints(inspect.unwrap(function))
+        hints = get_type_hints(innermost)
     except Exception:  # noqa: BLE001  # a name that only type checkers can see: the name itself has to do
         hints = {}
     wanted = []
@@ -65,6 +66,23 @@ def wants_of(function: Any, skip: frozenset[str] = frozenset()) -> Wants:
             continue
         wanted.append((name, kind))
     return tuple(wanted)
+
+
+# inspect has both of these, and costs more start-up time than this whole room.
+
+
+def _unwrapped(function: Any) -> Any:
+    seen = 0
+    while hasattr(function, "__wrapped__") and seen < 100:
+        function = function.__wrapped__
+        seen += 1
+    return function
+
+
+def _is_coroutine_function(function: Any) -> bool:
+    function = getattr(function, "__func__", function)
+    code = getattr(function, "__code__", None)
+    return code is not None and bool(code.co_flags & _CO_COROUTINE)
 
 
 def _last_name(annotation: Any) -> str:
@@ -133,7 +151,7 @@ def as_sync(function: Callable[..., Any]) -> Callable[..., Any]:
     target = function
     while isinstance(target, functools.partial):
         target = target.func
-    if not (inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None))):  # noqa: B004  # its kind is asked, not whether it is there
+    if not (_is_coroutine_function(target) or _is_coroutine_function(getattr(type(target), "__call__", None))):  # noqa: B004  # its kind is asked
         return function
 
     @functools.wraps(function)

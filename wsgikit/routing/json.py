@@ -4,13 +4,9 @@ from __future__ import annotations
 
 __all__ = ["JsonProvider", "is_model"]
 
-import dataclasses
 import json
 from collections.abc import Callable
-from datetime import date, datetime
-from decimal import Decimal
 from typing import Any, Literal
-from uuid import UUID
 
 
 def is_model(value: object) -> bool:
@@ -63,15 +59,23 @@ class JsonProvider:
         return self._encode(value).encode() + b"\n"
 
 
+# The kinds of values below are imported where one is met: most applications never write them, and dataclasses, decimal
+# and uuid together cost as much start-up time as the rest of the router.
+
+
 def _plain_http(value: Any) -> Any:
+    from datetime import date
+
     if isinstance(value, date):
-        from werkzeug.http import http_date  # only dates need it
+        from werkzeug.http import http_date
 
         return http_date(value)
     return _plain(value)
 
 
 def _plain_iso(value: Any) -> Any:
+    from datetime import date, datetime
+
     if isinstance(value, date):
         text = value.isoformat()
         return text[:-6] + "Z" if isinstance(value, datetime) and text.endswith("+00:00") else text
@@ -79,11 +83,17 @@ def _plain_iso(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
+    from decimal import Decimal
+    from uuid import UUID
+
     if isinstance(value, (Decimal, UUID)):
         return str(value)
     if hasattr(type(value), "model_dump"):
         return value.model_dump(mode="json")
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    fields = getattr(type(value), "__dataclass_fields__", None)
+    if fields is not None:
+        import dataclasses
+
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     to_html = getattr(value, "__html__", None)
     if to_html is not None:
