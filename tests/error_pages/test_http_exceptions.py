@@ -117,6 +117,11 @@ def test_an_http_exception_of_500_and_above_is_logged(ask, failing, records):
     assert record.error_id in got.text
 
 
+def test_a_500_that_wraps_an_error_is_an_error(ask, failing):
+    wrapping = werkzeug.exceptions.InternalServerError(original_exception=ValueError("x"))
+    assert "Copy as Markdown" in ask(ErrorPagesMiddleware(failing(wrapping), debug=True)).text
+
+
 def test_statuses_give_exceptions_a_status_by_their_nearest_class(ask, failing, records):
     app = {"statuses": {OSError: 502, PermissionError: 403}}
     assert ask(ErrorPagesMiddleware(failing(PermissionError("secret path")), **app)).status == "403 Forbidden"

@@ -165,6 +165,13 @@ def test_an_error_response_without_a_body_gets_a_page(ask, answering, chunks):
     assert not got.headers.has("ETag")
 
 
+def test_the_page_for_an_empty_response_may_be_an_application(ask, answering):
+    answer = webob.Response(body=b"mine", headerlist=[("Content-Type", "text/plain"), ("X-Mine", "1")])
+    got = ask(ErrorPagesMiddleware(answering("404 Not Found"), pages={404: lambda page: answer}))
+    assert (got.status, got.text, got.headers.get("X-Mine")) == ("404 Not Found", "mine", "1")
+    assert got.headers.get("Content-Length") == "4"
+
+
 def test_a_lazy_body_is_known_to_be_empty_by_its_length(ask):
     def lazy(environ, start_response):
         start_response("404 Not Found", [("Content-Length", "0"), ("Content-Type", "text/html")])

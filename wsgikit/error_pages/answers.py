@@ -87,7 +87,8 @@ def _from_werkzeug(error: Any, environ: Environ, base: type[Any]) -> Answer:
     headers = _without_body_headers(error.get_headers(environ))
     # The class's own sentence is in English and about HTTP: ours are better for visitors, in their language.
     detail = error.description if error.description != type(error).description else None
-    return Answer(status, headers, detail, is_expected=True)
+    # Frameworks wrap what they caught in a 500: that is no answer, it is the error.
+    return Answer(status, headers, detail, is_expected=getattr(error, "original_exception", None) is None)
 
 
 def _from_webob(error: Any) -> Answer:

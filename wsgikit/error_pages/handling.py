@@ -69,8 +69,6 @@ def fill_empty(layer: ErrorPagesMiddleware, exchange: Exchange) -> None:
     page = _page(layer, environ, Answer(status, []), None)
     try:
         app = _answer_visitor(layer, environ, [], page)
-        if not isinstance(app, Reply):
-            return  # a user's page that is an application of its own can't be joined with this head
     except Exception as failure:  # noqa: BLE001 - as above
         _note_failed_page(page, failure)
         app = _fallback(page, [])
@@ -78,7 +76,7 @@ def fill_empty(layer: ErrorPagesMiddleware, exchange: Exchange) -> None:
     def take_head(status: str, pairs: HeaderList, exc_info: Any = None, /) -> Any:
         for name in ("Content-Type", "Content-Length", "Content-Encoding", "Content-Language", "ETag", "Last-Modified"):
             headers.discard(name)
-        for name, value in pairs:
+        for name, value in pairs:  # Reply and _Guarded give each header once, but Set-Cookie
             if name == "Vary":
                 headers.vary(*(part.strip() for part in value.split(",")))
             elif name == "Cache-Control":
@@ -86,8 +84,8 @@ def fill_empty(layer: ErrorPagesMiddleware, exchange: Exchange) -> None:
             else:
                 headers.set(name, value)
 
-    body = app(environ, take_head)
-    exchange.body = body if isinstance(body, list) else list(body)
+    # Ours and a guarded one of the user's both return a list; what status it has doesn't count here.
+    exchange.body = list(app(environ, take_head))
 
 
 def _page(layer: ErrorPagesMiddleware, environ: Environ, answer: Answer, error_id: str | None) -> ErrorPage:
