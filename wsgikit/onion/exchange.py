@@ -73,6 +73,7 @@ class Exchange:
     _teardown: tuple[tuple[Any, ...], tuple[Any, ...]] | None = None
     _outer: Exchange | None = None
     _nested: list[Exchange] | None = None
+    _is_over: bool = False  # of a nested exchange: it has answered, and waits for the end of the one around it
     _home: Exchange | None = None  # of a nested exchange: the one in whose context it was called, and ends
     _callbacks: list[tuple[Context, Callable[[], object]]] | None = None
     _finished: bool = False
@@ -220,7 +221,20 @@ class Exchange:
     # ------------------------------------------------------------------ for the engine
 
     def _join(self, outer: Exchange) -> None:
-        """Become part of the exchange around this one, which ends both."""
+        """Become part of the exchange around this one, which ends both.
+
+        A layer of others between may call its application again: the first attempt is ended before this one begins.
+        Where it gave it an environ of its own, this is a request within a request, and ends by itself.
+        """
+        while outer._is_over and outer._outer is not None:
+            attempt, outer = outer, outer._outer
+            if outer._nested is not None and attempt in outer._nested:
+                outer._nested.remove(attempt)
+            attempt._at_home(attempt._finish)
+            attempt._log_failure("while ending an attempt")
+        if outer.environ is not self.environ:
+            self.environ[LOGGED] = outer.environ.setdefault(LOGGED, object())
+            return
         self._outer = outer
         self._is_plain = outer._is_plain = False
         self._home = CURRENT.get(None)
@@ -422,6 +436,8 @@ class Exchange:
         outer = self._outer
         if outer is None or outer._finished:
             self._finish()
+        else:
+            self._is_over = True
 
     def _finish(self) -> None:
         """Tear down, once: functions of `on_teardown`, then stacks inside this one, then the layers inside out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Middleware"]
 
+from abc import ABCMeta
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from wsgikit.onion.exchange import Exchange
 
 
-class _Assembled(type):
+class _Assembled(ABCMeta):  # so that a layer may be an ABC
     """Makes an instance, then compiles it and freezes it: construction does the thinking, the call does the work."""
 
     if not TYPE_CHECKING:  # type checkers shall read the signature of __init__
