@@ -93,14 +93,13 @@ def theirs(endpoint: str, values: Any, options: dict[str, Any], rules: Any = RUL
         url_scheme=options.get("scheme", "http"),
         default_method=options.get("default_method", "GET"),
     )
-    url = adapter.build(
+    return adapter.build(
         endpoint,
         values,
         method=options.get("method"),
         force_external=options.get("external", False),
         append_unknown=options.get("append_unknown", True),
     )
-    return url
 
 
 @pytest.mark.parametrize(("endpoint", "values", "options", "expected"), TABLE, ids=[row[3][:40] for row in TABLE])
@@ -190,7 +189,14 @@ def test_with_host_matching_the_rule_of_the_same_host_is_preferred() -> None:
             [],
         ),
         ("zzzzzz", {}, {}, "Could not build url for endpoint 'zzzzzz'.", [], []),
-        ("user", {"name": None}, {}, "Could not build url for endpoint 'user'. Did you forget to specify values ['name']?", [], ["name"]),
+        (
+            "user",
+            {"name": None},
+            {},
+            "Could not build url for endpoint 'user'. Did you forget to specify values ['name']?",
+            [],
+            ["name"],
+        ),
     ],
 )  # fmt: skip
 def test_where_no_url_can_be_built_the_error_says_what_is_near_or_missing(

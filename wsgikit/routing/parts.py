@@ -331,7 +331,7 @@ class _Binder:
             part = DynamicPart(pieces, converters, is_final=False, is_suffixed=False)
             if all(is_shareable(type(converter)) for converter in converters):
                 self.part_cache[segment] = part
-            return part
+            return _checked(part)
         for later in segments[index + 1 :]:
             pieces.append("/")
             pieces += later
@@ -339,7 +339,20 @@ class _Binder:
         is_suffixed = pieces[-1] == "/"
         if is_suffixed:
             pieces.pop()
-        return DynamicPart(pieces, converters, is_final=True, is_suffixed=is_suffixed)
+        return _checked(DynamicPart(pieces, converters, is_final=True, is_suffixed=is_suffixed))
+
+
+def _checked(part: DynamicPart) -> DynamicPart:
+    """Return the part; raise where the expressions of its converters can't stand in one, as two groups of one name."""
+    if len(part.converters) > 1 and not all(is_shareable(type(converter)) for converter in part.converters):
+        try:
+            re.compile(part.content)
+        except re.error as error:
+            names = ", ".join(type(converter).__name__ for converter in part.converters)
+            raise ConfigurationError(
+                complaint(f"converters {names}", "their regex", "expressions that can stand in one", str(error))
+            ) from error
+    return part
 
 
 def _trace(domain: str, segments: tuple[Segment, ...]) -> Trace:
