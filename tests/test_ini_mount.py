@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
 from paste.deploy import loadapp
 
-from wsgikit.ini import load_app
+from wsgikit.exceptions import ConfigurationError
+from wsgikit.ini import load_app, load_stack
 from wsgikit.ini.applications import PrefixMounts
+from wsgikit.ini.mounted import mounted_stacks
 
 
 def naming(name):
@@ -82,3 +85,51 @@ use = egg:wsgikit#error_pages
     for app in (load_app(str(tmp_path / "app.ini")), loadapp(f"config:{tmp_path}/app.ini")):
         assert list(app.apps) == ["", "/again"]
         assert "PATH_INFO = '/x'" in get(app, "/again/x")[1]
+
+
+LAYERED = """[pipeline:main]
+pipeline = session mounts
+[composite:mounts]
+use = egg:wsgikit#mount
+/ = inner
+[pipeline:inner]
+pipeline = needs demo
+[filter:session]
+use = egg:wsgikit#session
+secret_key = 0123456789abcdef0123456789abcdef0123456789abcdef
+[filter:needs]
+use = egg:wsgikit#layer
+factory = mount_layers:NeedsSession
+[app:demo]
+use = egg:wsgikit#app
+app = wsgiref.simple_server:demo_app
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "mount_layers.py").write_text(
+        "from wsgikit import Middleware\nclass NeedsSession(Middleware):\n    requires = ('wsgikit.session',)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    sys.modules.pop("mount_layers", None)
+
+
+def test_a_mounted_layer_may_need_what_the_layers_around_provide(folder):
+    (folder / "app.ini").write_text(LAYERED)
+    stack = load_stack("app.ini")
+    assert [type(layer).__name__ for layer in stack.layers] == ["SessionMiddleware"]
+    ((prefix, mounted),) = mounted_stacks(stack)
+    assert prefix == "/"
+    assert [type(layer).__name__ for layer in mounted.layers] == ["NeedsSession"]
+
+
+def test_a_mounted_layer_that_lacks_what_it_needs_is_found_while_loading(folder):
+    (folder / "app.ini").write_text(LAYERED.replace("pipeline = session mounts", "pipeline = mounts"))
+    with pytest.raises(ConfigurationError) as raised:
+        load_stack("app.ini")
+    assert str(raised.value).startswith(
+        "app.ini:2 [pipeline:main]: stack at /: NeedsSession (1): needs environ['wsgikit.session'], and no layer "
+    )

@@ -12,9 +12,9 @@ import click
 
 from wsgikit.cli import PROBLEM
 from wsgikit.cli.target import is_ini, load_target, split_ini, with_settings
-from wsgikit.ini.applications import PrefixMounts
 from wsgikit.ini.interpolation import find_bare_percents
 from wsgikit.ini.locate import read_with_includes
+from wsgikit.ini.mounted import mounted_stacks
 from wsgikit.onion.stack import Stack
 from wsgikit.options import describe_options, is_secret
 
@@ -73,9 +73,8 @@ def find_problems(stack: Stack) -> Iterator[Finding]:
         for key, value in options.items():
             if is_secret(key):
                 yield from _weak_secrets(name, key, value)
-    if isinstance(stack.app, PrefixMounts):
-        for app in stack.app.apps.values():
-            yield from find_problems(Stack.around(app))
+    for _, mounted in mounted_stacks(stack):
+        yield from find_problems(mounted)
 
 
 def _unsafe_switches(name: str, options: Mapping[str, Any]) -> Iterator[Finding]:

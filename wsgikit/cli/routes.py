@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from wsgikit.cli.target import load_target, with_settings
-from wsgikit.ini.applications import PrefixMounts
+from wsgikit.ini.mounted import mounted_stacks
 from wsgikit.onion.stack import Stack
 
 _HEAD = ("METHODS", "RULE", "ENDPOINT")
@@ -37,9 +37,8 @@ def _routers(stack: Stack, prefix: str = "") -> Iterator[tuple[Any, str]]:
         router = getattr(candidate, "__wsgikit_router__", None)
         if router is not None:
             yield router, prefix
-    if isinstance(stack.app, PrefixMounts):
-        for mounted_at, app in stack.app.apps.items():
-            yield from _routers(Stack.around(app), prefix + mounted_at)
+    for mounted_at, mounted in mounted_stacks(stack):
+        yield from _routers(mounted, prefix + mounted_at.rstrip("/"))
 
 
 def _rows(router: Any, prefix: str) -> Iterator[tuple[str, str, str]]:

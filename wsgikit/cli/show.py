@@ -9,7 +9,7 @@ import textwrap
 import click
 
 from wsgikit.cli.target import load_target, with_settings
-from wsgikit.ini.applications import PrefixMounts
+from wsgikit.ini.mounted import mounted_stacks
 from wsgikit.onion.stack import Stack
 
 
@@ -25,7 +25,6 @@ def command(target: str, settings: dict[str, str]) -> None:
 def describe(stack: Stack) -> str:
     """Describe a stack, and where several applications are mounted side by side, each of them."""
     text = stack.describe()
-    if isinstance(stack.app, PrefixMounts):
-        for prefix, app in sorted(stack.app.apps.items()):
-            text += f"\n\n{prefix or '/'}\n{textwrap.indent(describe(Stack.around(app)), '  ')}"
+    for prefix, mounted in mounted_stacks(stack):
+        text += f"\n\n{prefix}\n{textwrap.indent(describe(mounted), '  ')}"
     return text

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.ini.loader import IniLoader
 from wsgikit.ini.locate import read_with_includes
+from wsgikit.ini.mounted import check_mounted
 from wsgikit.ini.source import IniFile, shown_path
 from wsgikit.onion.stack import Stack
 from wsgikit.wsgi import WSGIApplication
@@ -42,10 +43,12 @@ def load_stack(path: str, name: str = "main", settings: Mapping[str, str] | None
     """
     app = load_app(path, name, settings)
     try:
-        return Stack.around(app)
+        stack = Stack.around(app)
+        check_mounted(stack, "stack")
+        return stack
     except ConfigurationError as error:
         file = IniFile(path)
-        section = next((s for s in (f"pipeline:{name}", f"app:{name}") if s in file.sections), "")
+        section = next((s for s in (f"pipeline:{name}", f"composite:{name}", f"app:{name}") if s in file.sections), "")
         raise ConfigurationError(f"{file.where(section, 'pipeline')}: {error}") from error
 
 
