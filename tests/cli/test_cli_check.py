@@ -111,6 +111,14 @@ def test_a_secret_in_the_file_is_a_note(check):
     )
 
 
+def test_a_password_in_a_url_in_the_file_is_a_note(check):
+    status, lines, _ = check("use = egg:wsgikit#database", "url = postgresql+psycopg://me:hunter2@127.0.0.1/x")
+    assert (status, lines[0]) == (
+        0,
+        "note: one.ini:8 [filter:layer]: url: the secret stands in the file itself. Write env:NAME or file:PATH.",
+    )
+
+
 def test_a_bare_percent_sign_is_a_note(check):
     assert check(*SIGNED, "secret_key = env:CLI_SECRET", "cookie_samesite = 5%") == (
         0,

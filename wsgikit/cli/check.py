@@ -17,6 +17,7 @@ from wsgikit.ini.locate import read_with_includes
 from wsgikit.ini.mounted import mounted_stacks
 from wsgikit.onion.stack import Stack
 from wsgikit.options import describe_options, is_secret
+from wsgikit.options.masking import hide_credentials
 
 SHORTEST_SECRET = 32  # characters: 128 bits, written in hexadecimal
 # What stands in examples, and is found by anyone who tries.
@@ -123,7 +124,7 @@ def _findings_in_file(target: str) -> Iterator[Finding]:
             )
         for section in file.sections:
             for key, entry in file.options_of(section).items():
-                if is_secret(key) and section.partition(":")[0] == "filter" and not _is_elsewhere(entry.text):
+                if section.startswith("filter:") and _is_secret_text(key, entry.text):
                     yield Finding(
                         f"{file.where(section, key)}",
                         f"{key}: the secret stands in the file itself. Write env:NAME or file:PATH.",
@@ -131,5 +132,7 @@ def _findings_in_file(target: str) -> Iterator[Finding]:
                     )
 
 
-def _is_elsewhere(text: str) -> bool:
-    return all(line.startswith(("env:", "file:")) for line in text.split("\n") if line)
+def _is_secret_text(key: str, text: str) -> bool:
+    """Tell whether a secret, or a URL with a password in it, stands here in clear."""
+    is_elsewhere = all(line.startswith(("env:", "file:", "%(")) for line in text.split("\n") if line)
+    return not is_elsewhere and (is_secret(key) or hide_credentials(text) != text)
