@@ -324,6 +324,29 @@ class ThingError(Exception):
     """An error that can be watched."""
 
 
+@pytest.mark.parametrize("context", [False, True], ids=["alone", "with a context"])
+@pytest.mark.parametrize("debug", [False, True], ids=["visitor", "developer"])
+def test_the_request_is_freed_at_once_not_when_the_collector_comes(ask, debug, context):
+    alive = []
+
+    def app(environ, start_response):
+        thing = Thing(environ)
+        alive.append(weakref.ref(thing))
+        raise ThingError(len(thing))
+
+    stack = build_stack(
+        app, use(ErrorPagesMiddleware, debug=debug, show_locals=True), context and use(ContextMiddleware)
+    )
+    logging.disable()
+    gc.disable()
+    try:
+        ask(stack)
+        assert alive[0]() is None
+    finally:
+        gc.enable()
+        logging.disable(logging.NOTSET)
+
+
 @pytest.mark.parametrize("debug", [False, True], ids=["visitor", "developer"])
 @pytest.mark.parametrize("accept", ["text/html", "application/json", "*/*"])
 def test_nothing_of_the_request_is_alive_after_the_answer(ask, debug, accept):

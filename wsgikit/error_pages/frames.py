@@ -176,7 +176,7 @@ def _frame(frame: FrameType, line: int, lasti: int, redactor: Redactor, show_loc
         lines=tuple((number, redactor.code(text)) for number, text in lines),
         marker="" if hidden else _marker(code, lasti, line, current),
         hook=hook,
-        variables=_variables(frame, redactor) if show_locals else None,
+        variables=_variables(_locals_of(frame), redactor) if show_locals else None,
         first_line=code.co_firstlineno,
     )
 
@@ -209,6 +209,7 @@ def _marker(code: CodeType, lasti: int, line: int, text: str) -> str:
 # ---------------------------------------------------------------------- whose code it is
 
 _WSGIKIT = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "")
+_ENGINE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "onion", "")
 _LIBRARIES = (
     _WSGIKIT,
     # The longest first: site-packages lies in the standard library's folder.
@@ -284,20 +285,29 @@ def _learn_from_locals(error: BaseException, redactor: Redactor) -> None:
             pending += current.exceptions
         traceback = current.__traceback__
         while traceback is not None:
-            for name, value in traceback.tb_frame.f_locals.items():
+            for name, value in _locals_of(traceback.tb_frame).items():
                 if is_secret_name(name) and isinstance(value, (str, bytes, list, tuple, dict)):
                     # A loop's `key` is seldom a secret: hidden it is, looked for elsewhere only if long.
                     redactor.learn(value, shortest=4 if tells_a_secret(name) else 16)
             traceback = traceback.tb_next
 
 
-def _variables(frame: FrameType, redactor: Redactor) -> tuple[tuple[str, str], ...]:
+def _locals_of(frame: FrameType) -> dict[str, Any]:
+    """Return the locals of a frame; none of the engine's, which are still running.
+
+    To read them makes a copy that stays with a running frame. The engine's has the error in it, and that leads back
+    to the frame: the request would be kept alive until the garbage collector comes.
+    """
+    return {} if frame.f_code.co_filename.startswith(_ENGINE) else frame.f_locals
+
+
+def _variables(variables: dict[str, Any], redactor: Redactor) -> tuple[tuple[str, str], ...]:
     found = []
-    for name, value in islice(frame.f_locals.items(), _MOST_LOCALS):
+    for name, value in islice(variables.items(), _MOST_LOCALS):
         if name.startswith("__") or name == "@py_builtins":
             continue
         shown = HIDDEN if is_secret_name(name) else safe_repr(value, redactor.message)
         found.append((name, shown))
-    if len(frame.f_locals) > _MOST_LOCALS:
-        found.append(("…", f"{len(frame.f_locals) - _MOST_LOCALS} more"))
+    if len(variables) > _MOST_LOCALS:
+        found.append(("…", f"{len(variables) - _MOST_LOCALS} more"))
     return tuple(found)
