@@ -53,8 +53,9 @@ def _of_file(path: str, name: str, where: str, here: str) -> str:
     file = Path(here, path)
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+    except (OSError, ValueError) as error:  # a path may hold what none can; UnicodeDecodeError is a ValueError
+        is_text = not isinstance(error, UnicodeDecodeError)
+        reason = getattr(error, "strerror", None) or (str(error) if is_text else "it is not UTF-8 text")
         raise ConfigurationError(
             f"{where}: {name}: expected a file that can be read, got {str(file)!r}: {reason}. "
             "A relative path starts from the folder of the ini file."
