@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from wsgikit.routing.middleware import RouterMiddleware as RouterMiddleware
     from wsgikit.routing.router import Router as Router
     from wsgikit.sessions.middleware import SessionMiddleware as SessionMiddleware
+    from wsgikit.templating import TemplateMiddleware as TemplateMiddleware
     from wsgikit.templating import Templates as Templates
     from wsgikit.templating import render_template as render_template
     from wsgikit.templating import render_template_string as render_template_string
@@ -75,7 +76,7 @@ _HOMES = {
     "wsgikit.routing.middleware": "RouterMiddleware",
     "wsgikit.routing.router": "Router",
     "wsgikit.sessions.middleware": "SessionMiddleware",
-    "wsgikit.templating": "Templates render_template render_template_string stream_template",
+    "wsgikit.templating": "TemplateMiddleware Templates render_template render_template_string stream_template",
     "wsgikit.views": "abort flash get_flashed_messages jsonify redirect send_file url_for",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -101,9 +101,9 @@ def has_app_context() -> bool:
 def copy_current_context(function: Callable[P, R]) -> Callable[P, R]:
     """Bind a function to a snapshot of the current request, for a thread, a pool or a task.
 
-    Each call has its own: a copy of environ and of `g` as they are now, its own session and its own database
-    connection, given back when the function returns. So any number of threads may call it at once, also after the request
-    has ended. Changes to the session are not saved, and what is written to the database is for the function to commit.
+    Each call has its own: a copy of environ and of `g` as they are now, its own session and its own database connection,
+    given back when the function returns. So any number of threads may call it at once, also after the request has ended.
+    Changes to the session are not saved, and what is written to the database is for the function to commit.
 
     Raises:
         OutsideRequestError: there is no request to take a snapshot of.
@@ -183,9 +183,8 @@ def _from_environ(name: str, key: str, layer: str) -> Callable[[], Any]:
         try:
             value = exchange.environ[key]
         except KeyError:
-            raise OutsideRequestError(
-                f"{name}: no layer provides environ[{key!r}]. Add use({layer}, …) to the stack, inside ContextMiddleware."
-            ) from None
+            remedy = f"Add use({layer}, …) to the stack, inside ContextMiddleware."
+            raise OutsideRequestError(f"{name}: no layer provides environ[{key!r}]. {remedy}") from None
         open_ = getattr(type(value), "__wsgikit_open__", None)  # a handle that gets the real thing on first use
         return value if open_ is None else open_(value)
 

@@ -1,8 +1,8 @@
 """Proxies that stand for whatever a function returns at the moment.
 
 Attribute access is the hot path: `__getattribute__`, one Python call deep, is many times quicker than `__getattr__`,
-which Python asks only after looking everywhere else. All other operations are looked up on the type by Python, so each is
-put on the class by a loop.
+which Python asks only after looking everywhere else. All other operations are looked up on the type by Python, so each
+is put on the class by a loop.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from wsgikit.exceptions import OutsideRequestError
 def make_proxy(name: str, look_up: Callable[[], Any], peek: Callable[[], Any] | None = None) -> Any:
     """Make an object that behaves as what `look_up` returns when it is used.
 
-    ``__class__`` is that of what it stands for, and so `isinstance` works. ``_get_current_object()`` returns the object.
+    ``__class__`` is that of what it stands for, so `isinstance` works. ``_get_current_object()`` returns the object.
 
     Args:
         name: what it is called in its ``repr`` where there is nothing to stand for.
@@ -30,7 +30,16 @@ def make_proxy(name: str, look_up: Callable[[], Any], peek: Callable[[], Any] | 
     def __getattribute__(self: Any, attribute: str) -> Any:
         if attribute == "_get_current_object":
             return look_up
-        return getattr(look_up(), attribute)
+        try:
+            target = look_up()
+        except OutsideRequestError:
+            # Tools that go through a module ask any object for `__class__` (isinstance), `__wrapped__`, `__doc__`.
+            if attribute[:2] == attribute[-2:] == "__":
+                return object.__getattribute__(self, attribute)
+            raise
+        return getattr(target, attribute)
+
+    slow = __getattribute__
 
     if peek is not None:
         quick = peek
@@ -41,7 +50,7 @@ def make_proxy(name: str, look_up: Callable[[], Any], peek: Callable[[], Any] | 
             except LookupError:
                 target = None
             if target is None:
-                target = look_up()
+                return slow(self, attribute)
             if attribute == "_get_current_object":
                 return look_up
             return getattr(target, attribute)
@@ -118,6 +127,7 @@ def _exit(target: Any, *exc_info: Any) -> Any:
     return target.__exit__(*exc_info)
 
 
+_BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and_", "or_", "xor")
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     "__str__": str,
     "__bytes__": bytes,
@@ -165,7 +175,4 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
         ]
     },
 }
-_REFLECTED: dict[str, Callable[..., Any]] = {
-    f"__r{name.strip('_')}__": getattr(operator, name)
-    for name in ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and_", "or_", "xor"]
-}
+_REFLECTED: dict[str, Callable[..., Any]] = {f"__r{name.strip('_')}__": getattr(operator, name) for name in _BINARY}
