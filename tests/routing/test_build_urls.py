@@ -228,6 +228,13 @@ def test_a_url_with_a_host_needs_one() -> None:
         )
 
 
+def test_as_many_values_as_needed_under_another_name_are_missing_values() -> None:
+    table = RouteMap([Rule("/<int:a>/<b>", endpoint="x")])
+    assert table.build("x", {"a": 1, "b": 2}) == "/1/2"
+    with pytest.raises(BuildError, match=r"Did you forget to specify values \['b'\]"):
+        table.build("x", {"a": "no number", "c": 2})
+
+
 def test_a_value_that_its_converter_cannot_write_is_the_converters_error() -> None:
     table = RouteMap([Rule(text, **given) for text, given in RULES])
     with pytest.raises(ValueError, match="'c' is not one of 'a', 'b'"):

@@ -481,49 +481,48 @@ def test_the_short_way_answers_as_the_long_way_does(case: tuple[Table, list[tupl
             assert short[1:] in ((), (found.location,), (found.methods,))
 
 
-VALUES = st.sampled_from(
-    [
-        "a",
-        "b",
-        "ab",
-        "a b/c",
-        "é",
-        "refused",
-        5,
-        12,
-        -4,
-        3.5,
-        7,
-        True,
-        None,
-        "",
-        "/lead",
-        ["a", "b"],
-        ("x",),
-        "a&b=c+d%",
-    ]
-)
+VALUES = [
+    "a",
+    "b",
+    "ab",
+    "a b/c",
+    "é",
+    "refused",
+    5,
+    12,
+    -4,
+    3.5,
+    7,
+    True,
+    None,
+    "",
+    "/lead",
+    ["a", "b"],
+    ("x",),
+    "a&b=c+d%",
+]
 
 
 @in_bulk
-@given(tables(), st.data())
-def test_urls_are_built_as_werkzeug_builds_them(table: Table, data: Any) -> None:
+@given(tables(), st.integers(0, 2**32))
+def test_urls_are_built_as_werkzeug_builds_them(table: Table, seed: int) -> None:
+    random = Random(seed)
     ours = table.ours()
     theirs, _ = table.theirs()
     subdomains = [None, "", "api"] if "default_subdomain" in table.options else [None]
+    names = sorted({name for spec in table.specs for name in _names(spec.text)} | {"q", "sub"})
     for _ in range(PATHS_PER_MAP):
-        endpoint = data.draw(st.sampled_from(["one", "two", "three", "four", "none"]))
-        names = sorted({name for spec in table.specs for name in _names(spec.text)} | {"q", "sub"})
-        chosen = data.draw(st.lists(st.sampled_from(names), unique=True))
-        values = {name: data.draw(VALUES) for name in chosen}
+        endpoint = random.choice(["one", "two", "three", "four", "none"])
+        chosen = random.sample(names, random.randint(0, len(names)))
+        values = {name: random.choice(VALUES) for name in chosen}
         options = {
-            "method": data.draw(st.sampled_from([None, None, "GET", "POST"])),
-            "append_unknown": data.draw(st.sampled_from([True, True, False])),
+            "method": random.choice([None, None, "GET", "POST"]),
+            "append_unknown": random.choice([True, True, False]),
         }
-        external = data.draw(st.booleans())
-        subdomain = data.draw(st.sampled_from(subdomains))
-        scheme = data.draw(st.sampled_from(["http", "https"]))
-        script_name = data.draw(st.sampled_from(["", "/app", "/app/"]))
+        external = random.choice([True, False])
+        subdomain = random.choice(subdomains)
+        scheme = random.choice(["http", "https"])
+        script_name = random.choice(["", "/app", "/app/"])
         adapter = theirs.bind(HOST, script_name, subdomain, scheme)
         try:
             expected = adapter.build(endpoint, values, force_external=external, **options)

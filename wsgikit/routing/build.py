@@ -133,7 +133,7 @@ class RuleWriter:
             return None
         try:
             path = self.write_path(values)
-        except (KeyError, ValidationError):
+        except Exception:  # noqa: BLE001  # the long way raises it again, or finds that the names are other ones
             return None
         return f"/{path.lstrip('/')}" if self._may_start_twice and path.startswith("//") else path
 
