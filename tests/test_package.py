@@ -52,7 +52,7 @@ def test_every_middleware_of_the_package_is_a_public_name():
     from wsgikit.onion.middleware import Middleware
 
     for path in Path(wsgikit.__file__).parent.rglob("*.py"):
-        found = re.findall(r"^class (\w+Middleware)\(", path.read_text(), re.MULTILINE)
+        found = re.findall(r"^class (\w+Middleware)\(Middleware\)", path.read_text(), re.MULTILINE)
         for name in found:
             assert issubclass(getattr(wsgikit, name), Middleware)
 

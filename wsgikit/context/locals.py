@@ -101,9 +101,10 @@ def has_app_context() -> bool:
 def copy_current_context(function: Callable[P, R]) -> Callable[P, R]:
     """Bind a function to a snapshot of the current request, for a thread, a pool or a task.
 
-    Each call has its own: a copy of environ and of `g` as they are now, its own session and its own database connection,
-    given back when the function returns. So any number of threads may call it at once, also after the request has ended.
-    Changes to the session are not saved, and what is written to the database is for the function to commit.
+    Each call has its own: a copy of environ and of `g` as they are now, its own session and its own database
+    connection, given back when the function returns. So any number of threads may call it at once, also after the
+    request has ended. Changes to the session are not saved, and what is written to the database is for the function
+    to commit.
 
     Raises:
         OutsideRequestError: there is no request to take a snapshot of.

@@ -213,7 +213,10 @@ def build_stack(app: WSGIApplication, *layers: LayerLike) -> Stack:
             continue
         described = _as_layer(layer, f"{where}: layer {number}")
         name = _label(_factory_name(described.factory), described.name)
-        entry = described.build(entry, f"{where}: {name}")
+        wrapped = described.build(entry, f"{where}: {name}")
+        if wrapped is entry:  # a function that had nothing to add
+            continue
+        entry = wrapped
         if isinstance(entry, Middleware):  # a function may have made it
             name = _label(type(entry).__name__, described.name)
         built.insert(0, (name, entry))
