@@ -40,6 +40,22 @@ def test_one_record_has_all_that_is_known(ask, failing, records):
     assert "token" not in message
 
 
+class Odd:
+    def __str__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(("left", "route"), [("/orders/<id>", "/orders/<id>"), ("a\nb", "a\\nb"), (Odd(), None)])
+def test_a_router_of_others_leaves_word_of_its_route(ask, failing, records, left, route):
+    class Routes(Middleware):
+        def before_request(self, exchange):
+            exchange.state["wsgikit.route"] = left
+
+    ask(build_stack(failing(ValueError()), use(ErrorPagesMiddleware), use(Routes)))
+    (record,) = records()
+    assert record.route == route
+
+
 def test_a_line_break_in_the_path_does_not_forge_a_line_of_the_log(ask, failing, records):
     ask(ErrorPagesMiddleware(failing(ValueError())), path="/a\nERROR forged\x1b[31m")
     (record,) = records()

@@ -121,6 +121,11 @@ def written(environ, start_response):
     raise ValueError
 
 
+def left_in_stream(environ, start_response):
+    """Answer a client that goes away after the first chunk."""
+    return stream(environ, start_response)
+
+
 class FailsToClose:
     def __init__(self, chunks):
         self.chunks = iter(chunks)
@@ -151,7 +156,8 @@ APPS = {
     "raised in the stream, after the first chunk": stream_after,
     "raised after `write()`": written,
     "raised in the body's `close()`": close_fails,
-    "the client left while the body was read": left,
+    "the client left while the body of the request was read": left,
+    "the client left in the stream, after the first chunk": left_in_stream,
     "`SystemExit`": raised_exit,
 }
 
@@ -229,7 +235,10 @@ def observe(app, layer, hook):
     body = ()
     try:
         body = stack(environ, start_response)
-        chunks.extend(body)
+        for chunk in body:
+            chunks.append(chunk)
+            if app is left_in_stream:
+                break
     except BaseException as error:  # noqa: BLE001 - a server sees them all
         problem = type(error).__name__
     try:

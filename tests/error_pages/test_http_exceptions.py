@@ -6,6 +6,7 @@ import logging
 
 import pyramid.httpexceptions
 import pytest
+import webob
 import webob.exc
 import werkzeug.exceptions
 from werkzeug.routing import RequestRedirect
@@ -78,6 +79,7 @@ def test_what_an_http_exception_says_is_shown_and_escaped(ask, failing):
     [
         pytest.param(werkzeug.exceptions.NotFound(response=Response("mine", 404)), id="werkzeug"),
         pytest.param(webob.exc.HTTPNotFound(body=b"mine"), id="webob"),
+        pytest.param(webob.exc.HTTPException("x", webob.Response(body=b"mine", status=404)), id="webob's wrapper"),
         pytest.param(pyramid.httpexceptions.HTTPNotFound(body=b"mine"), id="pyramid"),
     ],
 )

@@ -126,6 +126,18 @@ def test_what_is_no_secret_is_still_there(ask, leaky):
     assert "redis://:••••••@cache/0" in onion
 
 
+def test_a_secret_in_the_path_is_known_by_the_name_of_its_argument(ask):
+    def app(environ, start_response):
+        raise ValueError(environ["PATH_INFO"])
+
+    arguments = {"wsgiorg.routing_args": ((), {"token": "S3CRET-of-the-path"})}
+    stack = ErrorPagesMiddleware(app, debug=True, show_locals=True)
+    for accept in ("text/html", "application/json", "*/*"):
+        got = ask(stack, path="/reset/S3CRET-of-the-path", accept=accept, **arguments)
+        assert "/reset/••••••" in got.text
+        assert "S3CRET" not in got.text.replace('"S3CRET', "").replace("&quot;S3CRET", "")
+
+
 def test_a_secret_that_would_be_cut_in_the_middle_is_gone_whole(ask):
     secret = "Z" * 600
 

@@ -85,6 +85,10 @@ def _broken_app(environ, start_response):
     raise LookupError("the page's own")
 
 
+def _silent_app(environ, start_response):
+    return [b"no head"]
+
+
 def _broken_body(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     yield b"half"
@@ -97,6 +101,7 @@ def _broken_body(environ, start_response):
         pytest.param(_raise, id="a function that raises"),
         pytest.param(jinja2.Template("{{ 1 / 0 }}"), id="a template that raises"),
         pytest.param(lambda page: _broken_app, id="an application that raises"),
+        pytest.param(lambda page: _silent_app, id="an application without a head"),
         pytest.param(lambda page: _broken_body, id="an application whose body raises"),
         pytest.param(lambda page: 7, id="a function that returns anything"),
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import linecache
-import os
 import re
 import time
 
@@ -14,9 +13,7 @@ import pytest
 
 from wsgikit import ContextMiddleware, ErrorPagesMiddleware, Middleware, Router, build_stack, use
 from wsgikit.error_pages.frames import is_own_code, read_problems
-from wsgikit.error_pages.highlight import highlight
 from wsgikit.error_pages.redact import Redactor
-from wsgikit.error_pages.safe_repr import safe_repr
 from wsgikit.exceptions import ConfigurationError
 
 
@@ -244,6 +241,16 @@ def test_statements_of_an_onion_inside_are_shown_too(ask):
     ]
 
 
+def test_request_id_and_user_are_shown(page):
+    data = page(boom, accept="application/json", environ={"wsgikit.request_id": "r-1", "REMOTE_USER": "ada"})["debug"]
+    assert (data["request"]["Request id"], data["request"]["Remote user"]) == ("r-1", "ada")
+
+
+def test_positional_arguments_of_a_route_are_shown(page):
+    data = page(boom, accept="application/json", environ={"wsgiorg.routing_args": (("a", 1), {})})["debug"]
+    assert data["route"] == {"0": "'a'", "1": "1"}
+
+
 def test_the_rule_and_endpoint_of_a_router_are_shown(ask, records):
     router = Router("tests")
 
@@ -313,43 +320,6 @@ def test_an_endless_recursion_is_cut(page):
     assert data["type"] == "RecursionError"
     assert len(data["frames"]) == 60
     assert re.search(r"\d+ frames in between are left out", page(app))
-
-
-class Broken:
-    def __repr__(self):
-        raise RuntimeError("no repr")
-
-
-class Huge:
-    def __repr__(self):
-        return "x" * 10_000_000
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        pytest.param(Broken(), "<Broken: repr() failed with RuntimeError>", id="broken"),
-        pytest.param([Broken(), 1], "[<Broken: repr() failed with RuntimeError>, 1]", id="broken inside"),
-        pytest.param(list(range(10**6)), "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, … (1000000 in all)]", id="long list"),
-        pytest.param({"password": "hush", "a": 1}, "{'password': ••••••, 'a': 1}", id="secret key"),
-        pytest.param((1,), "(1,)", id="tuple"),
-        pytest.param({"wsgi.version": (1, 0), "PATH": "/bin"}, "<WSGI environ with 2 keys>", id="environ"),
-        pytest.param(os.environ, "<variables of the process>", id="variables"),
-        pytest.param([[[[1]]]], "[[[…]]]", id="deep"),
-        pytest.param(set(), "set()", id="empty"),
-        pytest.param(10**5000, "<int: repr() failed with ValueError>", id="an int of too many digits"),
-    ],
-)
-def test_reprs_are_safe(value, shown):
-    assert safe_repr(value) == shown
-
-
-def test_huge_reprs_are_cut():
-    assert len(safe_repr(Huge())) < 500
-    assert len(safe_repr("x" * 10_000_000)) < 500
-    loop = []
-    loop.append(loop)
-    assert safe_repr(loop) == "[[[…]]]"
 
 
 def test_a_broken_str_of_the_error_does_not_hide_it(page):
@@ -455,51 +425,3 @@ def test_a_page_of_forty_frames_comes_in_fifty_milliseconds(ask):
         ask(layer, accept="text/html")
         best = min(best, time.process_time() - begin)
     assert best < 0.05
-
-
-# ---------------------------------------------------------------------- colours
-
-
-def uncoloured(html):
-    return re.sub(r"</?span[^>]*>", "", html)
-
-
-def test_source_is_coloured():
-    (line,) = highlight(["    return str(1.5) + f'a{b}'  # why"])
-    assert line == (
-        '    <span class="k">return</span> <span class="b">str</span>(<span class="n">1.5</span>) + '
-        '<span class="s">f&#x27;a{b}&#x27;</span>  <span class="c"># why</span>'
-    )
-
-
-def test_lines_inside_a_long_string_are_text():
-    before = ["def f():", '    """Does it.', "", "    It's a doc"]
-    assert highlight(["    for you.", '    """', "    return 1"], before) == [
-        '<span class="s">    for you.</span>',
-        '<span class="s">    &quot;&quot;&quot;</span>',
-        '    <span class="k">return</span> <span class="n">1</span>',
-    ]
-
-
-@pytest.mark.parametrize("module", ["json.decoder", "typing", "argparse", "wsgikit.error_pages.frames"])
-def test_colours_change_nothing_of_the_text(module):
-    import html
-    import importlib
-
-    lines = linecache.getlines(importlib.import_module(module).__file__)
-    lines = [line.rstrip("\n") for line in lines]
-    assert [html.unescape(uncoloured(line)) for line in highlight(lines)] == lines
-
-
-def test_colours_agree_with_pythons_own_tokens():
-    import io
-    import tokenize
-
-    import wsgikit.error_pages.frames as module
-
-    text = "".join(linecache.getlines(module.__file__))
-    expected = [t.string for t in tokenize.generate_tokens(io.StringIO(text).readline) if t.type == tokenize.COMMENT]
-    coloured = "\n".join(highlight(text.splitlines()))
-    import html
-
-    assert [html.unescape(found) for found in re.findall(r'<span class="c">(.*?)</span>', coloured)] == expected

@@ -78,6 +78,7 @@ def test_the_page_speaks_the_visitors_language(ask, answering, language, title):
     assert f"<h1>{title}</h1>" in got.text
     lang = "en" if language == "ja" else language[:2]
     assert f'<html lang="{lang}" dir="ltr">' in got.text
+    assert got.headers.get("Content-Language") == lang
     assert title in ask(app, accept="*/*", HTTP_ACCEPT_LANGUAGE=language).text
 
 

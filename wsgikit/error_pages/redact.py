@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+from wsgikit.wsgi import ROUTING_ARGS
+
 HIDDEN = "••••••"
 
 # A name with one of these in it holds a secret. Django's list (API|TOKEN|KEY|SECRET|PASS|SIGNATURE), and what it lacks.
@@ -140,6 +142,9 @@ def known_secrets(
         name, _, value = pair.partition("=")
         if value and is_secret_name(name):
             yield value
+    arguments = environ.get(ROUTING_ARGS)  # /reset/<token>
+    if isinstance(arguments, tuple) and len(arguments) == 2 and isinstance(arguments[1], dict):
+        yield from (value for name, value in arguments[1].items() if is_secret_name(str(name)))
     for name, value in variables.items():
         # A path or a number is no secret, whatever its name: XAUTHORITY=/home/…, SESSION_MANAGER=local/…
         if is_secret_name(name) and not value.startswith(("/", "local/")) and not value.isdigit():

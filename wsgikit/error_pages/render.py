@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from html import escape
 from typing import Any, TypeAlias
@@ -86,7 +86,8 @@ def render_visitor_page(page: ErrorPage, nonce: str | None = None) -> Rendered:
             "direction": "rtl" if page.language.partition("-")[0] in _RIGHT_TO_LEFT else "ltr",
         },
     )
-    return Rendered(body.encode(), "text/html; charset=utf-8", html_headers(nonce, "'none'"))
+    headers = [*html_headers(nonce, "'none'"), ("Content-Language", page.language)]
+    return Rendered(body.encode(), "text/html; charset=utf-8", headers)
 
 
 def html_headers(nonce: str, script: str) -> HeaderList:
@@ -110,7 +111,8 @@ def render_problem(page: ErrorPage, extra: Mapping[str, Any] | None = None) -> R
     problem |= {key: value for key, value in (("error_id", page.error_id), ("request_id", page.request_id)) if value}
     problem |= extra or {}
     body = json.dumps(problem, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
-    return Rendered(body, "application/problem+json", [("X-Content-Type-Options", "nosniff")])
+    headers = [("X-Content-Type-Options", "nosniff"), ("Content-Language", page.language)]
+    return Rendered(body, "application/problem+json", headers)
 
 
 def _as_json(page: ErrorPage) -> Rendered:
@@ -125,7 +127,8 @@ def _as_text(page: ErrorPage) -> Rendered:
         lines.append(f"{page.labels['error_id']}: {page.error_id}")
     if page.request_id:
         lines.append(f"{page.labels['request_id']}: {page.request_id}")
-    return text_page("\n".join(lines) + "\n")
+    rendered = text_page("\n".join(lines) + "\n")
+    return replace(rendered, headers=[*rendered.headers, ("Content-Language", page.language)])
 
 
 def text_page(text: str) -> Rendered:
