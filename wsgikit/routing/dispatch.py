@@ -62,6 +62,7 @@ class Plan:
         "before",
         "endpoint",
         "is_plain",
+        "json",
         "limits",
         "preprocessors",
         "router",
@@ -81,6 +82,7 @@ class Plan:
         arguments: frozenset[str] = frozenset(),
     ) -> None:
         self.router = router
+        self.json = router.json
         self.endpoint = endpoint
         self.view: Callable[..., Any] = as_sync(view) if view is not None else _no_view
         self.wants = wants_of(view, arguments) if view is not None else ()
@@ -147,15 +149,26 @@ class Matched:
             return self.answer(environ)(environ, start_response)
         try:
             result = plan.view(**self.values)  # type: ignore[arg-type]  # a plain plan has a rule and so values
+            kind = type(result)
+            if kind is str:
+                body = result.encode()
+            elif kind is dict or kind is list:
+                body = plan.json.body(result)
         except Exception as error:  # noqa: BLE001  # handlers of the router come first; what they leave is raised
             return self.answer(environ, error)(environ, start_response)
         if self.after is None:
-            if type(result) is str:
-                body = result.encode()
-                start_response(OK, [_HTML_TYPE, ("Content-Length", str(len(body)))])
-                return [body] if method != "HEAD" else []
-            if callable(result) and not isinstance(result, type):
-                return result(environ, start_response)  # type: ignore[no-any-return]  # a response or other application
+            # The results that most views have, without what only others need.
+            if kind is str:
+                head = [_HTML_TYPE, ("Content-Length", str(len(body)))]
+            elif kind is dict or kind is list:
+                head = [("Content-Type", plan.json.mimetype), ("Content-Length", str(len(body)))]
+            elif kind is bytes:
+                body = result
+                head = [_HTML_TYPE, ("Content-Length", str(len(body)))]
+            else:
+                return self.answer(environ, None, result)(environ, start_response)
+            start_response(OK, head)
+            return [body] if method != "HEAD" else []
         return self.answer(environ, None, result)(environ, start_response)
 
     # ------------------------------------------------------------------ with hooks, results and errors
@@ -208,7 +221,7 @@ class Matched:
             values = with_wants(values, plan.wants, exchange, plan.router.make_request)
         result = plan.view(**values)
         if result is None:
-            make_parts(None, plan.where, plan.router.json)  # raises
+            make_parts(None, plan.where, plan.json)  # raises
         return result
 
     def _handled(self, error: Exception, exchange: Exchange) -> Any:
@@ -220,7 +233,7 @@ class Matched:
             self.raised = None
             result = as_sync(handler)(error, **_wanted(handler, exchange, self.plan))
             if result is None:
-                make_parts(None, f"errorhandler ({name_of(handler)})", self.plan.router.json)  # raises
+                make_parts(None, f"errorhandler ({name_of(handler)})", self.plan.json)  # raises
             return result
         answer = http_answer(error)
         if answer is not None and not _is_answered_outside(exchange):
@@ -266,7 +279,7 @@ class Matched:
     def _prepared(self, result: Any) -> WSGIApplication:
         """Return the application that sends `result`. What is wrong with `result` is raised here."""
         plan = self.plan
-        json = plan.router.json
+        json = plan.json
         status: str | None = None
         headers: Any = None
         body = result
@@ -278,6 +291,8 @@ class Matched:
                 return made
             return partial(send, (made, status or OK, headers) if status else (made, headers), plan.where, json)
         line, head, chunks = made
+        if status is None and not headers:
+            return partial(send_parts, line, head, chunks)
         return partial(send_parts, *with_head(line, head, chunks, status, headers, plan.where))
 
     def _tear_down(self, exchange: Exchange) -> None:

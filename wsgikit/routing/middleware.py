@@ -58,6 +58,8 @@ class RouterMiddleware(Middleware):
         self.router: Router = found
         self.pass_method_not_allowed = pass_method_not_allowed
         self._find_rule = found.find_rule
+        self._mounts = found.mounts.mounts  # the list itself: mounts may be added after this
+        self._nowhere = found.nowhere
 
     @property
     def provides(self) -> tuple[str, ...]:
@@ -84,15 +86,19 @@ class RouterMiddleware(Middleware):
             environ[ROUTING] = matched
             environ[ROUTING_ARGS] = ((), values)
             return matched
+        if rule is None and not self._mounts and found.kind == "not_found":  # type: ignore[union-attr]  # it is a Miss
+            if ROUTING not in environ:  # url_for works for the application behind, too
+                environ[ROUTING] = self._nowhere
+            return None
         return self._take(environ, found)
 
     def _take(self, environ: Environ, found: Any) -> WSGIApplication | None:
         app = self.router.take(environ, found)
         if app is None:
-            if ROUTING not in environ:  # url_for works for the application behind, too
-                environ[ROUTING] = self.router.nowhere
+            if ROUTING not in environ:
+                environ[ROUTING] = self._nowhere
             return None
         if self.pass_method_not_allowed and isinstance(app, Matched) and getattr(app.error, "code", None) == 405:
-            environ[ROUTING] = app.parent or self.router.nowhere
+            environ[ROUTING] = app.parent or self._nowhere
             return None
         return app

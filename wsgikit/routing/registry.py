@@ -390,6 +390,13 @@ class Registry(HookRegistry):
             known = self._defaults[endpoint] = tuple(functions)
         return known
 
+    def has_plain_urls(self, endpoint: str) -> bool:
+        """Tell whether the endpoint is one of this router's, and no function adds values to its URLs."""
+        known = self._defaults.get(endpoint)
+        if known is None:
+            return endpoint in self._targets and not self.url_defaults_of(endpoint)
+        return not known and endpoint in self._targets
+
     def has_endpoint(self, endpoint: str) -> bool:
         """Tell whether a rule of this router, or of one included in it, has that endpoint."""
         return endpoint in self._targets

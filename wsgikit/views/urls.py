@@ -8,6 +8,7 @@ from typing import Any
 
 from wsgikit.context.locals import current_exchange
 from wsgikit.exceptions import ApplicationError, complaint
+from wsgikit.onion.exchange import CURRENT
 from wsgikit.routing.mount import router_in
 from wsgikit.routing.router import Router
 from wsgikit.routing.urls import build_url
@@ -41,7 +42,8 @@ def url_for(
         OutsideRequestError: there is no request; a router's own `url_for` needs none.
         BuildError: there is no such endpoint, or a value is missing.
     """
-    environ = current_exchange().environ
+    exchange = CURRENT.get(None) or current_exchange()  # the second says what is missing
+    environ = exchange.environ
     return build_url(current_router(environ), endpoint, values, environ, _anchor, _method, _scheme, _external)
 
 
