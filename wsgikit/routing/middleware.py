@@ -86,7 +86,7 @@ class RouterMiddleware(Middleware):
             environ[ROUTING] = matched
             environ[ROUTING_ARGS] = ((), values)
             return matched
-        if rule is None and not self._mounts and found.kind == "not_found":  # type: ignore[union-attr]  # it is a Miss
+        if rule is None and not self._mounts and found.kind == "not_found":
             if ROUTING not in environ:  # url_for works for the application behind, too
                 environ[ROUTING] = self._nowhere
             return None
