@@ -343,8 +343,11 @@ class Body:
             raise
 
     def _begin(self) -> Callable[[], bytes]:
-        body = self._exchange._body
-        source = self._source = body if type(body) is Source else Source(self._exchange, body, None)  # type: ignore[arg-type]
+        exchange = self._exchange
+        body = exchange._body
+        # It is kept as the body: where the first chunks are empty, the same iterator goes on.
+        source = body if type(body) is Source else Source(exchange, body, None)  # type: ignore[arg-type]  # there is one
+        exchange._body = self._source = source
         self._step = source.step or source.begin()
         return self._step
 
@@ -371,7 +374,10 @@ class Body:
                 self._fail(error)
                 raise
             if exchange._stage != OPEN:
-                exchange._stage = SENT
+                if chunks[0]:
+                    exchange._stage = SENT
+                else:  # PEP 3333: the head leaves with the first chunk that isn't empty
+                    self._step = None
                 return chunks[0]
             # The head was replaced during this step. The layers see the new one, and the body from its start.
             innermost = exchange._innermost

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Source:
     """What `Exchange.body` gives for a lazy body, so that a layer can wrap it.
 
-    It keeps the first chunk until the next is asked for. Where the head is replaced after layers have wrapped the body
+    It keeps the first chunk that isn't empty until the next is asked for. Where the head is replaced after layers have wrapped the body
     (`start_response` with ``exc_info``, before a chunk has left), they are asked anew and read the body from its start.
 
     Args:
@@ -26,13 +26,14 @@ class Source:
         context: where its steps run; None for the context they are asked from.
     """
 
-    __slots__ = ("_body", "_context", "_exchange", "_iterator", "_kept", "step")
+    __slots__ = ("_body", "_context", "_exchange", "_is_past", "_iterator", "_kept", "step")
 
     def __init__(self, exchange: Exchange, body: Iterable[bytes], context: Context | None) -> None:
         self._exchange = exchange
         self._body = body
         self._context = context
         self._kept: tuple[bytes, ...] = ()
+        self._is_past = False  # the first chunk that isn't empty was followed by another
         self._iterator: Iterator[bytes] | None = None
         self.step: Callable[[], bytes] | None = None
 
@@ -40,15 +41,16 @@ class Source:
         return self
 
     def __next__(self) -> bytes:
-        step = self.step
-        if step is None:
-            chunk = self.begin()()
-            self._kept = (chunk,)
-            return chunk
-        if self._kept:
+        step = self.step or self.begin()
+        if self._is_past:
+            return step()
+        if self._kept and self._kept[0]:
             self._kept = ()
-            self._exchange._is_begun = True
-        return step()
+            self._is_past = self._exchange._is_begun = True
+            return step()
+        chunk = step()
+        self._kept = (chunk,)
+        return chunk
 
     def begin(self) -> Callable[[], bytes]:
         """Start the body, and return what makes its next chunk."""
