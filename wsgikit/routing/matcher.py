@@ -14,20 +14,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import RLock
 from typing import Any
 
+from wsgikit.routing.binding import bind_rule, make_converter
 from wsgikit.routing.build import BuildError, UrlBuilder, with_script_name
 from wsgikit.routing.conflicts import refuse_conflict
 from wsgikit.routing.converters import DEFAULT_CONVERTERS, BaseConverter
 from wsgikit.routing.match import BAD_REQUEST, NOT_FOUND, Match, Miss
-from wsgikit.routing.parts import BoundRule, DynamicPart, bind_rule, make_converter
+from wsgikit.routing.parts import BoundRule, DynamicPart
 from wsgikit.routing.redirects import Binding
 from wsgikit.routing.request_path import ENCODED_SLASH, decode_wsgi, host_of, path_of, to_idna, without_default_port
 from wsgikit.routing.rules import Rule, Segment
 from wsgikit.routing.settle import settle
-from wsgikit.routing.trie import Node, grow, walk
+from wsgikit.routing.trie import Node, grow, literal_paths, walk
 from wsgikit.wsgi import Environ
 
-# For these a rule that takes every method is found in one hop; any other method takes the walk.
-_USUAL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _has_surrogate = re.compile("[\ud800-\udfff]").search
 
 
@@ -319,7 +318,7 @@ class RouteMap:
             home = root.static.get(domain) or Node()
             self._root = root
             self._home = home
-            self._static = _literal_paths(matching, domain)
+            self._static = literal_paths(matching, domain)
             return root, home
 
     def _prepare_builder(self) -> UrlBuilder:
@@ -384,24 +383,3 @@ class RouteMap:
         if binding is None:
             binding = Binding(self.server_name, self.default_subdomain, "", script_name, scheme or "", default_method)
         return builder.build(endpoint, values, binding, method, external, anchor, append_unknown)
-
-
-def _literal_paths(rules: Iterable[BoundRule], domain: str) -> dict[str, dict[str, Rule | None]]:
-    """Return the rule of each path without placeholders and each method; None where the walk must decide.
-
-    No other rule can come before such a one: a literal segment is before any placeholder.
-    """
-    paths: dict[str, dict[str, Rule | None]] = {}
-    for bound in rules:
-        if bound.dynamic or bound.parts[0] != domain:
-            continue
-        path = "/".join(["", *bound.parts[1:]])  # type: ignore[list-item]
-        if path.startswith("//"):
-            continue  # a path never starts so: its leading slashes count as one
-        by_method = paths.get(path)
-        if by_method is None:
-            by_method = paths[path] = {}
-        rule = None if bound.is_special or bound.defaults else bound.rule
-        for method in _USUAL_METHODS if bound.methods is None else bound.methods:
-            by_method.setdefault(method, rule)
-    return paths

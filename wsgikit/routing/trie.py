@@ -12,12 +12,24 @@ equally heavy branches in the order in which any rule first opened them.
 
 from __future__ import annotations
 
-__all__ = ["EXTRA_SLASH", "MATCHES", "MISSING_SLASH", "UNDECIDED", "Candidate", "Node", "collect", "grow", "walk"]
+__all__ = [
+    "EXTRA_SLASH",
+    "MATCHES",
+    "MISSING_SLASH",
+    "UNDECIDED",
+    "Candidate",
+    "Node",
+    "collect",
+    "grow",
+    "literal_paths",
+    "walk",
+]
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from wsgikit.routing.parts import EXTRA_SEGMENT, BoundRule, DynamicPart
+from wsgikit.routing.rules import Rule
 
 # How a rule and a path fit.
 MATCHES: Final = "matches"
@@ -28,6 +40,8 @@ UNDECIDED: Final = BoundRule.__new__(BoundRule)
 """In the place of a rule: the walk doesn't decide. As a rule it is special, like those whose match may redirect."""
 UNDECIDED.is_special = True
 
+# For these a rule that takes every method is found in one hop; any other method takes the walk.
+_USUAL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _NOTHING: Mapping[str, Any] = {}
 
 _STEP = 0
@@ -167,6 +181,27 @@ def _end(method: str | None, own: list[BoundRule], with_slash: list[BoundRule]) 
             return UNDECIDED if bound.is_strict else bound
     # A rule is here but not for this method: another one may be elsewhere, or it is a 405.
     return UNDECIDED if own else None
+
+
+def literal_paths(rules: Iterable[BoundRule], domain: str) -> dict[str, dict[str, Rule | None]]:
+    """Return the rule of each path without placeholders and each method; None where the walk must decide.
+
+    No other rule can come before such a one: a literal segment is before any placeholder.
+    """
+    paths: dict[str, dict[str, Rule | None]] = {}
+    for bound in rules:
+        if bound.dynamic or bound.parts[0] != domain:
+            continue
+        path = "/".join(["", *bound.parts[1:]])  # type: ignore[list-item]
+        if path.startswith("//"):
+            continue  # a path never starts so: its leading slashes count as one
+        by_method = paths.get(path)
+        if by_method is None:
+            by_method = paths[path] = {}
+        rule = None if bound.is_special or bound.defaults else bound.rule
+        for method in _USUAL_METHODS if bound.methods is None else bound.methods:
+            by_method.setdefault(method, rule)
+    return paths
 
 
 def walk(node: Node, segments: list[str], index: int, count: int, method: str) -> BoundRule | None:
