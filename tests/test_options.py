@@ -180,6 +180,7 @@ BAD = [
     (type[Shade], "options_under_test:SHADE", "the dotted name of a class"),
     (Shade, "options_under_test:some_function", "the dotted name of an instance of Shade"),
     (datetime.timedelta, "soon", "a duration (90, 15m, 2h, 14d)"),
+    (datetime.timedelta, "9999999999d", "a duration (90, 15m, 2h, 14d)"),
 ]
 
 
@@ -221,6 +222,8 @@ def test_the_ending_of_a_name_allows_units(name, text, value):
     [
         ("idle_seconds", "15 minutes"),
         ("idle_seconds", "15m x"),
+        pytest.param("idle_seconds", "9" * 400 + "m", id="more seconds than a float holds"),
+        pytest.param("max_bytes", "9" * 308 + ".5TB", id="more bytes than a float holds"),
         ("idle_seconds", "m"),
         ("idle_seconds", "1500ms"),
         ("idle_seconds", "10MB"),

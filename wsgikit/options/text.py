@@ -98,7 +98,7 @@ class _Reader:
         if member in (int, float):
             return self._number(text, member)
         if member is datetime.timedelta:
-            return datetime.timedelta(seconds=_duration(text))
+            return _timedelta(text)
         if typing.get_origin(member) is Literal:
             return _choice(text, typing.get_args(member))
         if isinstance(member, type) and issubclass(member, enum.Enum):
@@ -227,15 +227,23 @@ def _duration(text: str) -> float:
     if not parts or _DURATION_PART.sub("", text):
         _unfit()
     total = sum(float(number) * _SECONDS[unit] for number, unit in parts)
-    return round(total, 6)  # microseconds: 0.1s + 0.2s is 0.3s
+    return round(_finite(total), 6)  # microseconds: 0.1s + 0.2s is 0.3s
+
+
+def _timedelta(text: str) -> datetime.timedelta:
+    try:
+        return datetime.timedelta(seconds=_duration(text))
+    except OverflowError:
+        return _unfit()
 
 
 def _size(text: str) -> float:
     match = _SIZE.match(text.strip())
     if match is None or match[2].lower() not in _SIZES:
         _unfit()
-    number = float(match[1]) if "." in match[1] else int(match[1])  # integers stay exact, however large
-    return number * _SIZES[match[2].lower()]
+    unit = _SIZES[match[2].lower()]
+    # Integers stay exact, however large.
+    return _finite(float(match[1]) * unit) if "." in match[1] else int(match[1]) * unit
 
 
 def _choice(text: str, choices: tuple[Any, ...]) -> Any:
