@@ -76,6 +76,17 @@ def test_s4_a_removal_and_a_nested_change_merge_too(visitor):
     assert visitor.read() == {"cart": ["x"], "b": 2}
 
 
+def test_s4_what_is_cleared_takes_along_what_another_request_wrote_meanwhile(visitor):
+    visitor.change(a=1)
+    one, two = visitor.open(), visitor.open()
+    one["b"] = 2
+    two.clear()
+    two["c"] = 3
+    visitor.finish(one)
+    visitor.finish(two)
+    assert visitor.read() == {"c": 3}
+
+
 def test_s4_two_threads_setting_different_keys_both_survive(visitor):
     visitor.change(start=0)
     barrier = threading.Barrier(8)
