@@ -565,7 +565,7 @@ def test_a_mounted_stack_joins_the_transaction_around_it(layers, sqlite, call):
 
     def outer_app(environ, start_response):
         insert(environ, "outer")
-        body = inner(dict(environ), start_response)
+        body = inner(environ, start_response)
         insert(environ, "after")
         if environ["PATH_INFO"] == "/fails":
             raise LookupError("outer")
@@ -581,6 +581,28 @@ def test_a_mounted_stack_joins_the_transaction_around_it(layers, sqlite, call):
     with pytest.raises(LookupError):
         call(outer, "/fails")
     assert sqlite.texts() == []
+
+
+def test_a_stack_called_with_an_environ_of_its_own_is_a_request_of_its_own(layers, postgresql, call):
+    """D12: a view that sends a request through a stack with a copy of environ waits for nothing and joins nothing."""
+
+    def inner_app(environ, start_response):
+        insert(environ, "inner")
+        start_response("200 OK", [])
+        return [b"x"]
+
+    inner = build_stack(inner_app, use(DatabaseMiddleware, url=postgresql.url))
+
+    def outer_app(environ, start_response):
+        insert(environ, "outer")
+        inner(dict(environ), lambda status, headers: None)
+        raise LookupError("outer")
+
+    outer = build_stack(outer_app, use(DatabaseMiddleware, url=postgresql.url))
+    layers += [outer, inner]
+    with pytest.raises(LookupError):
+        call(outer)
+    assert postgresql.texts() == ["inner"]
 
 
 def test_a_mounted_stack_with_a_name_of_its_own_has_a_transaction_of_its_own(layers, postgresql, call):

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -127,8 +128,11 @@ def _may_write(statement: Any) -> bool:
     if getattr(statement, "is_select", False):
         return getattr(statement, "_for_update_arg", None) is not None
     text = statement if isinstance(statement, str) else getattr(statement, "text", None)
-    if not isinstance(text, str):
-        return True
+    return _text_may_write(text) if isinstance(text, str) else True
+
+
+@lru_cache(1000)  # as many different statements as an application may well have
+def _text_may_write(text: str) -> bool:
     return _READING_START.match(text) is None or _WRITING_WORD.search(text) is not None
 
 
@@ -141,15 +145,17 @@ class RequestSession(Session):
         super().__init__(engine, **options)
         self._work = work
         self._engine = engine
+        self._has_binds = "binds" in options
 
-    def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
+    def get_bind(self, mapper: Any = None, *, bind: Any = None, **kwargs: Any) -> Engine | Connection:
         """Return the request's own connection in place of the engine; it comes from the pool now, if not before."""
-        bind = super().get_bind(*args, **kwargs)
-        if bind is self._engine:
+        if bind is None and self._has_binds:
+            bind = super().get_bind(mapper, **kwargs)
+        if bind is None or bind is self._engine:
             work = self._work
             connection: Connection | None = work.connection
             return work.source.connect(work) if connection is None else connection  # type: ignore[attr-defined]  # this source's own
-        return bind
+        return bind  # type: ignore[no-any-return]  # as SQLAlchemy passed it
 
     def on_commit(self, function: Hook) -> None:
         """Call `function` when the transaction is committed."""
@@ -247,7 +253,7 @@ class AlchemySource:
         """Commit."""
         target = work.target
         connection = work.connection
-        if connection is not None and connection.in_transaction():
+        if connection is not None and connection.dialect.name == "postgresql" and connection.in_transaction():
             _check_alive(connection)
         target.commit()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 __all__ = ["Managed", "ManagerOption", "manager_factory"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wsgikit.exceptions import ConfigurationError, complaint
@@ -116,7 +116,7 @@ class DataManager:
     def __init__(self, work: Work, manager: Any) -> None:
         self.transaction_manager = manager
         self._work = work
-        self._hooks: list[Callable[[], object]] = []
+        self._hooks: Sequence[Callable[[], object]] = ()
 
     def sortKey(self) -> str:
         """Return where it stands in the order of commits."""
@@ -138,7 +138,7 @@ class DataManager:
 
     def tpc_vote(self, transaction: Any) -> None:
         """Commit; those that voted before can still be called off."""
-        self._hooks, self._work.on_commit = self._work.on_commit, []
+        self._hooks, self._work.on_commit = self._work.on_commit, ()
         self._work.perform_commit()
 
     def tpc_finish(self, transaction: Any) -> None:

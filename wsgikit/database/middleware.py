@@ -137,6 +137,7 @@ class DatabaseMiddleware(Middleware):
         self._handle = Handle.of(self)
         self._rule = rule_of(where, commit)
         self._commit_key = f"{environ_key}.commit"
+        self._queries_key = f"{environ_key}.queries"
         self._is_released_early = release == "response"
         self._excluded = (exclude_paths,) if isinstance(exclude_paths, str) else tuple(exclude_paths)
         self._max_queries = max_queries
@@ -250,15 +251,15 @@ class DatabaseMiddleware(Middleware):
             source: AlchemySource | DbapiSource = self.source
             if self._replica is not None and self._stickiness.may_read_elsewhere(exchange.environ):
                 source = self._replica
-            made = Work(source, name_request(exchange.environ), Queries())
+            made = Work(source, exchange.environ, Queries())
             kept: Work = state.setdefault(self, made)  # one step: two threads of a request get the same one
-            state.setdefault(f"{self.environ_key}.queries", kept.queries)
+            state.setdefault(self._queries_key, kept.queries)
             return kept
         return work
 
     def _conclude(self, exchange: Exchange, work: Work) -> None:
         work.is_interrupted = False
-        work.is_settled = False
+        is_streaming = exchange.is_streaming
         try:
             is_wanted = self._should_commit(exchange)
         except BaseException:
@@ -269,7 +270,7 @@ class DatabaseMiddleware(Middleware):
                 raise work.conflict  # the application made a page of it, but it will get another chance
             work.rollback()
         elif (
-            exchange.is_streaming
+            is_streaming
             and not self._is_released_early
             and work.managed is None
             and work.source.is_reading(work)
@@ -279,7 +280,7 @@ class DatabaseMiddleware(Middleware):
             self._commit(exchange, work)
             if work.has_saved and self._replica is not None:
                 self._stickiness.remember(exchange)
-        work.is_settled = not exchange.is_streaming
+        work.is_settled = not is_streaming
         if self._is_released_early:
             work.release()
 
@@ -309,10 +310,11 @@ class DatabaseMiddleware(Middleware):
         return work.is_settled if in_transaction is None else not in_transaction
 
     def _commit(self, exchange: Exchange, work: Work) -> None:
-        committed: list[str] = exchange.state.setdefault(_COMMITTED, [])
+        state = exchange.state
         try:
             work.commit()
         except Exception as error:
+            committed = state.get(_COMMITTED)
             if committed:
                 logger.critical(
                     "%s: the commit on %r failed after %s had been committed: the databases disagree now. %r",
@@ -322,7 +324,7 @@ class DatabaseMiddleware(Middleware):
                     error,
                 )
             raise
-        committed.append(self.name)
+        state[_COMMITTED] = (*state.get(_COMMITTED, ()), self.name)
 
     def _should_commit(self, exchange: Exchange) -> bool:
         environ = exchange.environ

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["Queries"]
 
 from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 # Five identical statements in one request are a loop over rows far more often than not.
 REPEATED = 5
@@ -24,13 +25,22 @@ class Queries:
         statements: how often each statement was run.
     """
 
-    __slots__ = ("count", "seconds", "slow", "statements")
+    count = 0
+    seconds = 0.0
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.seconds = 0.0
-        self.slow: list[tuple[float, str]] = []
-        self.statements: Counter[str] = Counter()
+    if TYPE_CHECKING:
+        slow: list[tuple[float, str]]
+        statements: Counter[str]
+
+    def __getattr__(self, name: str) -> Any:
+        # Every request that uses its database has one of these; few look into it.
+        if name == "slow":
+            self.slow = []
+            return self.slow
+        if name == "statements":
+            self.statements = Counter()
+            return self.statements
+        raise AttributeError(name)
 
     def __repr__(self) -> str:
         return f"<Queries: {self.count} in {self.seconds * 1000:.1f} ms>"

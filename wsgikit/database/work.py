@@ -10,8 +10,8 @@ __all__ = ["Hook", "Source", "Work", "logger", "name_request"]
 
 import logging
 import time
-from collections.abc import Callable
-from threading import RLock
+from collections.abc import Callable, Iterable, Sequence
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from wsgikit.database.conflicts import is_conflict
@@ -72,7 +72,6 @@ class Work:
 
     Attributes:
         source: where the connection comes from.
-        request: ``"GET /path"``, for messages.
         target: the session or connection, or None while none is open.
         connection: the SQLAlchemy connection that a session works on, or None.
         since: `time.monotonic` of the moment the connection was taken.
@@ -91,31 +90,36 @@ class Work:
         queries: the statements of the request, counted.
     """
 
-    __slots__ = (
-        *("_lock", "aborted_by", "conflict", "connection", "has_failed", "has_saved", "has_written", "is_broken"),
-        *("is_interrupted", "is_over", "is_settled", "managed", "on_commit", "on_rollback", "queries", "request"),
-        *("since", "source", "target"),
-    )
+    # On the class stands what most requests leave as it is: to make a work is three assignments.
+    target: Any = None
+    connection: Any = None
+    managed: Managed | None = None
+    since = 0.0
+    has_saved = False
+    has_written = False
+    has_failed = False
+    is_broken = False
+    is_settled = False
+    is_over = False
+    is_interrupted = True  # until a hook of the layer has seen how the application ended
+    aborted_by: BaseException | None = None
+    conflict: BaseException | None = None
+    on_commit: Sequence[Hook] = ()
+    on_rollback: Sequence[Hook] = ()
 
-    def __init__(self, source: Source, request: str, queries: Queries) -> None:
+    def __init__(self, source: Source, environ: Environ, queries: Queries) -> None:
         self.source = source
-        self.request = request
         self.queries = queries
-        self.target: Any = None
-        self.connection: Any = None
-        self.managed: Managed | None = None
-        self.since = 0.0
-        self.has_saved = self.has_written = self.has_failed = self.is_over = self.is_broken = False
-        self.is_settled = False
-        self.is_interrupted = True  # until a hook of the layer has seen how the application ended
-        self.aborted_by: BaseException | None = None
-        self.conflict: BaseException | None = None
-        self.on_commit: list[Hook] = []
-        self.on_rollback: list[Hook] = []
-        self._lock = RLock()
+        self._environ = environ
+        self._lock = Lock()
 
     def __repr__(self) -> str:
         return f"<Work of {self.request} on {self.source.name!r}, {'open' if self.target is not None else 'not open'}>"
+
+    @property
+    def request(self) -> str:
+        """``"GET /path"``, for messages."""
+        return name_request(self._environ)
 
     def open(self) -> Any:
         """Return the session or connection; the first call gets it, from whatever thread of the request."""
@@ -142,12 +146,12 @@ class Work:
     def call_on_commit(self, function: Hook) -> None:
         """Register a function for the commit."""
         self.check_in_time()
-        self.on_commit.append(function)
+        self.on_commit = [*self.on_commit, function]
 
     def call_on_rollback(self, function: Hook) -> None:
         """Register a function for a rollback."""
         self.check_in_time()
-        self.on_rollback.append(function)
+        self.on_rollback = [*self.on_rollback, function]
 
     def commit(self) -> None:
         """Commit and call the functions of ``on_commit``; where it fails, roll back, give back and raise."""
@@ -213,6 +217,8 @@ class Work:
 
     def release(self) -> None:
         """Give the connection back, once."""
+        if self.target is None:
+            return
         with self._lock:
             target, self.target = self.target, None
         if target is not None:
@@ -225,19 +231,21 @@ class Work:
         """Take note of a commit, and call what was waiting for it."""
         self.has_saved = self.has_saved or self.has_written
         self.has_written = False
-        self.on_rollback = []
-        hooks, self.on_commit = self.on_commit, []
-        self._call(hooks, "on_commit")
+        self.on_rollback = ()
+        if self.on_commit:
+            hooks, self.on_commit = self.on_commit, ()
+            self._call(hooks, "on_commit")
 
     def rolled_back(self) -> None:
         """Take note of a rollback, and call what was waiting for it."""
         self.has_written = False
         self.aborted_by = None
-        self.on_commit = []
-        hooks, self.on_rollback = self.on_rollback, []
-        self._call(hooks, "on_rollback")
+        self.on_commit = ()
+        if self.on_rollback:
+            hooks, self.on_rollback = self.on_rollback, ()
+            self._call(hooks, "on_rollback")
 
-    def _call(self, hooks: list[Hook], kind: str) -> None:
+    def _call(self, hooks: Iterable[Hook], kind: str) -> None:
         """Call all, in the order of registration; what is done is done, so one that fails is logged."""
         for hook in hooks:
             try:
