@@ -12,7 +12,6 @@ from wsgikit.context.middleware import ContextMiddleware
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.onion.middleware import Middleware
 from wsgikit.onion.stack import Stack, build_stack, use
-from wsgikit.testing.probes import answering
 from wsgikit.wsgi import STACK
 
 

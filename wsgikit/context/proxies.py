@@ -127,7 +127,7 @@ def _exit(target: Any, *exc_info: Any) -> Any:
     return target.__exit__(*exc_info)
 
 
-_BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and_", "or_", "xor")
+_BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and_", "or_", "xor", "lshift", "rshift")
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     "__str__": str,
     "__bytes__": bytes,
