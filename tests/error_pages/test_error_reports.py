@@ -221,6 +221,8 @@ class _Socket(io.RawIOBase):
         pytest.param(webob.request.DisconnectionError("x"), id="webob"),
         pytest.param(type("NoMoreData", (OSError,), {"__module__": "gunicorn.http.errors"})(), id="gunicorn"),
         pytest.param(type("ClientDisconnected", (Exception,), {"__module__": "waitress.channel"})(), id="waitress"),
+        pytest.param(OSError("Apache/mod_wsgi request data read error: Partial results are valid"), id="mod_wsgi"),
+        pytest.param(OSError("error during read(8192) on wsgi.input"), id="uWSGI"),
     ],
 )
 def test_a_client_that_left_is_no_error(ask, failing, records, error):

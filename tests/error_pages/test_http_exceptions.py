@@ -88,6 +88,21 @@ def test_a_response_that_an_exception_carries_is_sent_as_it_is(ask, failing, err
     assert (got.status[:3], got.body) == ("404", b"mine")
 
 
+def test_an_exception_that_fails_to_answer_is_a_plain_page_and_a_500(ask, failing, records):
+    class Broken(werkzeug.exceptions.NotFound):
+        def get_headers(self, *arguments):
+            raise LookupError("no headers")
+
+    class BrokenBody(werkzeug.exceptions.NotFound):
+        def get_body(self, *arguments):
+            raise LookupError("no body")
+
+    assert ask(ErrorPagesMiddleware(failing(Broken()))).status == "500 Internal Server Error"
+    got = ask(ErrorPagesMiddleware(failing(BrokenBody())))
+    assert (got.status, got.text) == ("404 Not Found", "404 Not Found\n")
+    assert [record.exc_info[0] for record in records(logging.ERROR)] == [LookupError, Broken, LookupError]
+
+
 def test_a_werkzeug_exception_that_writes_its_own_body_is_asked_for_it(ask, failing):
     class ApiError(werkzeug.exceptions.NotFound):
         def get_body(self, environ=None, scope=None):

@@ -171,8 +171,11 @@ def test_an_error_response_without_a_body_gets_a_page(ask, answering, chunks):
 
 
 def test_the_page_for_an_empty_response_may_be_an_application(ask, answering):
-    answer = webob.Response(body=b"mine", headerlist=[("Content-Type", "text/plain"), ("X-Mine", "1")])
-    got = ask(ErrorPagesMiddleware(answering("404 Not Found"), pages={404: lambda page: answer}))
+    cookies = [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]
+    answer = webob.Response(body=b"mine", headerlist=[("Content-Type", "text/plain"), ("X-Mine", "1"), *cookies])
+    app = answering("404 Not Found", headers=[("Content-Type", "a/b"), ("Set-Cookie", "c=3")])
+    got = ask(ErrorPagesMiddleware(app, pages={404: lambda page: answer}))
+    assert got.headers.get_all("Set-Cookie") == ["c=3", "a=1", "b=2"]
     assert (got.status, got.text, got.headers.get("X-Mine")) == ("404 Not Found", "mine", "1")
     assert got.headers.get("Content-Length") == "4"
 

@@ -59,7 +59,7 @@ def find_answer(error: Exception, environ: Environ, statuses: Mapping[type[BaseE
             return Answer(status_line(statuses[kind]), [])
     # Each library is asked only where it is loaded: an error can't be of a class that isn't there.
     if (module := sys.modules.get("werkzeug.exceptions")) and isinstance(error, module.HTTPException):
-        return _from_werkzeug(error, environ, module.HTTPException)
+        return _from_werkzeug(error, environ)
     if (module := sys.modules.get("webob.response")) and isinstance(error, module.Response):
         return _from_webob(error)
     if (module := sys.modules.get("webob.exc")) and isinstance(error, module.HTTPException):
@@ -71,7 +71,7 @@ def find_answer(error: Exception, environ: Environ, statuses: Mapping[type[BaseE
     return Answer("500 Internal Server Error", [])
 
 
-def _from_werkzeug(error: Any, environ: Environ, base: type[Any]) -> Answer:
+def _from_werkzeug(error: Any, environ: Environ) -> Answer:
     code = error.code if isinstance(error.code, int) else 500
     if error.response is not None:
         carried = error.response
@@ -119,6 +119,15 @@ _DISCONNECTS = frozenset(
 )
 
 
+# Servers whose wsgi.input is written in C leave no frame of it: mod_wsgi, uWSGI.
+_WORDS = (
+    "Apache/mod_wsgi request data read error",
+    "request data read error",
+    "error during read(",
+    "timeout during read(",
+)
+
+
 def is_client_disconnect(error: BaseException, environ: Environ) -> bool:
     """Tell whether an exception only says that the client left.
 
@@ -127,7 +136,9 @@ def is_client_disconnect(error: BaseException, environ: Environ) -> bool:
     """
     if any((kind.__module__, kind.__name__) in _DISCONNECTS for kind in type(error).__mro__):
         return True
-    return isinstance(error, OSError) and _came_from_input(error.__traceback__, environ.get("wsgi.input"))
+    if not isinstance(error, OSError):
+        return False
+    return str(error).startswith(_WORDS) or _came_from_input(error.__traceback__, environ.get("wsgi.input"))
 
 
 def _came_from_input(traceback: TracebackType | None, stream: object) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from wsgikit.error_pages import access, report
-from wsgikit.error_pages.answers import Answer, find_answer, is_client_disconnect
+from wsgikit.error_pages.answers import Answer, find_answer, is_client_disconnect, status_line
 from wsgikit.error_pages.negotiate import choose_form, choose_language
 from wsgikit.error_pages.render import ErrorPage, Rendered, find_page, render_problem, render_visitor_page, text_page
 from wsgikit.error_pages.report import ErrorReport
@@ -32,7 +32,11 @@ def answer_error(layer: ErrorPagesMiddleware, exchange: Exchange, error: Excepti
     if is_client_disconnect(error, environ):
         _note_disconnect(environ, error)
         return exchange.reply(400, "The request broke off.\n") if is_answerable else None
-    answer = find_answer(error, environ, layer.statuses)
+    try:
+        answer = find_answer(error, environ, layer.statuses)
+    except Exception:  # noqa: BLE001 - an exception's own methods may raise anything
+        _logger().exception("%s could not be asked for its answer: 500 is sent", type(error).__name__)
+        answer = Answer(status_line(500), [])
     is_failure = answer.status_code >= 500 or not is_answerable
     error_id = None
     known = None
@@ -46,9 +50,9 @@ def answer_error(layer: ErrorPagesMiddleware, exchange: Exchange, error: Excepti
         _note_mapped(environ, error, answer)
     if not is_answerable:
         return None
-    if answer.response is not None and callable(answer.response):
-        return answer.response
     page = _page(layer, environ, answer, error_id)
+    if answer.response is not None and callable(answer.response):
+        return _Carried(answer.response, page, answer.headers)
     try:
         if known is not None and layer.debug and not answer.is_expected and _may_debug(layer, environ):
             return _answer_developer(layer, exchange, known, answer.headers, page)
@@ -76,9 +80,11 @@ def fill_empty(layer: ErrorPagesMiddleware, exchange: Exchange) -> None:
     def take_head(status: str, pairs: HeaderList, exc_info: Any = None, /) -> Any:
         for name in ("Content-Type", "Content-Length", "Content-Encoding", "Content-Language", "ETag", "Last-Modified"):
             headers.discard(name)
-        for name, value in pairs:  # Reply and _Guarded give each header once, but Set-Cookie
+        for name, value in pairs:
             if name == "Vary":
                 headers.vary(*(part.strip() for part in value.split(",")))
+            elif name == "Set-Cookie":
+                headers.add(name, value)
             elif name == "Cache-Control":
                 headers.setdefault(name, value)
             else:
@@ -155,8 +161,8 @@ def make_reply(page: ErrorPage, rendered: Rendered, headers: Iterable[tuple[str,
     return Reply(page.status, rendered.body, rendered.content_type, head)
 
 
-class _Guarded:
-    """A user's page that is a WSGI application: where it fails, the plain page answers."""
+class _Carried:
+    """A response that an exception carries: where it fails, the plain page answers."""
 
     __slots__ = ("_app", "_headers", "_page")
 
@@ -164,6 +170,30 @@ class _Guarded:
         self._app = app
         self._page = page
         self._headers = headers
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        head: list[Any] = []
+
+        def take_head(status: str, headers: HeaderList, exc_info: Any = None, /) -> Any:
+            head.append(status)
+            return start_response(status, headers, exc_info)
+
+        try:
+            return self._app(environ, take_head)
+        except Exception as failure:
+            if head:
+                raise
+            return self._give_up(failure)(environ, start_response)
+
+    def _give_up(self, failure: Exception) -> Reply:
+        _note_failed_page(self._page, failure)
+        return _fallback(self._page, self._headers)
+
+
+class _Guarded(_Carried):
+    """A user's page that is a WSGI application: it is taken whole, so that a failure in its body is caught, too."""
+
+    __slots__ = ()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         head: list[Any] = []
@@ -180,8 +210,7 @@ class _Guarded:
             if not head:
                 raise TypeError("a page's application returned without calling start_response")
         except Exception as failure:  # noqa: BLE001 - whatever a page does, the client gets an answer
-            _note_failed_page(self._page, failure)
-            return _fallback(self._page, self._headers)(environ, start_response)
+            return self._give_up(failure)(environ, start_response)
         finally:
             close = getattr(body, "close", None)
             if close is not None:
