@@ -222,10 +222,14 @@ def test_an_app_context_has_all_but_the_request():
 
 def test_an_error_in_the_block_passes_and_everything_is_given_back():
     events = []
-    with pytest.raises(ZeroDivisionError):
+
+    def block():
         with build(noop, events).request_context("/") as exchange:
             exchange.on_teardown(lambda: events.append(("callback", "")))
             1 / 0  # noqa: B018
+
+    with pytest.raises(ZeroDivisionError):
+        block()
     assert [what for what, _ in events] == ["opened", "callback", "given back"]
     assert not has_request_context()
 
@@ -237,10 +241,13 @@ def test_a_teardown_that_fails_is_raised_at_the_end_of_the_block():
 
 
 def test_a_teardown_that_fails_does_not_hide_the_error_of_the_block():
-    with pytest.raises(KeyboardInterrupt):
+    def block():
         with build(noop).request_context("/") as exchange:
             exchange.on_teardown(lambda: (_ for _ in ()).throw(OSError("no rollback")))
             raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
 
 
 @pytest.mark.parametrize("method", ["request_context", "app_context"])
