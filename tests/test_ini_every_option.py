@@ -71,6 +71,11 @@ VALUES: dict[tuple[str, str], list[tuple[str, Any]]] = {
     ("error_pages", "texts"): [("every_option_texts.ini", "every_option_texts.ini")],
     ("error_pages", "debug_hosts"): [("10.0.0.0/8, 127.0.0.1", ("10.0.0.0/8", "127.0.0.1"))],
     ("error_pages", "editor"): [("vscode", "vscode"), ("x://{path}:{line}", "x://{path}:{line}")],
+    ("template", "folders"): [("templates", "templates"), ("templates, templates", ["templates", "templates"])],
+    ("template", "context_processors"): [("every_option_parts:function", (parts.function,))],
+    ("template", "filters"): [("f = every_option_parts:function", {"f": parts.function})],
+    ("template", "tests"): [("t = every_option_parts:function", {"t": parts.function})],
+    ("template", "globals"): [("x = every_option_parts:function", {"x": parts.function})],
 }
 BESIDE: dict[tuple[str, str], dict[str, tuple[str, Any]]] = {
     ("error_pages", "console"): {"debug": ("yes", True)},
@@ -157,6 +162,7 @@ def places(tmp_path, monkeypatch):
     from sqlalchemy import create_engine
 
     (tmp_path / "every_option_texts.ini").write_text("[de]\n404 = Nichts|Hier ist nichts.\n")
+    (tmp_path / "templates").mkdir()
     monkeypatch.chdir(tmp_path)
     engine = create_engine("sqlite://")
     monkeypatch.setattr(parts, "engine", engine, raising=False)
