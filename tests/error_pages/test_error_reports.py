@@ -113,6 +113,20 @@ def test_the_record_says_in_which_layer_and_hook_it_was_raised(ask, failing, ans
     assert f"RuntimeError in Fails.{hook}" in record.getMessage()
 
 
+def test_an_error_in_what_a_layer_answered_with_is_said_to_be_its(ask, records):
+    def view(environ, start_response):
+        raise ValueError
+
+    class Answers(Middleware):
+        def before_request(self, exchange):
+            return view
+
+    ask(build_stack(view, use(ErrorPagesMiddleware), use(ContextMiddleware), use(Answers)))
+    (record,) = records()
+    assert (record.layer, record.hook) == ("Answers", "answer")
+    assert record.getMessage().startswith("GET /: ValueError in the answer of Answers: 500 ")
+
+
 def test_error_ids_are_forty_random_bits_in_letters_that_can_be_read_out():
     ids = {new_error_id() for _ in range(1000)}
     assert len(ids) == 1000

@@ -11,7 +11,7 @@ import html5lib
 import jinja2
 import pytest
 
-from wsgikit import ContextMiddleware, ErrorPagesMiddleware, Middleware, Router, build_stack, use
+from wsgikit import ContextMiddleware, ErrorPagesMiddleware, Middleware, Router, SessionMiddleware, build_stack, use
 from wsgikit.error_pages.frames import is_own_code, read_problems
 from wsgikit.error_pages.redact import Redactor
 from wsgikit.exceptions import ConfigurationError
@@ -205,6 +205,17 @@ def test_session_keys_are_shown_where_it_is_loaded_and_it_is_never_touched(page)
     loaded = page(boom, environ={"wsgikit.session": Session(["user", "cart"])})
     assert "Session keys</h2><p><code>cart</code>, <code>user</code></p>" in loaded
     assert "Session keys" not in page(boom, environ={"wsgikit.session": Session(None)})
+
+
+def test_a_real_session_is_neither_loaded_nor_sent(ask):
+    key = "0123456789abcdef0123456789abcdef"
+    stack = build_stack(
+        boom, use(ErrorPagesMiddleware, debug=True, show_locals=True), use(SessionMiddleware, secret_key=key)
+    )
+    got = ask(stack, HTTP_COOKIE="session=x")
+    assert "Cookie" not in got.headers.get("Vary")
+    assert not got.headers.has("Set-Cookie")
+    assert "Session keys" not in got.text
 
 
 def test_the_route_and_its_arguments_are_shown(page):

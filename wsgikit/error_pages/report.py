@@ -53,8 +53,8 @@ class ErrorReport:
         path: the path of the request, decoded; the query is left out.
         route: the rule or endpoint that matched, where a router said so.
         request_id: what a request id layer gave, or None.
-        layer: the name of the layer in whose hook it was raised, or None for the application.
-        hook: the name of that hook, or None.
+        layer: the name of the layer that it came out of, or None for the application.
+        hook: the name of the hook of that layer; ``answer`` for what the layer answered with; or None.
         stage: ``"request"`` before the head left, ``"stream"`` after.
     """
 
@@ -72,7 +72,12 @@ class ErrorReport:
 
     @property
     def where(self) -> str:
-        """Where it was raised, in words: ``SessionMiddleware.after_request`` or ``the application``."""
+        """Where it was raised, in words.
+
+        ``SessionMiddleware.after_request``, ``the answer of RouterMiddleware`` or ``the application``.
+        """
+        if self.hook == "answer":
+            return f"the answer of {self.layer}"
         return f"{self.layer}.{self.hook}" if self.layer else "the application"
 
     def traceback_text(self) -> str:
@@ -148,7 +153,8 @@ def error_chain(error: BaseException) -> Iterator[BaseException]:
 def find_site(error: BaseException) -> tuple[Middleware | None, str | None]:
     """Return the layer and hook that an error came out of, by its traceback's frames; Nones for the application.
 
-    The innermost hook counts: an onion may have another inside.
+    The hook is ``"answer"`` where the error came out of what a layer answered with, as a view does out of a router. The
+    innermost place counts: an onion may have another inside.
     """
     found: tuple[Middleware | None, str | None] = (None, None)
     traceback = error.__traceback__
@@ -158,6 +164,10 @@ def find_site(error: BaseException) -> tuple[Middleware | None, str | None]:
             owner = traceback.tb_frame.f_locals.get(code.co_varnames[0])
             if isinstance(owner, Middleware):
                 found = (owner, code.co_name)
+        elif code.co_qualname == "Segment.receive" and code.co_filename.startswith(_PACKAGE):
+            owner = getattr(traceback.tb_frame.f_locals.get("hook"), "__self__", None)
+            if isinstance(owner, Middleware):
+                found = (owner, "answer")
         traceback = traceback.tb_next
     return found
 
