@@ -140,6 +140,22 @@ def test_a_view_gets_a_request_of_the_class_that_the_router_was_given(client):
     assert client(router).get("/").text == "werkzeug.wrappers.request"
 
 
+def test_the_local_is_of_the_class_that_the_router_was_given(client):
+    from werkzeug.wrappers import Request as WerkzeugRequest
+
+    from wsgikit.context.locals import request
+
+    router = Router("x", request_class=WerkzeugRequest, max_content_length=3)
+
+    @router.post("/")
+    def show():
+        return f"{request.form} {request.path}"
+
+    app = client(build_stack(router, use(ContextMiddleware)))
+    assert app.post("/", {"a": "1"}).text == "ImmutableMultiDict([('a', '1')]) /"
+    assert app.post("/", {"a": "1234"}, status=413).status_int == 413
+
+
 def test_a_hook_gets_what_it_asks_for_by_annotation(client):
     router = Router("x")
 

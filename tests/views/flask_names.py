@@ -134,7 +134,7 @@ APP = {
     "redirect": ("wsgikit.redirect", SAME),
     "register_blueprint": (f"{R}.include", "Names, prefixes and hosts; nested; also filled after it was included."),
     "register_error_handler": (f"{R}.register_error_handler", SAME),
-    "request_class": (R, "`Router(request_class=…)`, for what views ask for by annotation."),
+    "request_class": (R, "`Router(request_class=…)`, Werkzeug's for example."),
     "request_context": (f"{STACK}.request_context", OUR_STACK),
     "response_class": (None, "A view may return any response: webob's, Werkzeug's, your own, any WSGI application."),
     "root_path": (f"{R}.root_path", SAME),

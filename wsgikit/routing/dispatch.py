@@ -94,9 +94,8 @@ class Plan:
         self.after = _calls(function for hooks in self.scopes for function in reversed(hooks.after))
         self.teardown = _calls(function for hooks in self.scopes for function in reversed(hooks.teardown))
         self.limits = router.request_limits
-        self.is_plain = view is not None and not (
-            self.preprocessors or self.before or self.after or self.teardown or self.wants or self.limits
-        )
+        hooks = self.preprocessors or self.before or self.after or self.teardown
+        self.is_plain = view is not None and not (hooks or self.wants or self.limits or router.request_class)
 
     def find_handler(self, error: Exception) -> Callable[..., Any] | None:
         """Return the error handler for `error`: by code before by class, inner routers before outer ones."""
@@ -147,6 +146,7 @@ class Matched:
         method = environ["REQUEST_METHOD"]
         if not plan.is_plain or method == "OPTIONS":
             return self.answer(environ)(environ, start_response)
+        body = b""
         try:
             result = plan.view(**self.values)  # type: ignore[arg-type]  # a plain plan has a rule and so values
             kind = type(result)
@@ -184,6 +184,8 @@ class Matched:
         plan = self.plan
         if plan.limits:
             environ[REQUEST_LIMITS] = plan.limits
+        if plan.router.request_class is not None:
+            exchange._request = _other_request(plan.router.request_class, environ, plan.limits)
         if plan.teardown and error is None:
             exchange.on_teardown(partial(self._tear_down, exchange))
         try:
@@ -218,7 +220,7 @@ class Matched:
             return plan.router.options_response(environ)
         values: dict[str, Any] = self.values  # type: ignore[assignment]  # there is no error, so there is a match
         if plan.wants:
-            values = with_wants(values, plan.wants, exchange, plan.router.make_request)
+            values = with_wants(values, plan.wants, exchange)
         result = plan.view(**values)
         if result is None:
             make_parts(None, plan.where, plan.json)  # raises
@@ -333,6 +335,14 @@ def make_response(result: Any, environ: Environ, where: str, json: Any) -> Respo
     return Response(status=line, headerlist=list(head), app_iter=body)
 
 
+def _other_request(request_class: Callable[[Environ], Any], environ: Environ, limits: dict[str, int | None]) -> Any:
+    """Make the request of another class that a router was given, with the router's limits."""
+    request = request_class(environ)
+    for name, value in limits.items():
+        setattr(request, name, value)
+    return request
+
+
 def _calls(functions: Iterable[Callable[..., Any]]) -> tuple[Call, ...]:
     return tuple((as_sync(function), wants_of(function)) for function in functions)
 
@@ -341,12 +351,12 @@ def _call(function: Callable[..., Any], wants: Wants, exchange: Exchange, plan: 
     if not wants:
         return function(*args)
     # What is asked for by annotation may stand anywhere: the others keep their order.
-    return function(*args, **with_wants({}, wants, exchange, plan.router.make_request))
+    return function(*args, **with_wants({}, wants, exchange))
 
 
 def _wanted(function: Callable[..., Any], exchange: Exchange, plan: Plan) -> dict[str, Any]:
     wants = wants_of(function)
-    return with_wants({}, wants, exchange, plan.router.make_request) if wants else {}
+    return with_wants({}, wants, exchange) if wants else {}
 
 
 def _checked(response: Any, function: Callable[..., Any]) -> Any:

@@ -11,7 +11,6 @@ from contextvars import copy_context
 from typing import Any, get_type_hints
 
 from wsgikit.onion.exchange import Exchange
-from wsgikit.wsgi import Environ
 
 _CO_COROUTINE = 0x80  # inspect.CO_COROUTINE
 # Parameter name and what is put there: "request" or "exchange".
@@ -100,16 +99,11 @@ def _is_request(hint: Any) -> bool:
     )
 
 
-def with_wants(
-    values: dict[str, Any], wants: Wants, exchange: Exchange, make_request: Callable[[Environ], Any] | None
-) -> Any:
+def with_wants(values: dict[str, Any], wants: Wants, exchange: Exchange) -> Any:
     """Return `values` and what the function asks for."""
     filled = dict(values)
     for name, kind in wants:
-        if kind == "exchange":
-            filled[name] = exchange
-        else:
-            filled[name] = exchange.request if make_request is None else make_request(exchange.environ)
+        filled[name] = exchange if kind == "exchange" else exchange.request
     return filled
 
 

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 from wsgikit.onion.exchange import Exchange
 from wsgikit.routing.invoke import as_sync, wants_of, with_wants
-from wsgikit.wsgi import ROUTING
 
 HTTP_METHODS = ("get", "post", "head", "options", "delete", "put", "trace", "patch")
 
@@ -106,6 +105,5 @@ class MethodView(View):
 def _called(method: Callable[..., Any], exchange: Exchange, values: dict[str, Any]) -> Any:
     wants = wants_of(method, frozenset(values))
     if wants:
-        matched = exchange.environ.get(ROUTING)
-        values = with_wants(values, wants, exchange, matched.router.make_request if matched is not None else None)
+        values = with_wants(values, wants, exchange)
     return as_sync(method)(**values)

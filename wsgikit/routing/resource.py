@@ -82,7 +82,6 @@ class Action:
     def __call__(self, exchange: Exchange, **values: Any) -> Any:
         from wsgikit.routing.problem import Problem, as_problem  # werkzeug is loaded where a resource answers
 
-        router = _router_of(exchange)
         try:
             self._check_accept(exchange)
             for name, (hint, default) in self.query.items():
@@ -96,7 +95,7 @@ class Action:
                 value = exchange.request.get_json()
                 values[name] = from_json(value, hint) if is_body_type(hint) else value
             if self.wants:
-                values = with_wants(values, self.wants, exchange, router.make_request)
+                values = with_wants(values, self.wants, exchange)
             result = as_sync(getattr(self._make(), self.name))(**values)
         except Invalid as error:
             is_query = all(one["loc"][:1] == ["query"] for one in error.errors)
@@ -213,11 +212,11 @@ def _router_of(exchange: Exchange) -> Any:
 
 
 def _values(exchange: Exchange) -> dict[str, Any]:
-    return dict(exchange.request.view_args or {})
+    return dict(exchange.environ[ROUTING].values or {})
 
 
 def _full(endpoint: str, exchange: Exchange) -> str:
     """Return the endpoint as the serving router names it: behind the names of the included routers around."""
-    current = exchange.request.endpoint or ""
+    current = exchange.environ[ROUTING].endpoint or ""
     prefix = current.rpartition(".")[0]
     return f"{prefix}.{endpoint}" if prefix else endpoint

@@ -54,7 +54,8 @@ class Router(Registry):
         server_name: the host and port, for subdomains and for `url_for(…, _external=True)` outside a request.
         raw_path: match the path as it was sent, so that ``%2F`` isn't a slash, where the server tells it.
         json: writes and reads JSON.
-        request_class: what views that ask for a request by annotation get (Werkzeug's, say); the `request` local stays.
+        request_class: what makes the request that hooks and views see, such as Werkzeug's `Request`; the layers around
+            see webob's until then.
         max_content_length: the most bytes of a request body; None sets no limit.
         max_form_memory_size: the most bytes of a form field that isn't a file.
         max_form_parts: the most parts of a multipart form.
@@ -116,7 +117,7 @@ class Router(Registry):
             partial(self.map.find_environ, raw_path=True) if raw_path else self.map.find_environ
         )
         self.json = json or JsonProvider()
-        self.make_request = request_class
+        self.request_class = request_class
         limits = {"max_content_length": max_content_length}
         if max_form_memory_size != 500_000:
             limits["max_form_memory_size"] = max_form_memory_size
