@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import weakref
@@ -109,8 +110,10 @@ def test_the_console_needs_debug():
 
 
 def test_the_console_is_werkzeugs_debugger_behind_a_pin(ask, console, records):
-    got = ask(console)
+    errors = io.StringIO()
+    got = ask(console, **{"wsgi.errors": errors})
     assert got.status.startswith("500 ")
+    assert not errors.getvalue(), "it is in the log, once"
     assert "Werkzeug Debugger" in got.text
     assert "EVALEX = true" in got.text
     assert "EVALEX_TRUSTED = false" in got.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["ConsoleErrorPagesMiddleware"]
 
+import io
 import logging
 from collections import deque
 from collections.abc import Iterator
@@ -75,7 +76,10 @@ class _Debugger(DebuggedApplication):
             yield from Reply(403, "The debugger does not take this request.\n", _TEXT, ())(environ, start_response)
             return
         before = set(self.frames)
-        yield from super().debug_application(environ, start_response)
+        # Werkzeug also writes the traceback to wsgi.errors. It is in the log already, with its id.
+        quiet = {**environ, "wsgi.errors": io.StringIO()}
+        del environ[_ERROR]
+        yield from super().debug_application(quiet, start_response)
         # A frame holds all its locals, the request and its connection among them: those of old errors are let go.
         self._known.append([key for key in self.frames if key not in before])
         while len(self._known) > _MOST_ERRORS:

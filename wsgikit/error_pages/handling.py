@@ -13,6 +13,7 @@ from wsgikit.error_pages.negotiate import choose_form, choose_language
 from wsgikit.error_pages.render import ErrorPage, Rendered, find_page, render_problem, render_visitor_page, text_page
 from wsgikit.error_pages.report import ErrorReport
 from wsgikit.error_pages.texts import DEFAULT_LANGUAGE, load_texts, texts_for
+from wsgikit.headers import Headers
 from wsgikit.onion.exchange import Exchange, Reply
 from wsgikit.wsgi import REQUEST_ID, Environ, HeaderList, StartResponse, WSGIApplication
 
@@ -150,8 +151,6 @@ def _answer_developer(
 
 def make_reply(page: ErrorPage, rendered: Rendered, headers: Iterable[tuple[str, str]]) -> Reply:
     """Make the WSGI application that answers with a page."""
-    from wsgikit.headers import Headers
-
     head = Headers(headers)
     for name, value in rendered.headers:
         head.setdefault(name, value)
