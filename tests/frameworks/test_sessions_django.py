@@ -141,10 +141,10 @@ def test_b36_a_session_that_was_deleted_meanwhile_is_not_brought_back(engine):
     logout.flush()
     with pytest.raises(UpdateError):
         in_flight.save()
+    again = engine()
+    again._session_key = session.session_key
+    again.save(must_create=True)
     with pytest.raises(CreateError):
-        again = engine()
-        again._session_key = session.session_key
-        again.save(must_create=True)
         again.save(must_create=True)
 
 

@@ -86,8 +86,7 @@ def machine_for(layer, is_server_side):
             if row is not None and row["gone"]:
                 row = None
             session.get("a")  # it is read now: what comes later from others, it doesn't see
-            request = Request(session, client, row)
-            return request
+            return Request(session, client, row)
 
         def set_key(self, request, key, value):
             request.session[key] = copy.deepcopy(value)

@@ -1,4 +1,4 @@
-"""Flash messages, CSRF tokens, Pyramid's interface, and what the layer says of its surroundings. Points S21, S22, B44."""
+"""Flash messages, CSRF tokens, Pyramid's interface, what the layer says of its surroundings. Points S21, S22, B44."""
 
 import logging
 import sys

@@ -142,7 +142,7 @@ class CookieWriter:
 
     def is_secure(self, is_https: bool) -> bool:
         """Tell whether a cookie set now would have ``Secure``."""
-        return is_https if self._secure == "auto" else self._secure
+        return is_https if self._secure == "auto" else self._secure is True
 
     @property
     def is_auto(self) -> bool:

@@ -1,8 +1,8 @@
 """A session engine for Django: ``SESSION_ENGINE = "wsgikit.sessions.django"``, with our stores.
 
-``WSGIKIT_SESSION_STORE`` in Django's settings names the store: a URL such as ``redis://…``, or a `SessionStore`. The rest
-(cookie, age, expiry) is as Django's settings have it. Two requests that change different keys both survive, and keys
-at rest are hashes.
+``WSGIKIT_SESSION_STORE`` in Django's settings names the store: a URL such as ``redis://…``, or a `SessionStore`. The
+rest (cookie, age, expiry) is as Django's settings have it. Two requests that change different keys both survive, and
+keys at rest are hashes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from wsgikit.sessions.stores.base import Record, store_key
 _SWEPT_AT_ONCE = 1000
 _MOST_TRIES = 50
 
-# One store for each value of the setting: Django makes a SessionStore for each request, and names it only by its module.
+# One store for each value of the setting: Django makes a SessionStore for each request, and knows only this module.
 _opened: dict[Any, stores.SessionStore] = {}
 
 
@@ -42,9 +42,10 @@ def _store() -> stores.SessionStore:
     return store
 
 
-class SessionStore(SessionBase):
+class SessionStore(SessionBase):  # type: ignore[misc]  # Django has no types
     """A session as Django has it, kept in one of our stores."""
 
+    _session_key: str | None
     _version: Any = None
     _base: dict[str, Any] | None = None
     _created: float | None = None

@@ -44,13 +44,13 @@ class SessionInterface(FlaskSessionInterface):
     def open_session(self, app: Flask, request: Request) -> SessionMixin:
         """Return the session of a request; it is read when it is touched."""
         if self._options:
-            session = self.manager(app).new_session(request.environ.get("HTTP_COOKIE"))
+            session: Any = self.manager(app).new_session(request.environ.get("HTTP_COOKIE"))
         else:
             session = request.environ.get(self._environ_key)
             if not isinstance(session, Session):
                 raise ConfigurationError(
-                    f"SessionInterface: expected the session of a SessionMiddleware in environ[{self._environ_key!r}], got "
-                    "none. Put use(SessionMiddleware, …) around the app, or give the interface a store=…."
+                    f"SessionInterface: expected the session of a SessionMiddleware in environ[{self._environ_key!r}], "
+                    "got none. Put use(SessionMiddleware, …) around the app, or give the interface a store=…."
                 )
         return cast("SessionMixin", session)  # it has all that a SessionMixin has
 

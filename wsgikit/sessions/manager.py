@@ -129,12 +129,12 @@ class SessionManager:
         self.on_store_error = on_store_error
         self._find = cookie_finder(cookie_name)
         self._sweep_probability = sweep_probability if self.store is not None else 0.0
-        self.session_class = type(session_class.__name__, (session_class,), {"_manager": self})
+        self.session_class: type[Session] = type(session_class.__name__, (session_class,), {"_manager": self})
         self._warned: set[str] = set()
 
     def new_session(self, cookie_header: str | None) -> Session:
         """Return a session that will be read from this ``Cookie`` header when it is touched."""
-        session = self.session_class()
+        session: Session = self.session_class()
         session._header = cookie_header
         return session
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["SessionMiddleware"]
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import ref
 
 from wsgikit.exceptions import ConfigurationError
@@ -35,8 +35,8 @@ class SessionMiddleware(Middleware):
     Use it where requests of one visitor belong together: logins, carts, messages to be shown once. Don't use it for an
     API whose clients send a token with each request, and don't put data in it that has to outlive the visit.
 
-    Place it inside `ErrorPagesMiddleware` and `ContextMiddleware`, outside of everything that uses the session. It needs
-    no environ keys and provides ``wsgikit.session`` (or `environ_key`), a `Session`.
+    Place it inside `ErrorPagesMiddleware` and `ContextMiddleware`, outside of everything that uses the session. It
+    needs no environ keys and provides ``wsgikit.session`` (or `environ_key`), a `Session`.
 
     A request that doesn't touch its session costs nothing, reads nothing and sends nothing. A response made from it
     says ``Vary: Cookie``. Changes are saved before the head leaves, unless the status is 500 or above or an exception
@@ -44,7 +44,8 @@ class SessionMiddleware(Middleware):
 
     Args:
         app: the WSGI application to wrap.
-        secret_key: the secret that signs the cookie, or several: the first signs, all verify. ``wsgikit secret`` makes one.
+        secret_key: the secret that signs the cookie, or several: the first signs, all verify. ``wsgikit secret`` makes
+            one.
         store: ``"cookie"``, a URL (``memory://``, ``sqlite:///sessions.db``, ``postgresql+psycopg://…``, ``redis://…``,
             ``memcached://…``), or a `SessionStore`.
         cookie_name: the name of the cookie; ``__Host-session`` asks browsers to guard it best, over https only.
@@ -56,15 +57,16 @@ class SessionMiddleware(Middleware):
         cookie_partitioned: whether a page that embeds this one has a jar of its own for it (needs `cookie_secure`).
         cookie_permanent: whether a new session is `permanent`: kept by the browser when it is closed.
         cookie_max_bytes: the longest ``Set-Cookie`` value that is sent; browsers drop longer ones silently.
-        cookie_format: ``"wsgikit"``; or ``"flask"``, ``"starlette"``, ``"django"``: the cookie of these, read and written.
+        cookie_format: ``"wsgikit"``; or ``"flask"``, ``"starlette"``, ``"django"``: the cookie of these, read and
+            written.
         cookie_digest: ``"sha256"`` or ``"sha512"``; cookies signed with either are read.
         encrypt: whether the cookie's owner can't read it either (needs ``wsgikit[encryption]``).
         idle_timeout_seconds: how long a session lasts without being used; None is for ever.
         absolute_timeout_seconds: how long a session lasts at all; None is for ever.
         refresh_after_seconds: after how long reading alone counts as use and is noted; None is a tenth of the idle
             timeout, a day at the most. With the idle timeout or more, only writing counts.
-        on_oversize: for a session that doesn't fit into a cookie: ``"error"`` names the largest keys, ``"warn"`` logs that
-            and leaves the old cookie, and a store (or its URL) takes such sessions.
+        on_oversize: for a session that doesn't fit into a cookie: ``"error"`` names the largest keys, ``"warn"`` logs
+            that and leaves the old cookie, and a store (or its URL) takes such sessions.
         on_store_error: when the store doesn't answer: ``"503"``, ``"raise"``, or ``"empty-readonly"``: reading finds
             nothing and writing raises. Requests that don't touch the session go on in any case.
         save_on_error: whether changes are saved when the status is 500 or above.
@@ -183,8 +185,8 @@ class SessionMiddleware(Middleware):
             self._add_extras(environ)
 
     def after_request(self, exchange: Exchange) -> None:
-        session = exchange.environ.get(self._environ_key)
-        if session.__class__ is self._session_class and not session._is_touched:
+        session: Any = exchange.environ.get(self._environ_key)
+        if type(session) is self._session_class and not session._is_touched:
             session._committed = ref(exchange)
         else:
             self._finish(exchange)
@@ -346,7 +348,7 @@ class SessionMiddleware(Middleware):
             if path != writer.path and not path.startswith(writer.path.rstrip("/") + "/"):
                 self.manager.warn_once(
                     "path",
-                    "%s: cookie_path: the session was changed at a path outside of %r: the browser won't send it there.",
+                    "%s: cookie_path: the session was changed at a path outside of %r: it won't be seen there again.",
                     type(self).__name__,
                     writer.path,
                 )

@@ -40,8 +40,8 @@ def session_factory(*, environ_key: str = SESSION, **options: Any) -> Callable[[
             session = request.environ.get(environ_key)
             if not isinstance(session, Session):
                 raise ConfigurationError(
-                    f"session_factory: expected the session of a SessionMiddleware in environ[{environ_key!r}], got none. "
-                    "Put use(SessionMiddleware, …) around the app, or give the factory a secret_key=… and a store=…."
+                    f"session_factory: expected the session of a SessionMiddleware in environ[{environ_key!r}], "
+                    "got none. Put use(SessionMiddleware, …) around the app, or give the factory a secret_key=…."
                 )
             return session
 

@@ -1,7 +1,7 @@
 """JSON that keeps what Python has and JSON hasn't.
 
-Beside JSON's own values: tuple, set, frozenset, bytes, datetime, date, time, timedelta, UUID, Decimal and Markup. Each is
-written as an object of one key that begins with ``!``, such as ``{"!t":[1,2]}``; an object of the application's that
+Beside JSON's own values: tuple, set, frozenset, bytes, datetime, date, time, timedelta, UUID, Decimal and Markup. Each
+is written as an object of one key that begins with ``!``, such as ``{"!t":[1,2]}``; an object of the application's that
 looks like one is wrapped in ``{"!":…}``. Pickle isn't offered: who can write a pickle can run code.
 """
 

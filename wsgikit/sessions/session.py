@@ -109,7 +109,8 @@ class Session(MutableMapping[str, Any]):
             return data == (other._open() if other._data is None else other._data)
         return data == other if isinstance(other, Mapping) else NotImplemented
 
-    __hash__ = object.__hash__  # by identity: a request has one session, and some keep it in a WeakKeyDictionary
+    def __hash__(self) -> int:
+        return id(self)  # a request has one session, and some keep it in a WeakKeyDictionary
 
     def __repr__(self) -> str:
         # The values may be secret, and an untouched session stays untouched by being printed.

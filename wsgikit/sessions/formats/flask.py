@@ -85,7 +85,7 @@ def _text(key: object, path: str) -> str:
     if isinstance(key, str):
         return key
     raise SessionValueError(
-        f"session: {path or 'key'}: expected keys that are str, got {key!r}, a {type(key).__name__}. JSON has no others.",
+        f"session: {path or 'key'}: expected keys that are str, got one of type {type(key).__name__}. Convert it.",
         path,
     )
 

@@ -1,4 +1,4 @@
-"""wsgikit's own cookie: typed JSON, signed with SHA-256 in the wire format of itsdangerous' URL-safe timed serializer."""
+"""wsgikit's own cookie: typed JSON, signed with SHA-256, in the wire format of itsdangerous' URL-safe serializer."""
 
 from __future__ import annotations
 

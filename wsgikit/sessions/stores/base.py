@@ -33,7 +33,7 @@ class Record(NamedTuple):
 
 
 class SessionStore(ABC):
-    """Where sessions are kept. A store of your own subclasses this; ``wsgikit.testing.stores`` holds it to the contract.
+    """Where sessions are kept. A store of your own subclasses this; `wsgikit.testing.assert_store_conforms` tries it.
 
     All methods may be called from many threads at once and after a fork. What can't be reached raises
     `StoreUnavailable`. Nothing connects before the first call.
@@ -88,10 +88,10 @@ class SessionStore(ABC):
         """
         raise UnsupportedByStore(f"{type(self).__name__}: keys: this store can't list its sessions.")
 
-    def create(self) -> None:
+    def create(self) -> None:  # noqa: B027  # most need nothing
         """Make what the store needs to exist, such as a table; does nothing where it is there or none is needed."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  # as above
         """Give back connections. The store may be used again."""
 
     def __repr__(self) -> str:

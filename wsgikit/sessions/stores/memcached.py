@@ -6,6 +6,7 @@ __all__ = ["MemcachedStore"]
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -25,8 +26,8 @@ class MemcachedStore(SessionStore):
     """Sessions in memcached.
 
     Args:
-        where: a URL such as ``memcached://127.0.0.1:11211`` (several servers parted by commas), for which each process makes
-            a pool when it first needs one, or a client of pymemcache's that returns bytes.
+        where: a URL such as ``memcached://127.0.0.1:11211`` (several servers parted by commas), for which each process
+            makes a pool when it first needs one, or a client of pymemcache's that returns bytes.
         prefix: what the keys begin with.
         timeout_seconds: how long to wait for an answer.
 
@@ -75,7 +76,7 @@ class MemcachedStore(SessionStore):
                 self._run(lambda client: client.delete(name, noreply=False))
                 written = self._run(lambda client: client.add(name, value, expire=ttl, noreply=False))
         else:
-            written = self._run(lambda client: client.cas(name, value, expected, expire=ttl, noreply=False))
+            written = self._run(partial(_swap, name, value, expected, ttl))
         if not written:
             return None
         if record.expires <= time.time():
@@ -94,10 +95,8 @@ class MemcachedStore(SessionStore):
             value, version = self._run(lambda client: client.gets(name))
             if _read(value, version) is None:
                 return False
-            value = _times(expires, accessed) + value[_HEAD_BYTES:]
-            if self._run(
-                lambda client, v=value, n=version: client.cas(name, v, n, expire=_ttl(expires), noreply=False)
-            ):
+            touched = _times(expires, accessed) + value[_HEAD_BYTES:]
+            if self._run(partial(_swap, name, touched, version, _ttl(expires))):
                 return True
         return True  # it is being written all the time: then it is in use as well
 
@@ -110,6 +109,10 @@ class MemcachedStore(SessionStore):
         except self._errors as error:
             kind = type(error).__name__
             raise StoreUnavailable(f"MemcachedStore: expected an answer, got {kind}. Is memcached up?") from error
+
+
+def _swap(name: str, value: bytes, version: Any, ttl: int, client: Any) -> bool:
+    return bool(client.cas(name, value, version, expire=ttl, noreply=False))
 
 
 def _servers(url: str) -> list[tuple[str, int]]:

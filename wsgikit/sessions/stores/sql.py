@@ -57,6 +57,7 @@ class SqlStore(SessionStore):
     ) -> None:
         try:
             import sqlalchemy as sa  # optional, and 100 ms to import
+            from sqlalchemy import exc, pool
             from sqlalchemy.dialects.mysql import LONGBLOB
         except ImportError as error:
             raise ConfigurationError(
@@ -64,6 +65,8 @@ class SqlStore(SessionStore):
                 "Install it with: pip install 'wsgikit[database]'."
             ) from error
         self._sa = sa
+        self._errors = exc
+        self._static_pool = pool.StaticPool
         self._lock = threading.Lock()
         self._table = sa.Table(
             table,
@@ -176,7 +179,7 @@ class SqlStore(SessionStore):
     def _insert(self, insert: Any) -> bool:
         try:
             self._run(lambda connection: connection.execute(insert))
-        except self._sa.exc.IntegrityError:
+        except self._errors.IntegrityError:
             return False
         return True
 
@@ -184,9 +187,9 @@ class SqlStore(SessionStore):
         """Run one step on a connection of this process's pool; make the table first, where it is missing."""
         try:
             return self._try(step)
-        except self._sa.exc.IntegrityError:
+        except self._errors.IntegrityError:
             raise
-        except self._sa.exc.SQLAlchemyError as error:
+        except self._errors.SQLAlchemyError as error:
             is_missing = self._lacks_table()
             if is_missing is None or (is_missing and not self._creates_table):
                 raise self._unavailable(error, is_missing) from error
@@ -195,15 +198,15 @@ class SqlStore(SessionStore):
             if is_missing:
                 self._create_once()
             return self._try(step)
-        except self._sa.exc.IntegrityError:
+        except self._errors.IntegrityError:
             raise
-        except self._sa.exc.SQLAlchemyError as error:
+        except self._errors.SQLAlchemyError as error:
             raise self._unavailable(error) from error
 
     def _try(self, step: Callable[[Connection], T]) -> T:
         try:
             return self._once(step)
-        except self._sa.exc.DBAPIError as error:
+        except self._errors.DBAPIError as error:
             if not error.connection_invalidated:
                 raise
         # The database was restarted: the pool had connections to the old one. All are dropped by now.
@@ -211,7 +214,7 @@ class SqlStore(SessionStore):
 
     def _once(self, step: Callable[[Connection], T]) -> T:
         engine = self._engines.get()
-        if isinstance(engine.pool, self._sa.pool.StaticPool):  # one connection for all threads: one at a time
+        if isinstance(engine.pool, self._static_pool):  # one connection for all threads: one at a time
             with self._lock, engine.connect() as connection:
                 return step(connection)
         with engine.connect() as connection:
@@ -221,13 +224,13 @@ class SqlStore(SessionStore):
         """Tell whether the table is missing; None: the database doesn't answer."""
         try:
             return not self._try(lambda c: self._sa.inspect(c).has_table(self._table.name))
-        except self._sa.exc.SQLAlchemyError:
+        except self._errors.SQLAlchemyError:
             return None
 
     def _create_once(self) -> None:
         try:
             self._try(lambda connection: self._table.create(connection, checkfirst=True))
-        except self._sa.exc.SQLAlchemyError:
+        except self._errors.SQLAlchemyError:
             if self._lacks_table() is not False:  # it isn't that another process was faster
                 raise
 
@@ -242,12 +245,12 @@ class SqlStore(SessionStore):
         try:
             url = self._sa.make_url(where)
             url.get_dialect().import_dbapi()
-        except (ImportError, self._sa.exc.NoSuchModuleError) as error:
+        except (ImportError, self._errors.NoSuchModuleError) as error:
             scheme = where.partition("://")[0]
             raise ConfigurationError(
                 f"SqlStore: store: expected an installed driver for {scheme}://, got none. {error}."
             ) from error
-        except (self._sa.exc.ArgumentError, ValueError) as error:
+        except (self._errors.ArgumentError, ValueError) as error:
             raise ConfigurationError("SqlStore: store: expected a SQLAlchemy URL, got one it can't read.") from error
         return url
 
@@ -256,7 +259,7 @@ class SqlStore(SessionStore):
         backend = url.get_backend_name()
         if backend == "sqlite" and url.database in (None, "", ":memory:"):
             # One connection for all threads: each other one would be another, empty database.
-            options = {"poolclass": self._sa.pool.StaticPool, "connect_args": {"check_same_thread": False}}
+            options = {"poolclass": self._static_pool, "connect_args": {"check_same_thread": False}}
         elif backend in ("postgresql", "mysql", "mariadb"):
             options["pool_recycle"] = 3600  # below the eight hours after which MariaDB hangs up
             options["connect_args"] = {"connect_timeout": 3}  # a visitor waits for it
