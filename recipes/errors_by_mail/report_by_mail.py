@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from email.message import EmailMessage
 
-from wsgikit.error_pages.report import ErrorReport
+from wsgikit.error_pages import ErrorReport
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sentry_sdk
 from sentry_sdk.integrations.logging import ignore_logger
 
-from wsgikit.error_pages.report import LOGGER, ErrorReport
+from wsgikit.error_pages import ErrorReport
+from wsgikit.error_pages.report import LOGGER
 
 # The error pages log each error, too. Sentry would make a second event of that record.
 ignore_logger(LOGGER)

@@ -6,8 +6,10 @@ import inspect
 import pathlib
 import re
 
+import pytest
+
 from wsgikit import ErrorPagesMiddleware
-from wsgikit.error_pages.render import ErrorPage
+from wsgikit.error_pages import ErrorPage, ErrorReport
 
 PAGE = (pathlib.Path(__file__).parents[2] / "docs" / "howto" / "error-pages.md").read_text("utf-8")
 
@@ -38,5 +40,6 @@ def test_every_option_is_on_the_page_and_in_the_docstring():
     assert not [name for name in options if f"`{name}" not in PAGE]
 
 
-def test_every_attribute_of_a_page_is_named():
-    assert not [name for name in ErrorPage.__dataclass_fields__ if f"`{name}`" not in PAGE]
+@pytest.mark.parametrize("kind", [ErrorPage, ErrorReport], ids=lambda kind: kind.__name__)
+def test_every_attribute_is_named(kind):
+    assert not [name for name in kind.__dataclass_fields__ if f"`{name}`" not in PAGE]
