@@ -234,22 +234,27 @@ class SessionMiddleware(Middleware):
         if session._data is None:
             session._committed = ref(exchange)
             return
-        exchange.headers.vary("Cookie")
+        headers = exchange.headers
+        names = [name.lower() for name, _ in headers.as_list()]
+        if "vary" in names:
+            headers.vary("Cookie")
+        else:
+            headers.as_list().append(("Vary", "Cookie"))
         is_kept = code < 500 or self._save_on_error
         if session._sent is not None:
             # The response is another one than that which the session was saved for. What is in a store stays there, and
             # a new session is of no use without its cookie.
-            self._send(exchange, session._sent if is_kept or self.manager.backend.can_save_late(session) else [])
+            self._send(headers, session._sent if is_kept or self.manager.backend.can_save_late(session) else [])
             return
         if is_kept:
-            self._commit(exchange, session)
+            self._commit(exchange, session, "set-cookie" in names)
         session._committed = ref(exchange)
 
-    def _commit(self, exchange: Exchange, session: Session) -> None:
+    def _commit(self, exchange: Exchange, session: Session, are_cookies_set: bool) -> None:
         environ = exchange.environ
         is_https = environ.get("wsgi.url_scheme") == "https"
-        if session.modified:
-            values = self._foreign_values(exchange)
+        if are_cookies_set and session.modified:
+            values = self._foreign_values(exchange.headers)
             if values:
                 self.manager.merge_foreign(session, values)
         try:
@@ -264,28 +269,29 @@ class SessionMiddleware(Middleware):
         session._committed = ref(exchange)
         session._mark_saved(exchange.is_streaming)
         if lines:
-            self._send(exchange, lines)
+            if are_cookies_set:
+                self._send(exchange.headers, lines)
+            else:
+                exchange.headers.as_list().extend([("Set-Cookie", line) for line in lines])
             self._look_around(environ, is_https)
         if session._is_rejected and environ.get("SCRIPT_NAME"):
             self._warn_of_namesakes(environ)
 
-    def _send(self, exchange: Exchange, lines: list[str]) -> None:
+    def _send(self, headers: Headers, lines: list[str]) -> None:
         """Put the cookie into the head: one line of its name, whoever wrote another (RFC 6265 §4.1.1)."""
         if not lines:
             return
-        headers = exchange.headers
         start = self.manager.writer.name + "="
-        if any(name.lower() == "set-cookie" and value.startswith(start) for name, value in headers):
-            headers[:] = [h for h in headers if h[0].lower() != "set-cookie" or not h[1].startswith(start)]
+        headers[:] = [h for h in headers if h[0].lower() != "set-cookie" or not h[1].startswith(start)]
         for line in lines:
             headers.add("Set-Cookie", line)
 
-    def _foreign_values(self, exchange: Exchange) -> list[str]:
+    def _foreign_values(self, headers: Headers) -> list[str]:
         """Return what an application inside has set the same cookie to."""
         start = self.manager.writer.name + "="
         return [
             line[len(start) :].partition(";")[0].strip('" ')
-            for line in exchange.headers.get_all("Set-Cookie")
+            for line in headers.get_all("Set-Cookie")
             if line.startswith(start)
         ]
 

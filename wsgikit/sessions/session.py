@@ -186,8 +186,8 @@ class Session(MutableMapping[str, Any]):
         if self._data is None:
             return False
         return bool(
-            self._is_forced
-            or self._changed
+            self._changed
+            or self._is_forced
             or self._is_cleared
             or self._is_rotated
             or self._to_delete is not None
