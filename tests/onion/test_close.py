@@ -259,25 +259,32 @@ def test_two_threads_that_close_at_once_tear_down_once(environ, layers, log, oni
         assert (body.closes, ended(log)) == (1, ENDED)
 
 
-def test_a_close_while_another_thread_makes_a_chunk_still_tears_down_once(call, layers, log, onion):
-    inside, closed = threading.Event(), threading.Event()
+class Slow(Body):
+    """Makes its first chunk only when it has been closed, as one that waits for a socket may."""
 
-    class Slow(Body):
-        def __next__(self):
-            inside.set()
-            assert closed.wait(5)
-            return super().__next__()
+    def __init__(self, *chunks):
+        super().__init__(*chunks)
+        self.inside, self.closed = threading.Event(), threading.Event()
 
-    body = Slow(b"a", b"b")
+    def __next__(self):
+        self.inside.set()
+        assert self.closed.wait(5)
+        return super().__next__()
+
+
+@pytest.mark.parametrize("first", [b"a", b"", ValueError("closed file")], ids=["chunk", "empty chunk", "error"])
+def test_a_close_while_another_thread_makes_a_chunk_ends_the_request_once(first, call, caplog, layers, log, onion):
+    body = Slow(first, b"b")
     answer = call(onion(answering(body), *layers))
     thread = threading.Thread(target=answer.step)
     thread.start()
-    assert inside.wait(5)
+    assert body.inside.wait(5)
     answer.body.close()
-    closed.set()
+    body.closed.set()
     thread.join()
-    assert (body.closes, ended(log)) == (1, ENDED)
+    assert (body.closes, log[-2:], ended(log)) == (1, ENDED, ENDED)
     assert not answer.step()
+    assert caplog.records == []
 
 
 def test_teardown_knows_whether_the_body_was_produced_to_its_end(call, onion):

@@ -230,6 +230,21 @@ def test_headers_cannot_be_read_before_there_is_a_response(stage, call, onion):
     assert str(error) == "exchange.headers: there is no response yet. Change headers in after_request."
 
 
+def test_headers_and_body_cannot_be_set_before_there_is_a_response(call, onion, recording):
+    def set_headers(exchange):
+        exchange.headers = [("X-Early", "1")]
+
+    def set_body(exchange):
+        exchange.body = [b"early"]
+
+    error = call(onion(answering([b""]), recording("early", before=set_headers))).error
+    assert str(error) == "exchange.headers: there is no response yet. Change headers in after_request."
+    error = call(onion(answering([b""]), recording("early", before=set_body))).error
+    assert str(error) == (
+        "exchange.body: there is no response yet. Change the body in after_request, or return exchange.reply(…)."
+    )
+
+
 def test_an_error_of_the_servers_start_response_tears_down_and_goes_to_the_server(environ, log, onion, recording):
     def start_response(status, headers, exc_info=None):
         raise AssertionError("no such status")

@@ -7,7 +7,7 @@ from wsgiref.util import FileWrapper
 
 import pytest
 
-from wsgikit.context.locals import g
+from wsgikit.context.locals import current_app, g
 from wsgikit.context.middleware import ContextMiddleware
 from wsgikit.onion.middleware import Middleware
 from wsgikit.onion.stack import build_stack, use
@@ -118,6 +118,33 @@ def test_two_contexts_nested_have_two_g(call, onion):
 
     call(onion(answering([b""]), ContextMiddleware, Set, ContextMiddleware, Set))
     assert seen == [False, False, "ann", "ann"]
+
+
+@pytest.mark.parametrize("between", [others, copying])
+def test_each_stack_is_current_app_for_its_own_code(between, call):
+    seen = {}
+
+    class Note(Middleware):
+        def __init__(self, app, *, label):
+            super().__init__(app)
+            self.label = label
+
+        def after_request(self, exchange):
+            seen[self.label] = current_app._get_current_object()
+
+    def app(environ, start_response):
+        start_response("200 OK", [])
+
+        def body():
+            seen["stream"] = current_app._get_current_object()
+            yield b""
+
+        return body()
+
+    inner = build_stack(app, use(ContextMiddleware), use(Note, label="inner"))
+    outer = build_stack(between(inner), use(ContextMiddleware), use(Note, label="outer"))
+    call(outer).finish()
+    assert seen == {"inner": inner, "stream": inner, "outer": outer}
 
 
 # ------------------------------------------------------------------------- requests within a request

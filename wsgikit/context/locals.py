@@ -115,7 +115,9 @@ def copy_current_context(function: Callable[P, R]) -> Callable[P, R]:
     environ = dict(exchange.environ)
     environ.pop(EXCHANGE, None)
     namespace = dict(_g_of(exchange).__dict__)
-    stack = environ.get(STACK)
+    stack = exchange._stack or environ.get(STACK)
+    if stack is not None:
+        environ[STACK] = stack
     layers = stack.layers if stack is not None else exchange._onion.layers
     context = copy_context()
 
@@ -167,7 +169,7 @@ def _current_app() -> Stack:
     if exchange is None:
         raise _outside("current_app")
     try:
-        return cast("Stack", exchange.environ[STACK])
+        return cast("Stack", exchange._stack or exchange.environ[STACK])
     except KeyError:
         raise OutsideRequestError(
             "current_app: the layers were nested by hand, and there is no Stack. Put them together with build_stack()."

@@ -355,9 +355,9 @@ class Body:
         """Make the first chunk. Until it is passed on, an error or a layer can put another response in its place."""
         exchange = self._exchange
         while True:
-            chunks: tuple[bytes, ...] = ()
+            chunk = None
             try:
-                chunks = (self._begin()(),)
+                chunk = self._begin()()
             except StopIteration:
                 if exchange._stage != OPEN:
                     exchange.is_complete = True
@@ -365,6 +365,8 @@ class Body:
             except Exception as error:
                 if exchange._stage == SENT:
                     self._fail(error)
+                    raise
+                if not self._unclosed:  # the server closed it on another thread meanwhile: nobody waits for an answer
                     raise
                 if error.__traceback__ is not None:  # without this frame: the exchange keeps the error, not the body
                     error.__traceback__ = error.__traceback__.tb_next
@@ -374,15 +376,15 @@ class Body:
                 self._fail(error)
                 raise
             if exchange._stage != OPEN:
-                if chunks[0]:
+                if chunk:
                     exchange._stage = SENT
-                else:  # PEP 3333: the head leaves with the first chunk that isn't empty
+                elif self._unclosed:  # PEP 3333: the head leaves with the first chunk that isn't empty
                     self._step = None
-                return chunks[0]
+                return chunk  # type: ignore[return-value]  # only a stream that ended has none, and that was settled
             # The head was replaced during this step. The layers see the new one, and the body from its start.
             innermost = exchange._innermost
             source = innermost or self._source
-            exchange._body = source.again(chunks)  # type: ignore[union-attr]  # set by _begin
+            exchange._body = source.again(() if chunk is None else (chunk,))  # type: ignore[union-attr]  # set by _begin
             exchange._innermost = None
             if exchange._written:
                 exchange._body = chain(exchange._written, exchange._body)
@@ -413,6 +415,8 @@ class Body:
         exchange = self._exchange
         self._step = _stop
         self._source = None
+        if not self._unclosed:  # the server closed it on another thread meanwhile: the request has ended
+            return
         exchange._close_body()
         exchange._log_failure("while closing a stream that broke off")
         if isinstance(error, Exception):

@@ -15,6 +15,7 @@ from wsgikit.onion.source import Source
 from wsgikit.wsgi import (
     EXCHANGE,
     LOGGED,
+    STACK,
     Environ,
     ExcInfo,
     HeaderList,
@@ -73,6 +74,7 @@ class Exchange:
     _teardown: tuple[tuple[Any, ...], tuple[Any, ...]] | None = None
     _outer: Exchange | None = None
     _nested: list[Exchange] | None = None
+    _stack: Any = None  # of a nested exchange: its own, while environ holds that of the one around it
     _is_over: bool = False  # of a nested exchange: it has answered, and waits for the end of the one around it
     _home: Exchange | None = None  # of a nested exchange: the one in whose context it was called, and ends
     _callbacks: list[tuple[Context, Callable[[], object]]] | None = None
@@ -125,13 +127,13 @@ class Exchange:
         """The headers of the response, free to be changed: the application's own list stays as it is."""
         headers = self._headers
         if headers is None:
-            if self.status is None:
-                raise ApplicationError("exchange.headers: there is no response yet. Change headers in after_request.")
             self.headers = headers = Headers(self._raw_headers or ())
         return headers
 
     @headers.setter
     def headers(self, headers: Iterable[tuple[str, str]]) -> None:
+        if self.status is None:
+            raise ApplicationError("exchange.headers: there is no response yet. Change headers in after_request.")
         self._headers = headers if isinstance(headers, Headers) else Headers(headers)
         self._raw_headers = self._headers.as_list()
 
@@ -156,6 +158,10 @@ class Exchange:
     def body(self, body: Iterable[bytes]) -> None:
         if body is self._body:
             return
+        if self.status is None:
+            raise ApplicationError(
+                "exchange.body: there is no response yet. Change the body in after_request, or return exchange.reply(…)."
+            )
         if body is None or isinstance(body, (str, bytes)):
             remedy = "Assign a list: [body]"
             raise ApplicationError(complaint("exchange", "body", "an iterable of bytes", body, remedy))
@@ -226,6 +232,7 @@ class Exchange:
         A layer of others between may call its application again: the first attempt is ended before this one begins.
         Where it gave it an environ of its own, this is a request within a request, and ends by itself.
         """
+        self._stack = self.environ.get(STACK)
         while outer._is_over and outer._outer is not None:
             attempt, outer = outer, outer._outer
             if outer._nested is not None and attempt in outer._nested:

@@ -12,7 +12,7 @@ from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
 from wsgikit.onion.order import check_order
-from wsgikit.wsgi import STACK, Environ, StartResponse, WSGIApplication
+from wsgikit.wsgi import EXCHANGE, STACK, Environ, StartResponse, WSGIApplication
 
 Options = ParamSpec("Options")
 L = TypeVar("L")
@@ -121,8 +121,14 @@ class Stack:
 
     def __call__(self, environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
+        outer = environ.get(STACK)
         environ[STACK] = self
-        return self._entry(environ, start_response)
+        if outer is None or outer is self or EXCHANGE not in environ:
+            return self._entry(environ, start_response)
+        try:
+            return self._entry(environ, start_response)
+        finally:
+            environ[STACK] = outer  # for the layers around; the exchange of this one remembers its own
 
     def __repr__(self) -> str:
         return f"<Stack {' > '.join([*(name for name, _ in self._named), _app_name(self.app)])}>"
@@ -238,7 +244,8 @@ def _as_layer(layer: Any, where: str) -> Layer:
         )
     if not callable(layer):
         raise ConfigurationError(complaint(where, "layer", "use(…) or a callable app -> app", layer))
-    return Layer(layer, (), {}, None)
+    factory: Callable[..., Any] = layer
+    return Layer(factory, (), {}, None)
 
 
 def _instance_given(where: str, layer: Middleware) -> str:
