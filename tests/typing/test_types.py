@@ -1,4 +1,4 @@
-"""The types of the router hold for users: mypy in strict mode and pyright agree."""
+"""The types of stacks and of the router hold for users: mypy in strict mode and pyright agree."""
 
 from __future__ import annotations
 
@@ -26,16 +26,18 @@ def run(checker: str, file: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+@pytest.mark.parametrize("file", ["routing_usage.py", "stack_usage.py"])
 @pytest.mark.parametrize("checker", CHECKERS)
-def test_a_view_keeps_its_type_under_every_decorator(checker):
-    status, output = run(checker, "routing_usage.py")
+def test_what_users_write_has_no_type_error(checker, file):
+    status, output = run(checker, file)
     assert status == 0, output
 
 
+@pytest.mark.parametrize("file", ["routing_mistakes.py", "stack_mistakes.py"])
 @pytest.mark.parametrize("checker", CHECKERS)
-def test_a_mistake_is_an_error_where_it_is_written(checker):
-    _, output = run(checker, "routing_mistakes.py")
-    found = {int(line) for line in re.findall(r"routing_mistakes\.py:(\d+):(?:\d+)?[^\n]*error", output)}
-    lines = (HERE / "routing_mistakes.py").read_text(encoding="utf-8").splitlines()
+def test_a_mistake_is_an_error_where_it_is_written(checker, file):
+    _, output = run(checker, file)
+    found = {int(line) for line in re.findall(rf"{re.escape(file)}:(\d+):(?:\d+)?[^\n]*error", output)}
+    lines = (HERE / file).read_text(encoding="utf-8").splitlines()
     expected = {number for number, line in enumerate(lines, 1) if "# E:" in line}
     assert found == expected, output
