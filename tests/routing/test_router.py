@@ -479,5 +479,5 @@ def test_a_loop_is_closed_with_its_thread():
 
 
 def test_outside_a_request_an_external_url_needs_a_server_name():
-    with pytest.raises(ApplicationError, match="expected a request, or server_name= on the router"):
+    with pytest.raises(ApplicationError, match="host: expected the request's host"):
         router_of_posts().url_for("index", _external=True)

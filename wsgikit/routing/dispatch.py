@@ -195,14 +195,23 @@ class Matched:
                 if result is NOT_CALLED:
                     result = self._run(exchange)
             except Exception as raised:  # noqa: BLE001  # raised again where no handler takes it
-                self.raised = raised
+                self._note(raised)
                 result = self._handled(raised, exchange)
             return self._finish(result, exchange)
         except Exception as raised:
-            self.raised = raised
+            self._note(raised)
             if http_answer(raised) is not None or environ.get(THROW_ERRORS):
                 raise
             return self._failed(raised, exchange)
+        finally:
+            # The traceback of an error holds this frame, and the frame would hold the error: only the garbage collector
+            # would free the two, with environ and all.
+            error = result = None
+
+    def _note(self, error: Exception | None) -> None:
+        """Keep an error for the functions that tear down, if there are any."""
+        if self.plan.teardown:
+            self.raised = error
 
     def _run(self, exchange: Exchange) -> Any:
         plan = self.plan
@@ -214,7 +223,7 @@ class Matched:
             if result is not None:
                 return result
         if self.error is not None:
-            raise self.error
+            raise self._take_error()
         rule = self.rule
         if environ["REQUEST_METHOD"] == "OPTIONS" and rule is not None and rule.has_automatic_options:
             return plan.router.options_response(environ)
@@ -226,33 +235,43 @@ class Matched:
             make_parts(None, plan.where, plan.json)  # raises
         return result
 
+    def _take_error(self) -> Exception:
+        error = self.error
+        self.error = None  # its traceback will lead back here
+        return error  # type: ignore[return-value]  # there is one where this is called
+
     def _handled(self, error: Exception, exchange: Exchange) -> Any:
         """Return what the error handler for `error` returns; raise `error` where there is none."""
         if getattr(error, "new_url", None) is not None and callable(error):
             return error  # Werkzeug's RequestRedirect is an answer, no error
         handler = self.plan.find_handler(error)
         if handler is not None:
-            self.raised = None
+            self._note(None)
             result = as_sync(handler)(error, **_wanted(handler, exchange, self.plan))
             if result is None:
                 make_parts(None, f"errorhandler ({name_of(handler)})", self.plan.json)  # raises
             return result
         answer = http_answer(error)
         if answer is not None and not _is_answered_outside(exchange):
-            self.raised = None
+            self._note(None)
+            error.__traceback__ = None  # it is no error any more, and its traceback holds the frames that hold it
             return answer
-        raise error
+        try:
+            raise error
+        finally:
+            del error, answer
 
     def _failed(self, error: Exception, exchange: Exchange) -> WSGIApplication:
         """Answer an exception that nothing handles with the handler of 500, if there is one."""
-        if not any(hooks.handlers for hooks in self.plan.scopes):
-            raise error
         from werkzeug.exceptions import InternalServerError  # only failures need it
 
         failure = InternalServerError(original_exception=error)
         handler = self.plan.find_handler(failure)
         if handler is None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error, failure
         log_error(exchange, error, f"in {self.plan.where}")
         exchange.error = error
         result = as_sync(handler)(failure, **_wanted(handler, exchange, self.plan))
@@ -299,6 +318,7 @@ class Matched:
 
     def _tear_down(self, exchange: Exchange) -> None:
         error = self.raised or (exchange.error if not exchange.is_complete else None)
+        self.raised = None
         first: BaseException | None = None
         for function, wants in self.plan.teardown:
             try:

@@ -6,7 +6,6 @@ __all__ = ["build_url"]
 
 from typing import TYPE_CHECKING, Any
 
-from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.routing.matcher import BuildError
 from wsgikit.routing.mount import Mount, Mounted, router_in
 from wsgikit.wsgi import ROUTING, Environ
@@ -101,10 +100,6 @@ def _build(
         function(endpoint, values)
     if not script_name.isascii():  # environ holds the bytes of UTF-8 as latin-1 (PEP 3333)
         script_name = script_name.encode("latin-1").decode("utf-8", "replace")
-    if external and host is None and router.server_name is None:
-        raise ApplicationError(
-            complaint(f"url_for({endpoint!r})", "_external", "a request, or server_name= on the router", None)
-        )
     try:
         return router.map.build(
             endpoint,
