@@ -42,7 +42,8 @@ TEARDOWN = [None, "pass", "pass", "raise", "down"]
 APP = ["list", "tuple", "generator", "lazy", "lazy empty", "lazy late head", "write", "write, list", "write, generator",
        "write, raise", "wrapper", "closing", "closing raises", "raise first", "raise late", "raise on chunk 0",
        "raise on chunk 1", "down on chunk 1", "down", "exc_info", "exc_info in stream", "exc_info after chunk",
-       "head twice", "no head", "none", "empty chunks", "iterable", "swallowed write", "register"]  # fmt: skip
+       "head twice", "no head", "none", "empty chunks", "iterable", "swallowed write", "register",
+       "empty, raise", "empty, exc_info", "stubborn"]  # fmt: skip
 SERVER = ["exhausts", "exhausts", "closes after 1", "never starts", "never closes", "never starts or closes", "threads",
           "closes twice", "interleaves two"]  # fmt: skip
 
@@ -119,6 +120,17 @@ class Closing:
         self.log(self.name, "closed", seen_context())
         if self.raises:
             raise Boom("close")
+
+
+class Stubborn(Closing):
+    """A body whose close fails as that of a generator that ignores GeneratorExit does."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(log, [b"s1", b"", b"s2"], "app")
+
+    def close(self) -> None:
+        super().close()
+        raise RuntimeError("generator ignored GeneratorExit")
 
 
 def stream(log: Log, chunks: list[Any], name: str) -> Any:
@@ -201,6 +213,17 @@ def make_app(kind: str, log: Log) -> Any:
                 return b"late"
 
             return stream(log, [late, b"r"] if kind == "exc_info in stream" else [b"one", late], "app")
+        if kind == "empty, exc_info":
+            def later() -> bytes:
+                try:
+                    raise Boom("after empty")
+                except Boom:
+                    import sys
+                    start_response("500 Late", [("X-App", "late")], sys.exc_info())
+                return b"late"
+            return stream(log, [b"", b"", later, b"r"], "app")
+        if kind == "stubborn":
+            return Stubborn(log)
         if kind == "head twice":
             start_response("201 Twice", [])
         bodies: dict[str, Any] = {
@@ -215,6 +238,7 @@ def make_app(kind: str, log: Log) -> Any:
             "down on chunk 1": lambda: stream(log, [b"one", Down("chunk 1")], "app"),
             "none": lambda: None,
             "empty chunks": lambda: stream(log, [b"", b"x", b"", b""], "app"),
+            "empty, raise": lambda: stream(log, [b"", Boom("after empty"), b"never"], "app"),
             "iterable": lambda: Closing(log, [b"", b"i"], "app"),
         }
         return bodies.get(kind, lambda: [b"?"])()
@@ -402,7 +426,7 @@ def handle(app: Any, spec: Spec, log: Log) -> Iterator[str]:  # noqa: C901
                         chunk = call(iterator.__next__)
                     except StopIteration:
                         break
-                    state["sent"] = True
+                    state["sent"] = state["sent"] or bool(chunk)
                     log("server", "chunk", chunk)
                     count += 1
                     yield "stepped"

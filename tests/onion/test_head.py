@@ -240,9 +240,7 @@ def test_headers_and_body_cannot_be_set_before_there_is_a_response(call, onion, 
     error = call(onion(answering([b""]), recording("early", before=set_headers))).error
     assert str(error) == "exchange.headers: there is no response yet. Change headers in after_request."
     error = call(onion(answering([b""]), recording("early", before=set_body))).error
-    assert str(error) == (
-        "exchange.body: there is no response yet. Change the body in after_request, or return exchange.reply(…)."
-    )
+    assert str(error) == "exchange.body: there is no response yet. Change it in after_request, or reply."
 
 
 def test_an_error_of_the_servers_start_response_tears_down_and_goes_to_the_server(environ, log, onion, recording):

@@ -159,9 +159,7 @@ class Exchange:
         if body is self._body:
             return
         if self.status is None:
-            raise ApplicationError(
-                "exchange.body: there is no response yet. Change the body in after_request, or return exchange.reply(…)."
-            )
+            raise ApplicationError("exchange.body: there is no response yet. Change it in after_request, or reply.")
         if body is None or isinstance(body, (str, bytes)):
             remedy = "Assign a list: [body]"
             raise ApplicationError(complaint("exchange", "body", "an iterable of bytes", body, remedy))
