@@ -550,6 +550,64 @@ def test_fifty_failing_requests_with_error_pages_that_read_pass_on_a_small_pool(
     assert stack.layers[1].engine.pool.checkedout() == 0
 
 
+def test_what_layers_inside_do_at_teardown_is_part_of_the_request(layers, database, call):
+    """D1: a teardown hook inside the layer may still use the connection that the request has, and it is committed."""
+
+    class Audits(Middleware):
+        def teardown_request(self, exchange):
+            insert(exchange.environ, "audit")
+
+    stack = build_stack(writing(), use(DatabaseMiddleware, url=database.url), use(Audits))
+    layers.append(stack)
+    call(stack)
+    assert database.texts() == ["row", "audit"]
+    assert stack.layers[0].engine.pool.checkedout() == 0
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+@pytest.mark.parametrize("enter", ["app_context", "request_context"])
+def test_scripts_and_tests_have_it_without_a_request(layers, database, retries, enter):
+    """Nothing is committed that wasn't committed explicitly."""
+    from wsgikit.context.locals import db
+    from wsgikit.context.middleware import ContextMiddleware
+
+    stack = build_stack(writing(), use(ContextMiddleware), use(DatabaseMiddleware, url=database.url, retries=retries))
+    layers.append(stack)
+    with getattr(stack, enter)():
+        db.execute(sa.text("INSERT INTO notes (text) VALUES ('kept')"))
+        db.commit()
+        db.execute(sa.text("INSERT INTO notes (text) VALUES ('dropped')"))
+    assert database.texts() == ["kept"]
+    assert stack.layers[1].engine.pool.checkedout() == 0
+
+
+def test_work_in_the_background_has_a_connection_of_its_own(layers, postgresql, call):
+    """D10, D12: a function through copy_current_context doesn't join the transaction of the request."""
+    import threading
+
+    from wsgikit.context.locals import copy_current_context, db
+    from wsgikit.context.middleware import ContextMiddleware
+
+    def app(environ, start_response):
+        insert(environ, "request")
+
+        @copy_current_context
+        def background():
+            insert({"wsgikit.db": db}, "background")
+            db.commit()
+
+        thread = threading.Thread(target=background)
+        thread.start()
+        thread.join()
+        start_response("400 Bad Request", [])
+        return [b""]
+
+    stack = build_stack(app, use(ContextMiddleware), use(DatabaseMiddleware, url=postgresql.url))
+    layers.append(stack)
+    call(stack)
+    assert postgresql.texts() == ["background"]
+
+
 # ---------------------------------------------------------------------- D12, B57: stacks in stacks
 
 

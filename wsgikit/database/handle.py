@@ -77,6 +77,9 @@ class Handle(Reference):
     def _work(self) -> Work:
         exchange = self()
         layer = self._layer
+        work: Work | None = None if exchange is None else exchange.state.get(layer)
+        if work is not None:
+            return work  # also while layers inside tear down: it says itself when it is over
         if exchange is None or exchange._finished:
             raise ApplicationError(
                 f"DatabaseMiddleware {layer.name!r}: environ[{layer.environ_key!r}]: the request has ended. "

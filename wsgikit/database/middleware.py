@@ -269,12 +269,7 @@ class DatabaseMiddleware(Middleware):
             if work.conflict is not None and not is_last_attempt(exchange.environ):
                 raise work.conflict  # the application made a page of it, but it will get another chance
             work.rollback()
-        elif (
-            is_streaming
-            and not self._is_released_early
-            and work.managed is None
-            and work.source.is_reading(work)
-        ):
+        elif is_streaming and not self._is_released_early and work.managed is None and work.source.is_reading(work):
             return  # a cursor may be open that the stream goes on reading from: a commit would close it
         else:
             self._commit(exchange, work)
@@ -369,7 +364,9 @@ class DatabaseMiddleware(Middleware):
             environ[self.environ_key] = Excluded(self.name, name_request(environ))
         else:
             if self._attempts is not None and environ["REQUEST_METHOD"] in self._retry_methods:
-                environ.pop(self.environ_key, None)
+                # The attempts have handles of their own. This one is for error pages outside, and for a stack that is
+                # entered without a request.
+                environ[self.environ_key] = self._handle(exchange)
                 return self._attempts
             environ[self.environ_key] = self._handle(exchange)
             if self._manager is not None:
