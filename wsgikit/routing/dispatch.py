@@ -284,6 +284,9 @@ class Matched:
     def _finish(self, result: Any, exchange: Exchange) -> WSGIApplication:
         plan = self.plan
         if not plan.after and self.after is None:
+            if type(result) is str:
+                body = result.encode()
+                return partial(send_parts, OK, [_HTML_TYPE, ("Content-Length", str(len(body)))], [body])
             return self._prepared(result)
         original = plan.router.make_response(result, exchange.environ, plan.where)
         response: Any = original  # a hook may put anything in its place that a view may return
