@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from wsgikit.context.middleware import ContextMiddleware
+from wsgikit.exceptions import ProtocolError
 from wsgikit.onion.middleware import Middleware
 from wsgikit.testing.probes import Body, Endless, answering
 
@@ -139,3 +140,15 @@ def test_a_client_that_left_is_not_an_error(call, caplog, log, onion, recording)
     call(onion(answering(Body(b"a", b"b")), recording("layer"))).take(1).close()
     assert log == ["layer before", "layer after", "layer teardown"]
     assert caplog.records == []
+
+
+def test_start_response_and_write_after_the_end_say_so(call, onion):
+    kept = []
+
+    def app(environ, start_response):
+        kept.append(start_response("200 OK", []))
+        return Body(b"a")
+
+    call(onion(app, Pass)).finish()
+    with pytest.raises(ProtocolError, match=r"^start_response: the request has ended\."):
+        kept[0](b"too late")

@@ -7,7 +7,7 @@ __all__ = ["CURRENT", "HANDED", "OPEN", "SENT", "Exchange", "Reply", "log_error"
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import Context, ContextVar, copy_context
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from wsgikit.exceptions import ApplicationError, ProtocolError, complaint
 from wsgikit.headers import Headers
@@ -461,6 +461,7 @@ class Exchange:
         if outside:
             self._tear_down(outside)
         self._body = self._innermost = self._pending = self._exc_info = None
+        self._server = self._server_write = _ended  # a server's own often leads to its handler, and that to the body
         self._let_go()
 
     def _let_go(self) -> None:
@@ -533,6 +534,10 @@ class Reply:
                 close()
             return []
         return self._body
+
+
+def _ended(*_: object) -> NoReturn:
+    raise ProtocolError("start_response: the request has ended. Call it, and write(), before the body is closed.")
 
 
 def _status_line(code: int) -> str:
