@@ -253,10 +253,13 @@ class SessionMiddleware(Middleware):
     def _commit(self, exchange: Exchange, session: Session, are_cookies_set: bool) -> None:
         environ = exchange.environ
         is_https = environ.get("wsgi.url_scheme") == "https"
-        if are_cookies_set and session.modified:
-            values = self._foreign_values(exchange.headers)
-            if values:
-                self.manager.merge_foreign(session, values)
+        values = self._foreign_values(exchange.headers) if are_cookies_set else []
+        if values:
+            if not session.modified:  # an application inside has the last word
+                session._sent = []
+                session._committed = ref(exchange)
+                return
+            self.manager.merge_foreign(session, values)
         try:
             lines = self.manager.commit(session, is_https=is_https, mount=environ.get("SCRIPT_NAME", ""))
         except StoreUnavailable as error:
