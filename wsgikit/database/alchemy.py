@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["AlchemySource", "RequestConnection", "RequestSession"]
 
-import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from wsgikit.database.conflicts import is_conflict, is_rolled_back
 from wsgikit.database.holders import Holders
+from wsgikit.database.processes import current_pid
 from wsgikit.database.work import logger
 
 if TYPE_CHECKING:
@@ -61,7 +61,10 @@ class RequestConnection(Connection):
 
         def execute(self, statement, parameters=None, *, execution_options=None):
             """Run a statement."""
-            self._note_statement(statement)
+            work = self._work
+            work.queries.count += 1
+            if not work.has_written and _may_write(statement):
+                work.has_written = True
             try:
                 return super().execute(statement, parameters, execution_options=execution_options)
             except Exception as error:
@@ -154,7 +157,7 @@ class RequestSession(Session):
         if bind is None or bind is self._engine:
             work = self._work
             connection: Connection | None = work.connection
-            return work.source.connect(work) if connection is None else connection  # type: ignore[attr-defined]  # this source's own
+            return work.source.connect(work, self._engine) if connection is None else connection  # type: ignore[attr-defined]  # this source's own
         return bind  # type: ignore[no-any-return]  # as SQLAlchemy passed it
 
     def on_commit(self, function: Hook) -> None:
@@ -207,13 +210,13 @@ class AlchemySource:
         self._connection_class = TracedConnection if is_traced else RequestConnection
         # By process id. The parent's engine is kept in a child, never used: were it collected, its sockets, which the
         # parent works on, would be said goodbye to.
-        self._engines = {os.getpid(): make_engine(False)}
+        self._engines = {current_pid(): make_engine(False)}
         self._lock = Lock()
 
     @property
     def engine(self) -> Engine:
         """The engine of this process."""
-        pid = os.getpid()
+        pid = current_pid()
         engine = self._engines.get(pid)
         if engine is None:
             engine = self._engine_after_fork(pid)
@@ -233,20 +236,19 @@ class AlchemySource:
 
     def open(self, work: Work) -> Any:
         """Return a session, which takes its connection with its first statement, or a connection."""
+        engine = self.engine
         if self._is_session:
-            return RequestSession(self.engine, work, self._session_options)
-        return self.connect(work)
+            return RequestSession(engine, work, self._session_options)
+        return self.connect(work, engine)
 
-    def connect(self, work: Work) -> RequestConnection:
+    def connect(self, work: Work, engine: Engine) -> RequestConnection:
         """Take a connection from the pool, for the request to keep."""
-        holders = self.holders
         try:
-            connection = self._connection_class(self.engine, work)
+            connection = self._connection_class(engine, work)
         except exc.TimeoutError as error:
-            raise holders.exhausted(work.request, str(error)) from error
+            raise self.holders.exhausted(work.request, str(error)) from error
         work.connection = connection
-        work.hold()
-        holders.add(work)
+        self.holders.add(work)
         return connection
 
     def commit(self, work: Work) -> None:
@@ -315,15 +317,15 @@ class AlchemySource:
     def using(self, engine: Engine) -> Iterator[None]:
         """Work with another engine for a while: for tests."""
         before = self.engine
-        self._engines[os.getpid()] = engine
+        self._engines[current_pid()] = engine
         try:
             yield
         finally:
-            self._engines[os.getpid()] = before
+            self._engines[current_pid()] = before
 
     def close(self) -> None:
         """Dispose of the pool of this process."""
-        engine = self._engines.get(os.getpid())
+        engine = self._engines.get(current_pid())
         if engine is not None:
             engine.dispose()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["DbapiSource"]
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsgikit.database.conflicts import is_rolled_back
 from wsgikit.database.holders import Holders
+from wsgikit.database.processes import current_pid
 from wsgikit.database.work import logger
 
 if TYPE_CHECKING:
@@ -58,11 +58,11 @@ class DbapiSource:
         self._ping = ping
         self._max_age_seconds = max_age_seconds
         # By process id; those of the parent are kept in a child, never used: their sockets are the parent's.
-        self._pools = {os.getpid(): _Pool(pool_size)}
+        self._pools = {current_pid(): _Pool(pool_size)}
 
     @property
     def _pool(self) -> _Pool:
-        pid = os.getpid()
+        pid = current_pid()
         pool = self._pools.get(pid)
         if pool is None:
             self.holders.forget()
@@ -82,7 +82,6 @@ class DbapiSource:
             raise
         work.connection = (pool, born)
         work.has_written = True  # the driver doesn't tell; so it may
-        work.hold()
         self.holders.add(work)
         try:
             connection.on_commit, connection.on_rollback = work.call_on_commit, work.call_on_rollback
@@ -178,7 +177,7 @@ class DbapiSource:
     @contextmanager
     def using(self, factory: Callable[[], Any]) -> Iterator[None]:
         """Take connections from another factory for a while: for tests."""
-        pid = os.getpid()
+        pid = current_pid()
         before, pool = self.factory, self._pools.get(pid)
         self.factory, self._pools[pid] = factory, _Pool(self._pool_size)
         try:

@@ -23,7 +23,8 @@ class Holders:
         self._works: dict[int, Work] = {}
 
     def add(self, work: Work) -> None:
-        """Note that a request has taken a connection."""
+        """Note that a request has taken a connection, and when."""
+        work.since = time.monotonic()
         self._works[id(work)] = work
 
     def remove(self, work: Work) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 __all__ = ["Hook", "Source", "Work", "logger", "name_request"]
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -138,10 +137,6 @@ class Work:
                 f"DatabaseMiddleware {self.source.name!r}: {self.request}: the request has ended, and its transaction "
                 "with it. Open a connection of your own for work that outlives the request."
             )
-
-    def hold(self) -> None:
-        """Remember since when a connection is held."""
-        self.since = time.monotonic()
 
     def call_on_commit(self, function: Hook) -> None:
         """Register a function for the commit."""
