@@ -214,13 +214,16 @@ def make_app(kind: str, log: Log) -> Any:
 
             return stream(log, [late, b"r"] if kind == "exc_info in stream" else [b"one", late], "app")
         if kind == "empty, exc_info":
+
             def later() -> bytes:
                 try:
                     raise Boom("after empty")
                 except Boom:
                     import sys
+
                     start_response("500 Late", [("X-App", "late")], sys.exc_info())
                 return b"late"
+
             return stream(log, [b"", b"", later, b"r"], "app")
         if kind == "stubborn":
             return Stubborn(log)
