@@ -7,6 +7,11 @@ from wsgikit import Router, RouterMiddleware, redirect, url_for, use
 router = Router("shop", strict_slash=False)  # E: call
 
 
+router.route("/a", method=["GET"])  # E: call
+router.get("/a", methods=["GET"])  # E: call
+router.route("/a", strict_slashes="no")  # E: argument
+
+
 @router.get("/")
 def index() -> str:
     return "x"

@@ -10,8 +10,10 @@ __all__ = ["Request", "Response"]
 
 import json as json_module
 from typing import IO, Any
+from urllib.parse import parse_qsl
 
 import webob
+import werkzeug.urls  # noqa: F401  # it registers the error handler that `args` names
 from werkzeug.datastructures import FileStorage, ImmutableMultiDict, MIMEAccept
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.http import parse_accept_header, parse_options_header
@@ -79,10 +81,6 @@ class Request(webob.Request):
     @property
     def args(self) -> ImmutableMultiDict[str, str]:
         """The query string, parsed: `args["q"]`, `args.get("page", 1, type=int)`, `args.getlist("tag")`."""
-        from urllib.parse import parse_qsl
-
-        import werkzeug.urls  # noqa: F401  # it registers the error handler named below
-
         text = self.environ.get("QUERY_STRING", "")
         cached = self.environ.get("wsgikit.args")
         if cached is not None and cached[0] == text:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 __all__ = ["Registry", "Route", "Target"]
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.routing.hooks import HookRegistry
@@ -23,6 +23,28 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 METHODS_OF_A_PAGE = ("GET",)
+
+
+class MethodOptions(TypedDict, total=False):
+    """What a rule may be given, apart from its methods: Werkzeug's options, and the endpoint."""
+
+    endpoint: str | None
+    provide_automatic_options: bool | None
+    defaults: Mapping[str, Any] | None
+    subdomain: str | None
+    host: str | None
+    build_only: bool
+    strict_slashes: bool | None
+    merge_slashes: bool | None
+    redirect_to: str | Callable[..., str] | None
+    alias: bool
+    websocket: bool
+
+
+class RouteOptions(MethodOptions, total=False):
+    """What a rule may be given."""
+
+    methods: Iterable[str] | None
 
 
 class Route(Rule):
@@ -72,37 +94,37 @@ class Registry(HookRegistry):
 
     # ------------------------------------------------------------------ rules
 
-    def route(self, rule: str, **options: Any) -> Callable[[F], F]:
+    def route(self, rule: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         """Make a function the view of a rule. `options` are those of `add_url_rule`."""
 
         def decorate(view: F) -> F:
-            named = {"endpoint": None, **options}
+            named: dict[str, Any] = {"endpoint": None, **options}
             self.add_url_rule(rule, named.pop("endpoint"), view, **named)
             return view
 
         return decorate
 
-    def get(self, rule: str, **options: Any) -> Callable[[F], F]:
+    def get(self, rule: str, **options: Unpack[MethodOptions]) -> Callable[[F], F]:
         """Make a function the view of a rule for GET (and HEAD)."""
         return self._method_route("GET", rule, options)
 
-    def post(self, rule: str, **options: Any) -> Callable[[F], F]:
+    def post(self, rule: str, **options: Unpack[MethodOptions]) -> Callable[[F], F]:
         """Make a function the view of a rule for POST."""
         return self._method_route("POST", rule, options)
 
-    def put(self, rule: str, **options: Any) -> Callable[[F], F]:
+    def put(self, rule: str, **options: Unpack[MethodOptions]) -> Callable[[F], F]:
         """Make a function the view of a rule for PUT."""
         return self._method_route("PUT", rule, options)
 
-    def patch(self, rule: str, **options: Any) -> Callable[[F], F]:
+    def patch(self, rule: str, **options: Unpack[MethodOptions]) -> Callable[[F], F]:
         """Make a function the view of a rule for PATCH."""
         return self._method_route("PATCH", rule, options)
 
-    def delete(self, rule: str, **options: Any) -> Callable[[F], F]:
+    def delete(self, rule: str, **options: Unpack[MethodOptions]) -> Callable[[F], F]:
         """Make a function the view of a rule for DELETE."""
         return self._method_route("DELETE", rule, options)
 
-    def _method_route(self, method: str, rule: str, options: dict[str, Any]) -> Callable[[F], F]:
+    def _method_route(self, method: str, rule: str, options: Mapping[str, Any]) -> Callable[[F], F]:
         if "methods" in options:
             raise ConfigurationError(
                 complaint(
