@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -319,9 +320,10 @@ def test_static_files_beside_the_module_are_served(tmp_path, monkeypatch):
     (tmp_path / "static" / "a.css").write_text("b{}")
     (tmp_path / "secret.txt").write_text("secret")
     (tmp_path / "static" / "link").symlink_to(tmp_path / "secret.txt")
-    (tmp_path / "shop.py").write_text("from wsgikit.routing.router import Router\nrouter = Router(__name__)\n")
+    monkeypatch.delitem(sys.modules, "static_shop", raising=False)
+    (tmp_path / "static_shop.py").write_text("from wsgikit.routing.router import Router\nrouter = Router(__name__)\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    import shop
+    import static_shop as shop
 
     app = TestApp(shop.router, lint=True)
     assert app.get("/static/a.css").text == "b{}"

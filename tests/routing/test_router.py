@@ -458,6 +458,33 @@ def test_a_coroutine_view_sees_the_locals(client):
     assert client(build_stack(router, use(ContextMiddleware))).get("/").text == "ann /"
 
 
+def test_a_router_that_is_served_by_itself_has_the_locals(client):
+    from wsgikit.context.locals import g, request
+    from wsgikit.views import after_this_request, url_for
+
+    router = Router("x")
+
+    @router.before_request
+    def before():
+        g.user = "ann"
+
+    @router.get("/<int:number>")
+    def show(number):
+        @after_this_request
+        def mark(response):
+            response.headers["X-User"] = g.user
+            return response
+
+        def body():
+            yield f"{g.user} {request.path} "
+            yield url_for("show", number=number + 1)
+
+        return body()
+
+    response = client(router).get("/3")
+    assert (response.text, response.headers["X-User"]) == ("ann /3 /4", "ann")
+
+
 def test_a_loop_is_closed_with_its_thread():
     import gc
     import threading

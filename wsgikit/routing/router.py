@@ -36,7 +36,8 @@ class Router(Registry):
     """Routes, views and hooks in Flask's way; itself a WSGI application.
 
     What a view may return: see docs/howto/views.md. A view or hook gets the request by annotation
-    (``def show(request: Request, post_id: int)``), or uses the local `request` where a `ContextMiddleware` is around.
+    (``def show(request: Request, post_id: int)``), or uses the local `request` where a `ContextMiddleware` is around, or
+    the router is served by itself.
 
     Args:
         import_name: ``__name__`` of the module: its ``templates/`` and ``static/`` are found, and it names the router.
@@ -337,7 +338,9 @@ class _StaticView:
 
 
 class _OwnOnion(Middleware):
-    """The onion of a router that is served by itself: it answers the HTTP exceptions that nothing else does."""
+    """The onion of a router that is served by itself: with the locals, and an answer for HTTP exceptions."""
+
+    own_context = True
 
     def handle_exception(self, exchange: Exchange, error: Exception) -> WSGIApplication | None:
         return http_answer(error)
