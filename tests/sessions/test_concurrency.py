@@ -142,6 +142,38 @@ def test_s4_under_a_lock_increments_are_not_lost(visitor):
     assert visitor.store.count() == 1
 
 
+@pytest.mark.parametrize("step", ["rotate", "destroy"])
+def test_s8_rotating_and_destroying_work_under_a_lock(visitor, step):
+    visitor.change(user=1)
+    old = visitor.cookie
+    session = visitor.open()
+    with session.lock():
+        getattr(session, step)()
+    visitor.finish(session)
+    assert visitor.read(old) == {}
+    assert visitor.read() == ({"user": 1} if step == "rotate" else {})
+    assert visitor.store.count() == (1 if step == "rotate" else 0)
+
+
+def test_s4_an_error_under_a_lock_saves_nothing_and_gives_the_lock_back(visitor):
+    visitor.change(n=0)
+    session = visitor.open()
+    with pytest.raises(ValueError, match="broken"), session.lock():
+        session["n"] = 1
+        raise ValueError("broken")
+    assert visitor.read() == {"n": 0}
+    with visitor.open().lock(timeout_seconds=0):
+        pass
+
+
+def test_s4_a_new_session_needs_no_lock(visitor):
+    session = visitor.open()
+    with session.lock():
+        session["n"] = 1
+    visitor.finish(session)
+    assert visitor.read() == {"n": 1}
+
+
 def test_s4_a_lock_that_is_held_for_too_long_is_an_error_with_its_name(visitor):
     visitor.change(n=0)
     holder, waiter = visitor.open(), visitor.open()

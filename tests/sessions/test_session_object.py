@@ -134,20 +134,20 @@ def test_s22_an_encrypted_cookie_hides_what_is_in_it_and_about_how_long_it_is(se
     assert set(again) == {"word"}
 
 
-def test_b44_an_error_page_does_not_read_the_session(secret, new_browser):
-    from wsgikit.onion.middleware import Middleware
-
-    class Pages(Middleware):
-        def handle_exception(self, exchange, error):
-            repr(exchange.environ)
-            return exchange.reply(500, "page")
+@pytest.mark.parametrize("debug", [False, True])
+def test_b44_an_error_page_does_not_read_the_session(secret, new_browser, debug):
+    from wsgikit import ErrorPagesMiddleware, build_stack, use
 
     def app(environ, start_response):
         raise ValueError("broken")
 
-    response = new_browser(SessionMiddleware(Pages(app), secret_key=secret)).send(headers={"Cookie": "session=x"})
-    assert "Vary" not in response.headers
-    assert "Set-Cookie" not in response.headers
+    inside = build_stack(app, use(SessionMiddleware, secret_key=secret), use(ErrorPagesMiddleware, debug=debug))
+    outside = build_stack(app, use(ErrorPagesMiddleware, debug=debug), use(SessionMiddleware, secret_key=secret))
+    for stack in (inside, outside):
+        response = new_browser(stack).send(headers={"Cookie": "session=x"})
+        assert response.status_int == 500
+        assert "Cookie" not in response.headers.get("Vary", "")
+        assert "Set-Cookie" not in response.headers
 
 
 def test_closing_the_layer_closes_its_store(secret, spy, monkeypatch):

@@ -130,6 +130,38 @@ def test_a_store_that_cannot_be_is_refused_while_building(url, message):
     assert "password" not in str(caught.value)
 
 
+def test_s4_threads_that_set_different_keys_all_survive_in_each_store(store):
+    from wsgikit.sessions.middleware import SessionMiddleware
+
+    layer = SessionMiddleware(lambda e, s: [], secret_key="9f2c1c5e3a8d4b7f9e6a0d1c2b3e4f5a", store=store)
+    session = layer.open_session(None)
+    session["start"] = 1
+    cookie = layer.save_session(session)[0].partition(";")[0]
+    barrier = threading.Barrier(4)
+    errors = []
+
+    def work(number):
+        try:
+            barrier.wait(10)
+            for step in range(3):
+                mine = layer.open_session(cookie)
+                mine[f"{number}.{step}"] = 1
+                layer.save_session(mine)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert errors == []
+    session = layer.open_session(cookie)
+    assert len(session) == 13
+    session.destroy()
+    layer.save_session(session)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_process_has_connections_of_its_own(url):

@@ -176,6 +176,15 @@ def test_s20_a_stream_that_breaks_off_with_an_error_drops_its_changes(secret, sp
     assert read(spy, cookie) == {"a": 1, "l": []}
 
 
+def test_s20_a_streamed_500_drops_what_came_before_and_after_its_head(secret, spy, started, read):
+    cookie = started(spy)
+    before = lambda s: s.update(b=2)  # noqa: E731
+    step = lambda s: s.update(c=3)  # noqa: E731
+    app = streamed(step, before, status="500 Internal Server Error")
+    request(SessionMiddleware(app, secret_key=secret, store=spy), cookie)
+    assert read(spy, cookie) == {"a": 1, "l": []}
+
+
 def test_a_client_that_leaves_a_stream_keeps_what_was_changed_until_then(secret, spy, started, read):
     cookie = started(spy)
     layer = SessionMiddleware(streamed(lambda s: None, lambda s: None), secret_key=secret, store=spy)

@@ -185,7 +185,8 @@ class StoreBackend(Backend):
         try:
             self._fetch_again(session, kept)
             yield session
-            if session.modified:
+            # A rotation or an end needs the cookie as well, and is left to the end of the request.
+            if session._data and isinstance(session._token, Kept) and session.modified:
                 self.save(session, str)
                 session._mark_saved(False)
         finally:

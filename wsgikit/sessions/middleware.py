@@ -246,6 +246,7 @@ class SessionMiddleware(Middleware):
             # a new session is of no use without its cookie.
             self._send(headers, session._sent if is_kept or self.manager.backend.can_save_late(session) else [])
             return
+        session._is_dropped = not is_kept
         if is_kept:
             self._commit(exchange, session, "set-cookie" in names)
         session._committed = ref(exchange)
