@@ -36,7 +36,7 @@ class Router(Registry):
     """Routes, views and hooks in Flask's way; itself a WSGI application.
 
     What a view may return: see docs/howto/views.md. A view or hook gets the request by annotation
-    (``def show(request: Request, post_id: int)``), or uses the local `request` where a `ContextMiddleware` is around, or
+    (``def show(request: Request, post_id: int)``), or uses the local `request` where a `ContextMiddleware` is around or
     the router is served by itself.
 
     Args:
