@@ -13,7 +13,7 @@ import pytest
 
 from wsgikit.context.locals import g, has_request_context, request
 from wsgikit.context.middleware import ContextMiddleware
-from wsgikit.onion.exchange import CURRENT
+from wsgikit.onion.ending import CURRENT
 from wsgikit.onion.stack import build_stack, use
 from wsgikit.onion.visit import make_environ
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
-from wsgikit.onion.exchange import CURRENT
+from wsgikit.onion.ending import CURRENT
 from wsgikit.onion.middleware import Middleware
 from wsgikit.wsgi import EXCHANGE
 

@@ -21,7 +21,7 @@ from wsgikit import (
     use,
 )
 from wsgikit.exceptions import ConfigurationError, ProtocolError
-from wsgikit.onion.exchange import CURRENT
+from wsgikit.onion.ending import CURRENT
 from wsgikit.testing import StreamedResponse, TestClient, watch_bodies
 
 KEY = secrets.token_hex(32)

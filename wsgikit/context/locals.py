@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from wsgikit.context.proxies import make_proxy
 from wsgikit.exceptions import OutsideRequestError
-from wsgikit.onion.exchange import CURRENT, Exchange
+from wsgikit.onion.ending import CURRENT
+from wsgikit.onion.exchange import Exchange
 from wsgikit.wsgi import DB, EXCHANGE, SESSION, STACK
 
 if TYPE_CHECKING:

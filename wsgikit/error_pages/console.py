@@ -15,7 +15,8 @@ from werkzeug.debug import DebuggedApplication
 from wsgikit.error_pages import access
 from wsgikit.error_pages.middleware import ErrorPagesMiddleware
 from wsgikit.error_pages.report import LOGGER
-from wsgikit.onion.exchange import Exchange, Reply
+from wsgikit.onion.exchange import Exchange
+from wsgikit.onion.reply import Reply
 from wsgikit.wsgi import Environ, StartResponse, WSGIApplication
 
 _ERROR = "wsgikit.error_pages.error"

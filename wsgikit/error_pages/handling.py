@@ -14,7 +14,8 @@ from wsgikit.error_pages.render import ErrorPage, Rendered, find_page, render_pr
 from wsgikit.error_pages.report import ErrorReport
 from wsgikit.error_pages.texts import DEFAULT_LANGUAGE, load_texts, texts_for
 from wsgikit.headers import Headers
-from wsgikit.onion.exchange import Exchange, Reply
+from wsgikit.onion.exchange import Exchange
+from wsgikit.onion.reply import Reply
 from wsgikit.wsgi import REQUEST_ID, Environ, HeaderList, StartResponse, WSGIApplication
 
 if TYPE_CHECKING:

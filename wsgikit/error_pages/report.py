@@ -27,7 +27,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from wsgikit.onion.exchange import Exchange, mark_logged
+from wsgikit.onion.exchange import Exchange
+from wsgikit.onion.log import mark_logged
 from wsgikit.onion.middleware import Middleware
 from wsgikit.wsgi import REQUEST_ID, ROUTING, ROUTING_ARGS, STACK, Environ
 

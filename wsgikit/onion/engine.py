@@ -16,16 +16,17 @@ The life of a response, and who closes it:
 
 from __future__ import annotations
 
-__all__ = ["Body", "Onion", "Segment"]
+__all__ = ["Onion", "Segment"]
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import copy_context
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from wsgikit.exceptions import ApplicationError, complaint
-from wsgikit.onion.exchange import CURRENT, HANDED, OPEN, SENT, Exchange, log_error
-from wsgikit.onion.source import Source
+from wsgikit.onion.body import Body
+from wsgikit.onion.ending import CURRENT
+from wsgikit.onion.exchange import HANDED, OPEN, SENT, Exchange
+from wsgikit.onion.log import log_error
 from wsgikit.wsgi import EXCHANGE, Environ, StartResponse, WSGIApplication, is_at_rest
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ class Segment:
             try:
                 hook(exchange, error)
             except Exception as another:  # noqa: BLE001  # the error that came first goes on
-                log_error(exchange, another, f"in {_name(hook)}")
+                log_error(exchange.environ, another, f"in {_name(hook)}")
 
 
 class Onion:
@@ -241,7 +242,9 @@ class Onion:
                 exchange._context.run(exchange._tear_down, inside)  # type: ignore[union-attr]  # it was entered
             if outside:
                 exchange._tear_down(outside)
-            exchange._let_go()
+            exchange._context = None  # it leads here: no cycle is left behind
+            if environ.get(EXCHANGE) is exchange:
+                del environ[EXCHANGE]
         if exchange._failure is not None:
             raise exchange._pop_failure()
         return body  # type: ignore[return-value]  # a turn leaves one
@@ -305,166 +308,11 @@ class Onion:
     def _give_up(self, exchange: Exchange, error: BaseException) -> None:
         """Close and tear down, for the call ends with an exception."""
         if exchange._stage == SENT and exchange._outer is None and isinstance(error, Exception):
-            log_error(exchange, error, "after the head was sent")
+            log_error(exchange.environ, error, "after the head was sent")
         exchange._close_body()
         exchange._log_failure("while closing the body of a request that failed")
         exchange._end()
         exchange._log_failure("while ending a request that failed")
-
-
-class Body:
-    """A lazy body on its way to the server: chunk for chunk, closed once, then everything is torn down.
-
-    It may be stepped and closed on any thread. One that is never closed is when it is collected.
-    """
-
-    __slots__ = ("__weakref__", "_exchange", "_source", "_step", "_unclosed")
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._step: Callable[[], bytes] | None = None
-        self._source: Source | None = None
-        self._unclosed = [True]
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        step = self._step
-        if step is None:
-            return self._first()
-        try:
-            return step()
-        except StopIteration:
-            self._exchange.is_complete = True
-            raise
-        except BaseException as error:
-            self._fail(error)
-            raise
-
-    def _begin(self) -> Callable[[], bytes]:
-        exchange = self._exchange
-        body = exchange._body
-        # It is kept as the body: where the first chunks are empty, the same iterator goes on.
-        source = body if type(body) is Source else Source(exchange, body, None)  # type: ignore[arg-type]  # there is one
-        exchange._body = self._source = source
-        self._step = source.step or source.begin()
-        return self._step
-
-    def _first(self) -> bytes:
-        """Make the first chunk. Until it is passed on, an error or a layer can put another response in its place."""
-        exchange = self._exchange
-        while True:
-            chunk = None
-            try:
-                chunk = self._begin()()
-            except StopIteration:
-                if exchange._stage != OPEN:
-                    exchange.is_complete = True
-                    raise
-            except Exception as error:
-                if exchange._stage == SENT:
-                    self._fail(error)
-                    raise
-                if not self._unclosed:  # the server closed it on another thread meanwhile: nobody waits for an answer
-                    raise
-                if error.__traceback__ is not None:  # without this frame: the exchange keeps the error, not the body
-                    error.__traceback__ = error.__traceback__.tb_next
-                self._settle(exchange._onion.recover, error)
-                continue
-            except BaseException as error:
-                self._fail(error)
-                raise
-            if exchange._stage != OPEN:
-                if chunk:
-                    exchange._stage = SENT
-                elif self._unclosed:  # PEP 3333: the head leaves with the first chunk that isn't empty
-                    self._step = None
-                return chunk  # type: ignore[return-value]  # only a stream that ended has none, and that was settled
-            # The head was replaced during this step. The layers see the new one, and the body from its start.
-            innermost = exchange._innermost
-            source = innermost or self._source
-            exchange._body = source.again(() if chunk is None else (chunk,))  # type: ignore[union-attr]  # set by _begin
-            exchange._innermost = None
-            if exchange._written:
-                exchange._body = chain(exchange._written, exchange._body)
-                exchange._written = ()
-            self._settle(exchange._onion.bring_out)
-
-    def _settle(self, settle: Callable[..., Exception | None], *args: Exception) -> None:
-        """Get another response and hand over its head; where there is none, end."""
-        exchange = self._exchange
-        self._step = self._source = None
-        try:
-            remaining = settle(exchange, *args)
-            if remaining is None and exchange._stage == OPEN:
-                exchange._hand_over_head()
-        except BaseException as failed:
-            self._give_up(failed)
-            raise
-        if remaining is not None:
-            self._give_up(remaining)
-            try:
-                raise remaining
-            finally:
-                args = ()
-                del remaining  # its traceback leads to this frame
-
-    def _fail(self, error: BaseException) -> None:
-        """End a stream that broke off: nothing can be added to what was sent. The error is for the caller to raise."""
-        exchange = self._exchange
-        self._step = _stop
-        self._source = None
-        if not self._unclosed:  # the server closed it on another thread meanwhile: the request has ended
-            return
-        exchange._close_body()
-        exchange._log_failure("while closing a stream that broke off")
-        if isinstance(error, Exception):
-            try:
-                exchange._onion.tell(exchange, error)
-            except BaseException as down:
-                self._give_up(down)
-                raise
-        self._give_up(error)
-
-    def _give_up(self, error: BaseException) -> None:
-        exchange = self._exchange
-        self._step = _stop
-        if exchange._outer is None:
-            if exchange._stage != OPEN and isinstance(error, Exception):
-                log_error(exchange, error, "in a stream")
-            try:
-                self.close()
-            except BaseException as another:  # noqa: BLE001  # the error that came first is raised
-                log_error(exchange, another, "while ending a stream that broke off")
-
-    def close(self) -> None:
-        """Close the body and end the request; once, whoever calls and how often."""
-        try:
-            self._unclosed.pop()
-        except IndexError:
-            return
-        exchange = self._exchange
-        self._step = _stop
-        self._source = None
-        if exchange._body is not None:
-            exchange._body = ()
-        exchange._close_body()
-        if exchange._failure is not None:
-            exchange.is_complete = False
-        exchange._end()
-        exchange._raise_failure()
-
-    def __del__(self) -> None:
-        if self._unclosed:
-            try:
-                self.close()
-            except BaseException as error:  # noqa: BLE001  # nobody is there to raise it to
-                log_error(self._exchange, error, "while ending a request whose body the server never closed")
-
-
-def _stop() -> bytes:
-    raise StopIteration
 
 
 def _overridden(layers: Sequence[Middleware], name: str) -> list[Leveled]:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["CURRENT", "HANDED", "OPEN", "SENT", "Exchange", "Reply", "log_error", "mark_logged"]
+__all__ = ["HANDED", "OPEN", "SENT", "Exchange"]
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextvars import Context, ContextVar, copy_context
+from collections.abc import Iterable, Iterator, Sequence
+from contextvars import Context
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from wsgikit.exceptions import ApplicationError, ProtocolError, complaint
 from wsgikit.headers import Headers
+from wsgikit.onion.ending import Ending
+from wsgikit.onion.reply import Reply
 from wsgikit.onion.source import Source
 from wsgikit.wsgi import (
-    EXCHANGE,
-    LOGGED,
-    STACK,
     Environ,
     ExcInfo,
     HeaderList,
@@ -29,16 +28,13 @@ if TYPE_CHECKING:
     from wsgikit.onion.engine import Onion, Segment
     from wsgikit.onion.request import Request
 
-CURRENT: ContextVar[Exchange] = ContextVar("wsgikit.exchange")
-"""The exchange that the running code belongs to. Set in the context of a request, where an onion gives it one."""
-
 # How far the head of the response is on its way.
 OPEN = 0  # held back: hooks may change it
 HANDED = 1  # given to the server's start_response; PEP 3333 lets exc_info replace it
 SENT = 2  # a chunk was passed on: it is out
 
 
-class Exchange:
+class Exchange(Ending):
     """A request on its way in and its response on its way out.
 
     A layer's hooks get it as their argument; an application finds the one it is in under ``wsgikit.exchange``. It holds
@@ -53,13 +49,10 @@ class Exchange:
     """
 
     # What most requests leave as it is stands on the class, so that making an exchange costs five assignments.
-    error: Exception | None = None
-    is_complete: bool = False
     _raw_headers: HeaderList | None = None
     _headers: Headers | None = None  # over the list that _raw_headers then is
     _exc_info: ExcInfo | None = None
     _body: Iterable[bytes] | None = None
-    _closers: list[tuple[Context | None, Callable[[], object]]] | None = None
     _stage: int = OPEN
     _was_handed: bool = False
     _server_write: Write
@@ -69,17 +62,7 @@ class Exchange:
     _is_stead: bool = False  # what answers was returned by a handle_exception
     _written: Sequence[bytes] = ()
     _pending: dict[Segment, Iterator[Any]] | None = None
-    _context: Context | None = None
     _entry: tuple[Segment, int, int] | None = None
-    _teardown: tuple[tuple[Any, ...], tuple[Any, ...]] | None = None
-    _outer: Exchange | None = None
-    _nested: list[Exchange] | None = None
-    _stack: Any = None  # of a nested exchange: its own, while environ holds that of the one around it
-    _is_over: bool = False  # of a nested exchange: it has answered, and waits for the end of the one around it
-    _home: Exchange | None = None  # of a nested exchange: the one in whose context it was called, and ends
-    _callbacks: list[tuple[Context, Callable[[], object]]] | None = None
-    _finished: bool = False
-    _failure: BaseException | None = None  # the first of closing and tearing down, until somebody raises or logs it
     _state: dict[Any, Any] | None = None
     _request: Request | None = None
     _g: Any = None  # the namespace that `g` stands for; the context room makes it
@@ -206,46 +189,7 @@ class Exchange:
         """
         return Reply(status, body, content_type, headers)
 
-    def on_teardown(self, function: Callable[[], object]) -> None:
-        """Call `function` once when the request has ended: the last one registered first, before the layers' teardown.
-
-        It runs in the context it was registered in. One that fails is logged and doesn't stop the others.
-        """
-        root = self
-        while root._outer is not None and not root._outer._finished:
-            root = root._outer
-        if root._finished:
-            function()
-            return
-        if root._callbacks is None:
-            root._callbacks = []
-            root._is_plain = False
-        root._callbacks.append((copy_context(), function))
-
     # ------------------------------------------------------------------ for the engine
-
-    def _join(self, outer: Exchange) -> None:
-        """Become part of the exchange around this one, which ends both.
-
-        A layer of others between may call its application again: the first attempt is ended before this one begins.
-        Where it gave it an environ of its own, this is a request within a request, and ends by itself.
-        """
-        self._stack = self.environ.get(STACK)
-        while outer._is_over and outer._outer is not None:
-            attempt, outer = outer, outer._outer
-            if outer._nested is not None and attempt in outer._nested:
-                outer._nested.remove(attempt)
-            attempt._at_home(attempt._finish)
-            attempt._log_failure("while ending an attempt")
-        if outer.environ is not self.environ:
-            self.environ[LOGGED] = outer.environ.setdefault(LOGGED, object())
-            return
-        self._outer = outer
-        self._is_plain = outer._is_plain = False
-        self._home = CURRENT.get(None)
-        if outer._nested is None:
-            outer._nested = []
-        outer._nested.append(self)
 
     def _receive_head(self, status: str, headers: HeaderList, /, exc_info: ExcInfo | None = None) -> Write:
         """Be the `start_response` that the application calls (PEP 3333 "The start_response() Callable")."""
@@ -367,214 +311,3 @@ class Exchange:
         self._is_begun = False
         self._written = ()
         self._stage = OPEN
-
-    # An error that a function keeps in a variable while it is raised through it is a cycle: the error leads to its
-    # traceback, that to the frame, and the frame to the variable. So the first error of an ending is kept here.
-
-    def _keep_failure(self, error: BaseException, where: str) -> None:
-        """Keep the first error of closing and tearing down for who can raise it; log those that come after it."""
-        if self._failure is None:
-            self._failure = error
-        else:
-            log_error(self, error, where)
-
-    def _log_failure(self, where: str) -> None:
-        if self._failure is not None:
-            log_error(self, self._failure, where)
-            self._failure = None
-
-    def _pop_failure(self) -> BaseException:
-        try:
-            return self._failure  # type: ignore[return-value]  # asked for where there is one
-        finally:
-            self._failure = None
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._pop_failure()
-
-    def _close_body(self) -> None:
-        """Close what is open of the body, each part once, and keep the first error."""
-        closers = self._closers
-        while closers:
-            try:
-                # pop() is one step for all threads, so that two that close at once can't both have the same part.
-                context, close = closers.pop()
-            except IndexError:
-                break
-            try:
-                self._run(context, close)
-            except BaseException as error:  # noqa: BLE001  # kept, and raised by the caller when all is closed
-                if isinstance(error, Exception):
-                    self._note(error)
-                self._keep_failure(error, "while closing the body")
-
-    def _run(self, context: Context | None, function: Callable[..., Any], *args: Any) -> Any:
-        """Run in the request's context, from inside it or from outside."""
-        if context is None or CURRENT.get(None) is self:
-            return function(*args)
-        try:
-            return context.run(function, *args)
-        except RuntimeError as error:
-            traceback = error.__traceback__
-            if (traceback is not None and traceback.tb_next) or not str(error).startswith("cannot enter context"):
-                raise
-        # Another thread is in the context at this moment: a step of the body that the server closes meanwhile.
-        return context.copy().run(function, *args)
-
-    def _at_home(self, function: Callable[[], None]) -> None:
-        home = self._home
-        if home is None:
-            function()
-        else:
-            home._run(home._context, function)
-
-    def _note(self, error: Exception) -> None:
-        """Let this exchange and those around it know of an error."""
-        exchange: Exchange | None = self
-        while exchange is not None:
-            exchange.error = error
-            exchange = exchange._outer
-
-    def _end(self) -> None:
-        """Finish, unless an exchange around this one will; keep the first error."""
-        outer = self._outer
-        if outer is None or outer._finished:
-            self._finish()
-        else:
-            self._is_over = True
-
-    def _finish(self) -> None:
-        """Tear down, once: functions of `on_teardown`, then stacks inside this one, then the layers inside out."""
-        if self._finished:
-            return
-        if self._callbacks is not None or self._nested is not None:
-            self._finish_extras()
-        self._finished = True
-        inside, outside = self._teardown or self._onion.teardown
-        if inside:
-            context = self._context
-            if context is None:
-                self._tear_down(inside)
-            else:
-                self._run(context, self._tear_down, inside)
-        if outside:
-            self._tear_down(outside)
-        self._body = self._innermost = self._pending = self._exc_info = None
-        self._server = self._server_write = _ended  # a server's own often leads to its handler, and that to the body
-        self._let_go()
-
-    def _let_go(self) -> None:
-        """Leave no cycle behind for the garbage collector: environ, the context and the error all lead here."""
-        self._context = self.error = None
-        environ = self.environ
-        if environ.get(EXCHANGE) is self:
-            if self._outer is None:
-                del environ[EXCHANGE]
-            else:
-                environ[EXCHANGE] = self._outer
-
-    def _finish_extras(self) -> None:
-        for nested in reversed(self._nested or ()):
-            nested._at_home(nested._close_body)  # where a layer between forgot to
-        while self._callbacks:
-            context, function = self._callbacks.pop()
-            try:
-                context.run(function)
-            except BaseException as error:  # noqa: BLE001  # logged; the first one is raised at the end
-                log_error(self, error, "in a function of on_teardown()")
-                self._keep_failure(error, "")
-        while self._nested:
-            nested = self._nested.pop()
-            nested.error, nested.is_complete = self.error, self.is_complete  # one request has one end
-            nested._at_home(nested._finish)
-            if nested._failure is not None:
-                self._keep_failure(nested._pop_failure(), "in a stack inside")
-
-    def _tear_down(self, hooks: Iterable[Callable[[Exchange], object]]) -> None:
-        for hook in hooks:
-            try:
-                hook(self)
-            except BaseException as error:  # noqa: BLE001  # logged; the first one is raised at the end
-                layer = type(getattr(hook, "__self__", hook)).__name__
-                log_error(self, error, f"in {layer}.teardown_request")
-                self._keep_failure(error, "")
-
-
-class Reply:
-    """An answer made by a layer: a WSGI application of fixed status, headers and body."""
-
-    __slots__ = ("_body", "_headers", "_is_bodiless", "_status")
-
-    def __init__(
-        self,
-        status: int | str,
-        body: str | bytes | Iterable[bytes],
-        content_type: str | None,
-        headers: Iterable[tuple[str, str]],
-    ) -> None:
-        self._status = status if isinstance(status, str) else _status_line(status)
-        head = Headers(headers)
-        if isinstance(body, str):
-            body = body.encode()
-        self._is_bodiless = self._status[:3] in ("204", "304") or self._status[0] == "1"
-        if not self._is_bodiless:
-            if content_type is not None and not head.has("Content-Type"):
-                head.add("Content-Type", content_type)
-            if isinstance(body, bytes) and not head.has("Content-Length"):
-                head.add("Content-Length", str(len(body)))
-        self._headers = head
-        self._body: Iterable[bytes] = [body] if isinstance(body, bytes) else body
-
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        start_response(self._status, list(self._headers))
-        if self._is_bodiless or environ["REQUEST_METHOD"] == "HEAD":
-            close = getattr(self._body, "close", None)
-            if close is not None:
-                close()
-            return []
-        return self._body
-
-
-def _ended(*_: object) -> NoReturn:
-    raise ProtocolError("start_response: the request has ended. Call it, and write(), before the body is closed.")
-
-
-def _status_line(code: int) -> str:
-    from http import HTTPStatus  # only where a layer answers itself
-
-    try:
-        return f"{code} {HTTPStatus(code).phrase}"
-    except ValueError:
-        return f"{code} Unknown"
-
-
-def mark_logged(error: BaseException, environ: Environ) -> bool:
-    """Mark an error as logged in this request; return False where it is already.
-
-    The mark is one of the request: an application may raise the same object in every request.
-    """
-    mark = environ.setdefault(LOGGED, object())
-    if getattr(error, "__wsgikit_logged__", None) is mark:
-        return False
-    try:
-        error.__wsgikit_logged__ = mark  # type: ignore[attr-defined]  # the attribute is ours
-    except AttributeError:
-        pass  # an error with slots may be logged twice
-    return True
-
-
-def log_error(exchange: Exchange, error: BaseException, where: str) -> None:
-    """Log an error that nobody above may get to see, once."""
-    environ = exchange.environ
-    if not mark_logged(error, environ):
-        return
-    import logging  # costs start-up time, and only failures log
-
-    logging.getLogger("wsgikit").error(
-        "%s %s: error %s",
-        environ.get("REQUEST_METHOD", "?"),
-        ascii(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))[1:-1],
-        where,
-        exc_info=(type(error), error, error.__traceback__),
-    )

@@ -6,7 +6,7 @@ __all__ = ["Response"]
 
 import json as json_module
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Self
 
 import webob
 
@@ -43,6 +43,13 @@ class Response(webob.Response):
             super().__init__(None, status, app_iter=_encoded(response), **options)
         if headers is not None:
             self.update_headers(headers)
+
+    @classmethod
+    def of_parts(cls, status: str, headers: list[tuple[str, str]], body: Iterable[bytes]) -> Self:
+        """Make a response of a status line, headers and a body as they are."""
+        response = cls.__new__(cls)
+        webob.Response.__init__(response, None, status, list(headers), body)
+        return response
 
     def update_headers(self, headers: Any) -> None:
         """Set headers: each name replaces those that were there, repeated names of the argument are all kept."""

@@ -16,8 +16,9 @@ from typing import Any, NoReturn
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.onion.ending import CURRENT
 from wsgikit.onion.engine import Onion
-from wsgikit.onion.exchange import CURRENT, Exchange
+from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
 from wsgikit.wsgi import EXCHANGE, Environ
 

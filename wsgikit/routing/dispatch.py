@@ -21,7 +21,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wsgikit.exceptions import ApplicationError, complaint
-from wsgikit.onion.exchange import Exchange, log_error
+from wsgikit.onion.exchange import Exchange
+from wsgikit.onion.log import log_error
 from wsgikit.routing.answers import (
     HTML,
     OK,
@@ -39,7 +40,7 @@ from wsgikit.routing.invoke import Wants, as_sync, name_of, wants_of, with_wants
 from wsgikit.wsgi import EXCHANGE, REQUEST_LIMITS, THROW_ERRORS, Environ, StartResponse, WSGIApplication
 
 if TYPE_CHECKING:
-    from wsgikit.onion.request import Response
+    from wsgikit.onion.response import Response
     from wsgikit.routing.router import Route, Router
 
 Call = tuple[Callable[..., Any], Wants]
@@ -272,13 +273,13 @@ class Matched:
                 raise error
             finally:
                 del error, failure
-        log_error(exchange, error, f"in {self.plan.where}")
+        log_error(exchange.environ, error, f"in {self.plan.where}")
         exchange.error = error
         result = as_sync(handler)(failure, **_wanted(handler, exchange, self.plan))
         try:
             return self._finish(result, exchange)
         except Exception as another:  # noqa: BLE001  # as Flask: the page of the failure is sent all the same
-            log_error(exchange, another, "in after_request, for the page of an error")
+            log_error(exchange.environ, another, "in after_request, for the page of an error")
             return self._prepared(result)
 
     def _finish(self, result: Any, exchange: Exchange) -> WSGIApplication:
@@ -330,32 +331,40 @@ class Matched:
                 if first is None:
                     first = another
                 else:
-                    log_error(exchange, another, f"in teardown_request ({name_of(function)})")
+                    log_error(exchange.environ, another, f"in teardown_request ({name_of(function)})")
         if first is not None:
             raise first
 
 
+_response_class: type[Response] | None = None
+
+
 def make_response(result: Any, environ: Environ, where: str, json: Any) -> Response:
     """Return a view's result as a `Response`, for hooks that look at it or change it."""
-    from wsgikit.onion.request import Response  # webob is loaded where a response object is needed
+    global _response_class
+    kind = _response_class
+    if kind is None:
+        # webob is loaded where a response object is needed. Kept, for an import costs as much as all the rest here.
+        from wsgikit.onion.response import Response
 
+        kind = _response_class = Response
     status: str | None = None
     headers: Any = None
     if isinstance(result, tuple):
         result, status, headers = split(result, where)
-    if isinstance(result, Response):
-        response = result
+    if isinstance(result, kind):
         if status is not None:
-            response.status = status
+            result.status = status
         if headers:
-            response.update_headers(headers)
-        return response
+            result.update_headers(headers)
+        return result
     made = make_parts(result, where, json)
     if not isinstance(made, tuple):
         made = capture(made, environ)
     line, head, body = made
-    line, head, body = with_head(line, head, body, status, headers, where)
-    return Response(status=line, headerlist=list(head), app_iter=body)
+    if status is not None or headers:
+        line, head, body = with_head(line, head, body, status, headers, where)
+    return kind.of_parts(line, head, body)
 
 
 def _other_request(request_class: Callable[[Environ], Any], environ: Environ, limits: dict[str, int | None]) -> Any:

@@ -11,7 +11,7 @@ from email.message import Message
 from typing import TYPE_CHECKING, Any
 
 from wsgikit.exceptions import ConfigurationError, complaint
-from wsgikit.onion.exchange import CURRENT
+from wsgikit.onion.ending import CURRENT
 from wsgikit.onion.stack import Stack, walk
 from wsgikit.testing.stream import StreamedResponse
 from wsgikit.testing.watch import BODIES, WatchedBody

@@ -8,7 +8,7 @@ from typing import Any
 
 from wsgikit.context.locals import current_exchange
 from wsgikit.exceptions import ApplicationError, complaint
-from wsgikit.onion.exchange import CURRENT
+from wsgikit.onion.ending import CURRENT
 from wsgikit.routing.mount import router_in
 from wsgikit.routing.router import Router
 from wsgikit.routing.urls import build_url

@@ -1,0 +1,37 @@
+"""Logs an error that nobody above may get to see, once in a request."""
+
+from __future__ import annotations
+
+__all__ = ["log_error", "mark_logged"]
+
+from wsgikit.wsgi import LOGGED, Environ
+
+
+def mark_logged(error: BaseException, environ: Environ) -> bool:
+    """Mark an error as logged in this request; return False where it is already.
+
+    The mark is one of the request: an application may raise the same object in every request.
+    """
+    mark = environ.setdefault(LOGGED, object())
+    if getattr(error, "__wsgikit_logged__", None) is mark:
+        return False
+    try:
+        error.__wsgikit_logged__ = mark  # type: ignore[attr-defined]  # the attribute is ours
+    except AttributeError:
+        pass  # an error with slots may be logged twice
+    return True
+
+
+def log_error(environ: Environ, error: BaseException, where: str) -> None:
+    """Log an error that nobody above may get to see, once."""
+    if not mark_logged(error, environ):
+        return
+    import logging  # costs start-up time, and only failures log
+
+    logging.getLogger("wsgikit").error(
+        "%s %s: error %s",
+        environ.get("REQUEST_METHOD", "?"),
+        ascii(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))[1:-1],
+        where,
+        exc_info=(type(error), error, error.__traceback__),
+    )
