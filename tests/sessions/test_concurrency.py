@@ -158,9 +158,14 @@ def test_s8_rotating_and_destroying_work_under_a_lock(visitor, step):
 def test_s4_an_error_under_a_lock_saves_nothing_and_gives_the_lock_back(visitor):
     visitor.change(n=0)
     session = visitor.open()
-    with pytest.raises(ValueError, match="broken"), session.lock():
-        session["n"] = 1
-        raise ValueError("broken")
+
+    def fail():
+        with session.lock():
+            session["n"] = 1
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        fail()
     assert visitor.read() == {"n": 0}
     with visitor.open().lock(timeout_seconds=0):
         pass

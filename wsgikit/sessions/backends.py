@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["Backend", "Conflict", "CookieBackend", "Kept", "StoreBackend"]
 
-import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +14,7 @@ from wsgikit.sessions import serializer
 from wsgikit.sessions.errors import LockTimeout, SessionTooLarge, UnsupportedByStore
 from wsgikit.sessions.formats.base import CookieFormat, Envelope
 from wsgikit.sessions.formats.signed import pack, unpack
+from wsgikit.sessions.journal import journal
 from wsgikit.sessions.session import new_id
 from wsgikit.sessions.signing import Signer
 from wsgikit.sessions.stores.base import Record, SessionStore, store_key
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from wsgikit.sessions.session import Session
     from wsgikit.sessions.timeouts import Timeouts
 
-log = logging.getLogger("wsgikit.sessions")
 
 # Each try means that another request of the same visitor was faster; more than a few in a row is a storm.
 _MOST_TRIES = 50
@@ -128,7 +127,7 @@ class StoreBackend(Backend):
             return None
         envelope = read_record(record)
         if envelope is None:
-            log.warning("a record of the session store can't be read: it counts as expired")
+            journal().warning("a record of the session store can't be read: it counts as expired")
             return None
         if self._timeouts.has_ended(envelope.created, envelope.saved):
             self.store.delete(key)
@@ -255,7 +254,7 @@ class StoreBackend(Backend):
         return None
 
     def _tell(self, kind: Literal["merged", "destroyed"], keys: tuple[str, ...]) -> None:
-        log.debug("a session was %s by another request of the same visitor", kind)
+        journal().debug("a session was %s by another request of the same visitor", kind)
         if self._on_conflict is not None:
             self._on_conflict(Conflict(kind, keys))
 
@@ -356,7 +355,7 @@ class CookieBackend(Backend):
             "Keep less in it, or a server-side store: store='redis://…', or on_oversize='redis://…' for such sessions."
         )
         if self._on_oversize == "warn":
-            log.warning("%s The cookie was left as it was.", text)
+            journal().warning("%s The cookie was left as it was.", text)
             return None
         raise SessionTooLarge(text, sizes, len(header))
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 __all__ = ["OnOversize", "OnStoreError", "SessionManager"]
 
-import logging
-import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -14,6 +12,7 @@ from wsgikit.sessions.backends import Backend, Conflict, CookieBackend, StoreBac
 from wsgikit.sessions.cookies import CookieWriter, SameSite, cookie_finder
 from wsgikit.sessions.errors import StoreUnavailable
 from wsgikit.sessions.formats import FormatName, make_format
+from wsgikit.sessions.journal import journal
 from wsgikit.sessions.keys import Secret, check_secrets
 from wsgikit.sessions.session import Session
 from wsgikit.sessions.signing import Signer
@@ -24,7 +23,6 @@ from wsgikit.sessions.timeouts import Timeouts
 if TYPE_CHECKING:
     from wsgikit.onion.exchange import Exchange
 
-log = logging.getLogger("wsgikit.sessions")
 
 OnStoreError: TypeAlias = Literal["503", "raise", "empty-readonly"]
 OnOversize: TypeAlias = Literal["error", "warn"] | str | SessionStore
@@ -157,9 +155,9 @@ class SessionManager:
             session._is_read_only = True
             return session._fill(None, None)
         if session._is_new:
-            # Somebody else's, expired, broken or forged: all the same to us, and nothing that fills a log.
+            # Somebody else's, expired, broken or forged: all the same to us, and nothing that fills a journal().
             session._is_rejected = True
-            log.debug("a cookie named %s was sent that is no valid session", self.writer.name)
+            journal().debug("a cookie named %s was sent that is no valid session", self.writer.name)
         return data
 
     def commit(self, session: Session, *, is_https: bool = False, mount: str = "") -> list[str]:
@@ -184,7 +182,7 @@ class SessionManager:
         if session.modified:
             if session._data:
                 line = self.backend.save(session, write)
-                if self._sweep_probability and random.random() < self._sweep_probability:  # no secret
+                if self._sweep_probability:
                     self._sweep()
                 return [] if line is None else [line]
             self.backend.delete(session)
@@ -205,21 +203,23 @@ class SessionManager:
             return  # the stream broke off: what an error leaves behind isn't kept
         if not self.backend.can_save_late(session) and session._to_delete is None:
             changed = ", ".join(map(repr, sorted(session._settle())))
-            log.error("session: %s changed after the head of the response left, and can't be saved any more", changed)
+            journal().error(
+                "session: %s changed after the head of the response left, and can't be saved any more", changed
+            )
             return
         try:
             if session._data:
                 self.backend.save(session, str)
             else:
                 self.backend.delete(session)
-        except Exception:
-            log.exception("session: a change made after the head of the response left couldn't be saved")
+        except Exception:  # noqa: BLE001  # nobody is left to tell
+            journal().exception("session: a change made after the head of the response left couldn't be saved")
 
     def warn_once(self, key: str, text: str, *args: object) -> None:
         """Log a warning the first time that `key` comes up."""
         if key not in self._warned:
             self._warned.add(key)
-            log.warning(text, *args)
+            journal().warning(text, *args)
 
     def flash_entry(self, queue: str, message: Any) -> Any:
         """Return a flash message as it is kept: in Flask's cookie as Flask has it."""
@@ -253,7 +253,11 @@ class SessionManager:
         return self.timeouts.max_age(session._created)
 
     def _sweep(self) -> None:
+        from random import random  # most layers never need it
+
+        if random() >= self._sweep_probability:
+            return
         try:
             self.store.sweep(_SWEPT_AT_ONCE)  # type: ignore[union-attr]  # the probability is 0 without a store
         except StoreUnavailable:
-            log.warning("the session store could not be swept: it doesn't answer")
+            journal().warning("the session store could not be swept: it doesn't answer")

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 __all__ = ["dumps", "loads", "sizes_by_key", "to_bytes", "to_text"]
 
-import datetime as dates
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from decimal import Decimal
+from importlib import import_module
 from typing import Any
-from uuid import UUID
 
 from wsgikit.sessions.errors import SessionValueError
 
@@ -126,7 +124,7 @@ def _tag(value: Any) -> Any:
         return value
     if kind in _PLAIN:
         return value
-    write = _WRITERS.get(kind)
+    write = _WRITERS.get(f"{kind.__module__}.{kind.__qualname__}")
     return _tag_subclass(value) if write is None else write(value)
 
 
@@ -161,9 +159,10 @@ def _tag_subclass(value: Any) -> Any:
         return _tag_dict(dict(value))
     if isinstance(value, list):
         return _tag(list(value))
-    for kind in (tuple, dates.datetime, dates.date, UUID, Decimal):
-        if isinstance(value, kind):
-            return _WRITERS[kind](value)
+    for kind in type(value).__mro__:
+        write = _WRITERS.get(f"{kind.__module__}.{kind.__qualname__}")
+        if write is not None:
+            return write(value)
     raise _Unwritable(
         value,
         f"session: {{}}: expected a value that JSON or wsgikit can write, got a {type(value).__name__}. Store its id, "
@@ -197,18 +196,19 @@ def _sorted_items(value: Any) -> list[Any]:
     return sorted(_items(value), key=_encode)
 
 
-_WRITERS: dict[type, Callable[[Any], Any]] = {
-    tuple: lambda value: {"!t": _items(value)},
-    set: lambda value: {"!s": _sorted_items(value)},
-    frozenset: lambda value: {"!f": _sorted_items(value)},
-    bytes: lambda value: {"!b": b64encode(value).decode("ascii")},
-    bytearray: lambda value: {"!b": b64encode(value).decode("ascii")},
-    dates.datetime: lambda value: {"!d": value.isoformat()},
-    dates.date: lambda value: {"!D": value.isoformat()},
-    dates.time: lambda value: {"!T": value.isoformat()},
-    dates.timedelta: lambda value: {"!i": [value.days, value.seconds, value.microseconds]},
-    UUID: lambda value: {"!u": value.hex},
-    Decimal: lambda value: {"!n": str(value)},
+# By name, so that what nobody puts into a session isn't imported for it.
+_WRITERS: dict[str, Callable[[Any], Any]] = {
+    "builtins.tuple": lambda value: {"!t": _items(value)},
+    "builtins.set": lambda value: {"!s": _sorted_items(value)},
+    "builtins.frozenset": lambda value: {"!f": _sorted_items(value)},
+    "builtins.bytes": lambda value: {"!b": b64encode(value).decode("ascii")},
+    "builtins.bytearray": lambda value: {"!b": b64encode(value).decode("ascii")},
+    "datetime.datetime": lambda value: {"!d": value.isoformat()},
+    "datetime.date": lambda value: {"!D": value.isoformat()},
+    "datetime.time": lambda value: {"!T": value.isoformat()},
+    "datetime.timedelta": lambda value: {"!i": [value.days, value.seconds, value.microseconds]},
+    "uuid.UUID": lambda value: {"!u": value.hex},
+    "decimal.Decimal": lambda value: {"!n": str(value)},
 }
 
 
@@ -220,17 +220,27 @@ def _markup(text: str) -> Any:
     return Markup(text)
 
 
+def _reader(module: str, name: str, method: str = "") -> Callable[[Any], Any]:
+    """Return a function that makes a value by a class, which is imported when it is needed."""
+
+    def read(content: Any) -> Any:
+        kind = getattr(import_module(module), name)
+        return getattr(kind, method)(content) if method else kind(content)
+
+    return read
+
+
 _READERS: dict[str, Callable[[Any], Any]] = {
     "!t": tuple,
     "!s": set,
     "!f": frozenset,
     "!b": b64decode,
-    "!d": dates.datetime.fromisoformat,
-    "!D": dates.date.fromisoformat,
-    "!T": dates.time.fromisoformat,
-    "!i": lambda parts: dates.timedelta(*parts),
-    "!u": UUID,
-    "!n": Decimal,
+    "!d": _reader("datetime", "datetime", "fromisoformat"),
+    "!D": _reader("datetime", "date", "fromisoformat"),
+    "!T": _reader("datetime", "time", "fromisoformat"),
+    "!i": lambda parts: import_module("datetime").timedelta(*parts),
+    "!u": _reader("uuid", "UUID"),
+    "!n": _reader("decimal", "Decimal"),
     "!m": _markup,
 }
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 __all__ = ["Session"]
 
-import datetime as dates
 import hmac
-import secrets
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
-from uuid import UUID
 from weakref import ref
 
 from wsgikit.sessions import serializer
 from wsgikit.sessions.errors import SessionCommitted, SessionValueError
+from wsgikit.sessions.signing import encode_base64
 
 if TYPE_CHECKING:
     from wsgikit.onion.exchange import Exchange
@@ -24,9 +22,7 @@ if TYPE_CHECKING:
     from wsgikit.sessions.manager import SessionManager
 
 # What can be handed out without looking later whether it was changed inside.
-_IMMUTABLE = frozenset(
-    {str, int, float, bool, type(None), bytes, dates.datetime, dates.date, dates.time, dates.timedelta, Decimal, UUID}
-)
+_IMMUTABLE = frozenset({str, int, float, bool, type(None), bytes})
 _MISSING: Any = object()
 FLASHES = "_flashes"  # as in Flask's session, so that an app and the layer around it show the same messages
 CSRF_TOKEN = "_csrf_token"  # a key, not a token
@@ -355,7 +351,7 @@ class Session(MutableMapping[str, Any]):
 
     def new_csrf_token(self) -> str:
         """Replace the token, at a login say, and return the new one."""
-        token = self[CSRF_TOKEN] = secrets.token_urlsafe(32)
+        token = self[CSRF_TOKEN] = _random_text()
         return token
 
     def check_csrf_token(self, token: object) -> bool:
@@ -481,7 +477,12 @@ _OF_THE_REQUEST = ("_header", "_is_touched", "_shadowed", "_committed", "_sent",
 
 def new_id() -> str:
     """Return a new id: 256 random bits, as 43 characters of base64url."""
-    session_id = secrets.token_urlsafe(32)
+    session_id = _random_text()
     while session_id[0] == "-":  # on a command line it would pass for an option
-        session_id = secrets.token_urlsafe(32)
+        session_id = _random_text()
     return session_id
+
+
+def _random_text() -> str:
+    # As secrets.token_urlsafe, whose module costs start-up time.
+    return encode_base64(os.urandom(32)).decode("ascii")
