@@ -33,7 +33,7 @@ def test_the_layer_conforms_where_the_application_uses_the_database(sqlite):
             environ["wsgikit.db"].execute(sa.text("SELECT 1"))
             return app(environ, start_response)
 
-        return DatabaseMiddleware(using, url=sqlite.url)
+        return DatabaseMiddleware(using, url=sqlite.url, pool_size=50)
 
     assert_conforms(factory)
 
@@ -46,6 +46,6 @@ def test_the_layer_around_a_driver_conforms(sqlite):
             environ["wsgikit.db"].execute("SELECT 1")
             return app(environ, start_response)
 
-        return DatabaseMiddleware(using, connect=sqlite.connect, pool_size=5)
+        return DatabaseMiddleware(using, connect=sqlite.connect, pool_size=50)
 
     assert_conforms(factory)

@@ -48,10 +48,12 @@ def count_checkouts(layer):
 
 @pytest.mark.parametrize("kind", ["session", "connection"])
 def test_a_request_that_does_not_use_the_database_takes_no_connection(wrap, sqlite, call, kind):
-    """D7"""
+    """D7: looking at environ, as a debugger does, is no use."""
 
     def app(environ, start_response):
-        assert "wsgikit.db" in environ
+        handle = dict(environ)["wsgikit.db"]
+        assert repr(handle) == "<Handle of the database 'default', not open>"
+        assert not hasattr(handle, "__deepcopy__")
         start_response("404 Not Found", [])
         return [b""]
 

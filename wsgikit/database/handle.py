@@ -46,6 +46,8 @@ class Handle(Reference):
         return work.open() if target is None else target
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # a question of Python's (is it copyable, is it wrapped): no reason to connect
+            raise AttributeError(name)
         return getattr(self.__wsgikit_open__(), name)
 
     def __repr__(self) -> str:
@@ -105,4 +107,6 @@ class Excluded:
         )
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
         return self.__wsgikit_open__()
