@@ -12,7 +12,7 @@ from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, event, exc
+from sqlalchemy import Connection, Engine, Select, TextClause, event, exc
 from sqlalchemy.orm import Session
 
 from wsgikit.database.conflicts import is_conflict, is_rolled_back
@@ -63,8 +63,12 @@ class RequestConnection(Connection):
             """Run a statement."""
             work = self._work
             work.queries.count += 1
-            if not work.has_written and _may_write(statement):
-                work.has_written = True
+            if not work.has_written:
+                kind = type(statement)
+                if kind is TextClause:
+                    work.has_written = _text_may_write(statement.text)
+                elif kind is not Select or statement._for_update_arg is not None:
+                    work.has_written = _may_write(statement)
             try:
                 return super().execute(statement, parameters, execution_options=execution_options)
             except Exception as error:
@@ -216,11 +220,10 @@ class AlchemySource:
     @property
     def engine(self) -> Engine:
         """The engine of this process."""
-        pid = current_pid()
-        engine = self._engines.get(pid)
-        if engine is None:
-            engine = self._engine_after_fork(pid)
-        return engine
+        try:
+            return self._engines[current_pid()]
+        except KeyError:
+            return self._engine_after_fork(current_pid())
 
     def _engine_after_fork(self, pid: int) -> Engine:
         # A thread of the parent may have held the lock at the fork; nothing here blocks, so a short wait tells.
@@ -274,7 +277,13 @@ class AlchemySource:
             logger.warning("%s: closing the session on %r failed: %r", work.request, self.name, error)
         finally:
             if connection is not None:
-                _give_back(connection, work)
+                try:
+                    if work.is_broken and not connection.closed:
+                        connection.invalidate()  # it could not even be rolled back
+                    connection.close()
+                except Exception as error:  # noqa: BLE001 - e.g. a sqlite3 connection of another thread: dropped, and said
+                    logger.error("%s: giving the connection to %r back failed: %r", work.request, self.name, error)
+                    _drop(connection)
 
     def is_reading(self, work: Work) -> bool:
         """Tell whether nothing was written, neither by a statement nor in objects that wait for a flush."""
@@ -343,15 +352,9 @@ def _check_alive(connection: Connection) -> None:
         )
 
 
-def _give_back(connection: Connection, work: Work) -> None:
+def _drop(connection: Connection) -> None:
     try:
-        if work.is_broken and not connection.closed:
-            connection.invalidate()  # it could not even be rolled back
+        connection.invalidate()
         connection.close()
-    except Exception as error:  # noqa: BLE001 - e.g. a sqlite3 connection of another thread: it is dropped, and said
-        logger.error("%s: giving the connection to %r back failed: %r", work.request, work.source.name, error)
-        try:
-            connection.invalidate()
-            connection.close()
-        except Exception:  # noqa: BLE001 - it was reported just above
-            pass
+    except Exception:  # noqa: BLE001 - why it can't be given back was reported
+        pass

@@ -46,9 +46,11 @@ class Handle(Reference):
         return work.open() if target is None else target
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # a question of Python's (is it copyable, is it wrapped): no reason to connect
+        if name[:2] == "__":  # a question of Python's (is it copyable, is it wrapped): no reason to connect
             raise AttributeError(name)
-        return getattr(self.__wsgikit_open__(), name)
+        work = self._work()
+        target = work.target
+        return getattr(work.open() if target is None else target, name)
 
     def __repr__(self) -> str:
         exchange = self()
@@ -79,15 +81,16 @@ class Handle(Reference):
     def _work(self) -> Work:
         exchange = self()
         layer = self._layer
+        if exchange is not None and not exchange._finished:
+            return layer.work_of(exchange)
+        # While layers inside tear down, what was opened can be used; it says itself when it is over.
         work: Work | None = None if exchange is None else exchange.state.get(layer)
-        if work is not None:
-            return work  # also while layers inside tear down: it says itself when it is over
-        if exchange is None or exchange._finished:
+        if work is None:
             raise ApplicationError(
                 f"DatabaseMiddleware {layer.name!r}: environ[{layer.environ_key!r}]: the request has ended. "
                 "Open a connection of your own for work that outlives the request."
             )
-        return layer.work_of(exchange)
+        return work
 
 
 class Excluded:

@@ -16,20 +16,20 @@ _LISTED = 20  # holders in the text of an error; a pool is rarely larger
 
 
 class Holders:
-    """The requests that hold a connection of one pool. Adding and removing are single steps of a dict: no lock."""
+    """The requests that hold a connection of one pool. Adding and removing are single steps of a set: no lock."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._works: dict[int, Work] = {}
+        self._works: set[Work] = set()
 
     def add(self, work: Work) -> None:
         """Note that a request has taken a connection, and when."""
         work.since = time.monotonic()
-        self._works[id(work)] = work
+        self._works.add(work)
 
     def remove(self, work: Work) -> None:
         """Note that it has given it back."""
-        self._works.pop(id(work), None)
+        self._works.discard(work)
 
     def forget(self) -> None:
         """Forget all: they are those of the process that this one was forked from."""
@@ -38,9 +38,7 @@ class Holders:
     def listed(self) -> list[tuple[str, float]]:
         """Return ``(request, age in seconds)`` of each holder, the oldest first."""
         now = time.monotonic()
-        return sorted(
-            ((work.request, now - work.since) for work in list(self._works.values())), key=lambda one: -one[1]
-        )
+        return sorted(((work.request, now - work.since) for work in list(self._works)), key=lambda one: -one[1])
 
     def exhausted(self, request: str, reason: str) -> PoolExhaustedError:
         """Make the error for a request that waited in vain."""

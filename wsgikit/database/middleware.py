@@ -245,7 +245,7 @@ class DatabaseMiddleware(Middleware):
 
     def work_of(self, exchange: Exchange) -> Work:
         """Return the work of this request on this database, made on first use."""
-        state = exchange.state
+        state = exchange._state or exchange.state
         work: Work | None = state.get(self)
         if work is None:
             source: AlchemySource | DbapiSource = self.source
@@ -292,7 +292,8 @@ class DatabaseMiddleware(Middleware):
             work.rollback()
             raise
         finally:
-            self._warn(exchange, work)
+            if self._is_traced or not work.is_settled:
+                self._warn(exchange, work)
             work.end()
 
     def _is_idle(self, work: Work) -> bool:
@@ -307,7 +308,10 @@ class DatabaseMiddleware(Middleware):
     def _commit(self, exchange: Exchange, work: Work) -> None:
         state = exchange.state
         try:
-            work.commit()
+            if work.target is not None and work.managed is None:
+                work.perform_commit()
+            else:
+                work.commit()
         except Exception as error:
             committed = state.get(_COMMITTED)
             if committed:
@@ -323,10 +327,10 @@ class DatabaseMiddleware(Middleware):
 
     def _should_commit(self, exchange: Exchange) -> bool:
         environ = exchange.environ
-        decided = environ.get(self._commit_key)
-        if decided is None:
-            decided = environ.get(DB_COMMIT)
-        return self._rule(exchange) if decided is None else bool(decided)
+        for key in (self._commit_key, DB_COMMIT):
+            if key in environ and environ[key] is not None:
+                return bool(environ[key])
+        return self._rule(exchange)
 
     def _warn(self, exchange: Exchange, work: Work) -> None:
         """Log what a developer or an operator should know of this request."""

@@ -124,7 +124,8 @@ class Work:
         """Return the session or connection; the first call gets it, from whatever thread of the request."""
         with self._lock:
             if self.target is None:
-                self.check_in_time()
+                if self.is_over:
+                    self.check_in_time()
                 self.target = self.source.open(self)
                 if self.managed is not None:
                     self.managed.join(self)
@@ -212,10 +213,7 @@ class Work:
 
     def release(self) -> None:
         """Give the connection back, once."""
-        if self.target is None:
-            return
-        with self._lock:
-            target, self.target = self.target, None
+        target, self.target = self.target, None
         if target is not None:
             self.source.release(self, target)
             self.connection = None
