@@ -15,7 +15,7 @@ ACCESSORS = {
     "not in": lambda s: "zzz" not in s,
     "len": len,
     "iter": lambda s: list(iter(s)),
-    "reversed": lambda s: list(s.keys()),
+    "reversed": lambda s: list(reversed(s)),
     "keys": lambda s: list(s.keys()),
     "values": lambda s: list(s.values()),
     "items": lambda s: list(s.items()),

@@ -165,6 +165,22 @@ def test_s3_a_new_session_cannot_begin_in_a_stream(secret, spy):
     assert spy.count() == 0
 
 
+@pytest.mark.parametrize("is_streamed", [True, False])
+def test_s3_a_change_after_the_end_of_the_request_is_a_named_error(secret, spy, started, is_streamed):
+    held = []
+
+    def app(environ, start_response):
+        held.append(environ["wsgikit.session"])
+        held[0].get("a")
+        start_response("200 OK", [])
+        return iter([b"x"]) if is_streamed else [b"x"]
+
+    request(SessionMiddleware(app, secret_key=secret, store=spy), started(spy))
+    with pytest.raises(SessionCommitted, match="session: key 'late'"):
+        held[0]["late"] = 1
+    assert held[0].get("l") == []
+
+
 def test_s20_a_stream_that_breaks_off_with_an_error_drops_its_changes(secret, spy, started, read):
     def step(session):
         session["b"] = 2

@@ -93,6 +93,9 @@ class Session(MutableMapping[str, Any]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._open() if self._data is None else self._data)
 
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(self._open() if self._data is None else self._data)
+
     def __len__(self) -> int:
         return len(self._open() if self._data is None else self._data)
 
@@ -404,9 +407,8 @@ class Session(MutableMapping[str, Any]):
         return data
 
     def _write_late(self, key: str | None) -> None:
-        if not self._manager.backend.can_save_late(self):
+        if not self._manager.backend.can_save_late(self) or not self._plan_late_save():
             raise self._too_late(key)
-        self._plan_late_save()
 
     def _too_late(self, key: str | None) -> SessionCommitted:
         what = f"key {key!r}" if key else "change"
@@ -417,11 +419,17 @@ class Session(MutableMapping[str, Any]):
             key,
         )
 
-    def _plan_late_save(self) -> None:
+    def _plan_late_save(self) -> bool:
+        """Have the session saved when the request ends; return False where it has ended."""
+        if self._is_late_save_planned:
+            return True
         exchange = self._committed() if self._committed is not None else None
-        if not self._is_late_save_planned and exchange is not None:
+        if exchange is not None:
             self._is_late_save_planned = True
-            exchange.on_teardown(lambda: self._manager.save_late(self, exchange))
+            exchange.on_teardown(
+                lambda: self._manager.save_late(self, exchange)
+            )  # which it calls at once if it is over
+        return self._is_late_save_planned
 
     def _lend(self, key: str, value: Any) -> None:
         """Remember what a value was before it was handed out, so that a change inside it is noticed."""
