@@ -55,7 +55,11 @@ class SignedFormat(CookieFormat):
         self._signer = TimedSigner(secrets, salt, digest=digest, others=others)
 
     def load(self, value: str) -> Envelope | None:
-        verified = self._signer.unsign_timed(value.encode("utf-8", "replace"))
+        try:
+            token = value.encode()
+        except UnicodeEncodeError:
+            return None
+        verified = self._signer.unsign_timed(token)
         if verified is None:
             return None
         payload, saved, is_current = verified
