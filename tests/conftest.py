@@ -39,3 +39,9 @@ def require_service():
             pytest.skip(reason)
 
     return require
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name functions without their address in memory, which differs between the processes of one run."""
+    name = getattr(val, "__name__", None)
+    return name.strip("<>") if isinstance(name, str) else None
