@@ -147,30 +147,30 @@ class Matched:
         method = environ["REQUEST_METHOD"]
         if not plan.is_plain or method == "OPTIONS":
             return self.answer(environ)(environ, start_response)
-        body = b""
+        values = self.values
+        body: Any
+        content_type: tuple[str, str] | None
         try:
-            result = plan.view(**self.values)  # type: ignore[arg-type]  # a plain plan has a rule and so values
+            result = plan.view(**values) if values else plan.view()
             kind = type(result)
-            if kind is str:
-                body = result.encode()
-            elif kind is dict or kind is list:
-                body = plan.json.body(result)
-        except Exception as error:  # noqa: BLE001  # handlers of the router come first; what they leave is raised
-            return self.answer(environ, error)(environ, start_response)
-        if self.after is None:
             # The results that most views have, without what only others need.
             if kind is str:
-                head = [_HTML_TYPE, ("Content-Length", str(len(body)))]
+                body = result.encode()
+                content_type = _HTML_TYPE
             elif kind is dict or kind is list:
-                head = [("Content-Type", plan.json.mimetype), ("Content-Length", str(len(body)))]
+                body = plan.json.body(result)
+                content_type = ("Content-Type", plan.json.mimetype)
             elif kind is bytes:
                 body = result
-                head = [_HTML_TYPE, ("Content-Length", str(len(body)))]
+                content_type = _HTML_TYPE
             else:
-                return self.answer(environ, None, result)(environ, start_response)
-            start_response(OK, head)
-            return [body] if method != "HEAD" else []
-        return self.answer(environ, None, result)(environ, start_response)
+                body = content_type = None
+        except Exception as error:  # noqa: BLE001  # handlers of the router come first; what they leave is raised
+            return self.answer(environ, error)(environ, start_response)
+        if content_type is None or self.after is not None:
+            return self.answer(environ, None, result)(environ, start_response)
+        start_response(OK, [content_type, ("Content-Length", str(len(body)))])
+        return [body] if method != "HEAD" else []
 
     # ------------------------------------------------------------------ with hooks, results and errors
 
@@ -275,6 +275,7 @@ class Matched:
                 del error, failure
         log_error(exchange.environ, error, f"in {self.plan.where}")
         exchange.error = error
+        exchange.on_teardown(_nothing)  # where something is to be torn down, the engine lets go of the error at the end
         result = as_sync(handler)(failure, **_wanted(handler, exchange, self.plan))
         try:
             return self._finish(result, exchange)

@@ -10,6 +10,7 @@ from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
 from wsgikit.routing.dispatch import Matched
+from wsgikit.routing.match import NOT_FOUND
 from wsgikit.routing.mount import router_in
 from wsgikit.routing.router import Router
 from wsgikit.wsgi import ROUTING, ROUTING_ARGS, Environ, WSGIApplication
@@ -86,7 +87,7 @@ class RouterMiddleware(Middleware):
             environ[ROUTING] = matched
             environ[ROUTING_ARGS] = ((), values)
             return matched
-        if rule is None and not self._mounts and found.kind == "not_found":
+        if found is NOT_FOUND and not self._mounts:
             if ROUTING not in environ:  # url_for works for the application behind, too
                 environ[ROUTING] = self._nowhere
             return None
