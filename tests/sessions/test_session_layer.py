@@ -233,6 +233,27 @@ def test_s20_a_raised_redirect_saves_the_session(secret, new_browser, error):
     assert browser.cookie
 
 
+@pytest.mark.parametrize("how", ["returned", "aborted"])
+def test_s20_a_redirect_of_a_view_saves_the_session_in_the_whole_onion(secret, new_browser, how):
+    import wsgikit
+    from wsgikit import ContextMiddleware, ErrorPagesMiddleware, Router, build_stack, use
+
+    router = Router("views")
+
+    @router.get("/login")
+    def login():
+        wsgikit.session["user"] = 1
+        answer = wsgikit.redirect("/")
+        return answer if how == "returned" else wsgikit.abort(answer)
+
+    layers = use(ErrorPagesMiddleware), use(ContextMiddleware), use(SessionMiddleware, secret_key=secret)
+    browser = new_browser(build_stack(router, *layers))
+    response = browser.send("/login")
+    assert response.status_int == 302
+    assert response.headers["Location"].endswith("/")
+    assert browser.cookie
+
+
 def test_s20_a_raised_redirect_that_has_nothing_to_save_is_left_to_the_layers_outside(secret, new_browser):
     class Outer(Middleware):
         def handle_exception(self, exchange, error):

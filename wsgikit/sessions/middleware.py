@@ -202,8 +202,7 @@ class SessionMiddleware(Middleware):
             return None
         # webob's and Werkzeug's exceptions are applications. A redirect that is raised is an answer like one that is
         # returned, and is let out as one, so that the cookie can go along (a login that ends so must not be lost).
-        code = getattr(error, "code", None)
-        if type(code) is int and 300 <= code < 400 and callable(error) and session.modified:
+        if 300 <= _status_of(error) < 400 and callable(error) and session.modified:
             return error
         return None
 
@@ -387,6 +386,14 @@ class SessionMiddleware(Middleware):
                             f"got {ours!r} twice. Give one of them another {option}."
                         )
             app = app.app
+
+
+def _status_of(error: Exception) -> int:
+    """Return the status that an exception of webob's or Werkzeug's stands for, or 0."""
+    code = getattr(error, "code", None)
+    if code is None:  # `abort(response)` has it on the response
+        code = getattr(getattr(error, "response", None), "status_code", None)
+    return code if type(code) is int else 0
 
 
 def _unavailable_headers() -> list[tuple[str, str]]:
