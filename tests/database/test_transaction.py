@@ -208,7 +208,6 @@ def test_a_serialization_failure_is_a_clean_error_page(postgresql, layers, call)
         ("201 Created", lambda exchange: exchange.status_code == 201, None, True),
         ("200 OK", lambda exchange: exchange.status_code == 201, None, False),
     ],
-    ids=str,
 )
 def test_the_rule_and_the_flag_decide(wrap, sqlite, call, status, rule, flag, is_kept):
     """D3, D5: redirects commit; 400 and above roll back; ``environ["wsgikit.db.commit"]`` has the last word."""
@@ -222,7 +221,7 @@ def test_the_rule_and_the_flag_decide(wrap, sqlite, call, status, rule, flag, is
     assert sqlite.texts() == (["row"] if is_kept else [])
 
 
-@pytest.mark.parametrize("rule", ["success", "no-exception", "manual", lambda exchange: True], ids=str)
+@pytest.mark.parametrize("rule", ["success", "no-exception", "manual", lambda exchange: True])
 def test_an_exception_that_escapes_rolls_back_by_every_rule(wrap, database, call, rule):
     """D3"""
 
