@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from wsgikit.database.handle import Excluded, Handle
 from wsgikit.database.manager import Managed, ManagerOption, manager_factory
 from wsgikit.database.queries import Queries
+from wsgikit.database.quick import quick_hooks
 from wsgikit.database.replicas import Stickiness
 from wsgikit.database.retries import Attempts, is_last_attempt
 from wsgikit.database.rules import Rule, rule_of
@@ -134,7 +135,7 @@ class DatabaseMiddleware(Middleware):
             raise ConfigurationError(complaint(where, "name", f"a name of the database, other than {taken}", name))
         self.name = name
         self.environ_key = environ_key
-        self._handle = Handle.of(self)
+        self.handle = Handle.of(self)
         self._rule = rule_of(where, commit)
         self._commit_key = f"{environ_key}.commit"
         self._queries_key = f"{environ_key}.queries"
@@ -169,6 +170,7 @@ class DatabaseMiddleware(Middleware):
             self._stickiness = Stickiness(where, name, self.environ_key, sticky_seconds, secret_key)
             self._replica = cast("AlchemySource", make(f"{name} replica", url=replica_url, is_replica=True))
         self._attempts = Attempts(self._once(), retries, retry_backoff_seconds) if retries else None
+        self._hasten()
 
     @property
     def provides(self) -> tuple[str, ...]:
@@ -194,26 +196,26 @@ class DatabaseMiddleware(Middleware):
         once = copy(self)
         once._attempts = None
         once._retry_methods = frozenset()
-        once._handle = Handle.of(once)
+        once.handle = Handle.of(once)
+        once._hasten()
         once._assemble()
         return once
+
+    def _hasten(self) -> None:
+        for name, hook in quick_hooks(self, self._enter if self._is_plain else None).items():
+            setattr(self, name, hook)
 
     # ------------------------------------------------------------------ the hooks
 
     def before_request(self, exchange: Exchange) -> WSGIApplication | None:
         """Put the name of the database into environ; nothing is opened."""
-        environ = exchange.environ
-        key = self.environ_key
-        if self._is_plain and key not in environ:
-            environ[key] = self._handle(exchange)
-            return None
         return self._enter(exchange)
 
     def after_request(self, exchange: Exchange) -> None:
         """Commit or roll back, before the head leaves."""
-        state = exchange._state  # None where no layer has state: making one for a look would cost more than the look
-        if state is not None and self in state:
-            self._conclude(exchange, state[self])
+        state = exchange.state
+        if self in state:
+            self.conclude(exchange, state[self])
 
     def handle_exception(self, exchange: Exchange, error: Exception) -> WSGIApplication | None:
         """Roll back and give the connection back, so that an error page has a clean one, if it needs one."""
@@ -227,13 +229,12 @@ class DatabaseMiddleware(Middleware):
 
     def teardown_request(self, exchange: Exchange) -> None:
         """Settle what a stream has done, and give the connection back."""
-        state = exchange._state
-        if state is not None:
-            if self in state:
-                self._end(exchange, state[self])
-            outer = state.get((self, "outer"))
-            if outer is not None:
-                exchange.environ[self.environ_key] = outer
+        state = exchange.state
+        if self in state:
+            self._end(exchange, state[self])
+        outer = state.get((self, "outer"))
+        if outer is not None:
+            exchange.environ[self.environ_key] = outer
 
     def close(self) -> None:
         """Dispose of the pool of this process."""
@@ -257,7 +258,8 @@ class DatabaseMiddleware(Middleware):
             return kept
         return work
 
-    def _conclude(self, exchange: Exchange, work: Work) -> None:
+    def conclude(self, exchange: Exchange, work: Work) -> None:
+        """Commit or roll back what was done so far, as the rule says of the response."""
         work.is_interrupted = False
         is_streaming = exchange.is_streaming
         try:
@@ -370,9 +372,9 @@ class DatabaseMiddleware(Middleware):
             if self._attempts is not None and environ["REQUEST_METHOD"] in self._retry_methods:
                 # The attempts have handles of their own. This one is for error pages outside, and for a stack that is
                 # entered without a request.
-                environ[self.environ_key] = self._handle(exchange)
+                environ[self.environ_key] = self.handle(exchange)
                 return self._attempts
-            environ[self.environ_key] = self._handle(exchange)
+            environ[self.environ_key] = self.handle(exchange)
             if self._manager is not None:
                 self.work_of(exchange).managed = Managed(self._manager(environ), environ)
         return None
