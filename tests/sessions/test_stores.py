@@ -162,12 +162,14 @@ def test_s4_threads_that_set_different_keys_all_survive_in_each_store(store):
     layer.save_session(session)
 
 
+SHARED = ["sqlite file", "postgresql", "mariadb", "redis", "memcached"]
+
+
+@pytest.mark.parametrize("url", SHARED, indirect=True)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_process_has_connections_of_its_own(url):
     """Both sides of a fork use the store at once: on a socket that two share, each gets the other's answers."""
-    if url in ("memory://", "sqlite://"):
-        pytest.skip("there is nothing to share")
     store = open_store("test", url)
     key = "f" * 60 + f"{os.getpid() % 10000:04d}"
     store.delete(key)
