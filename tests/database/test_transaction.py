@@ -501,6 +501,31 @@ def test_a_cursor_on_the_server_survives_the_head(wrap, postgresql, call, kind):
     assert answer.chunks == [b"n%d" % i for i in range(1, 51)]
 
 
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("SELECT replace(text, 'a', 'b') FROM notes WHERE text = 'for sale'", False),
+        ("  with x as (select 1) select * from x", False),
+        ("SHOW TABLES", False),
+        ("PRAGMA table_info(notes)", False),
+        ("SELECT 1 FROM notes FOR UPDATE", True),
+        ("SELECT 1 FROM notes FOR SHARE", True),
+        ("WITH x AS (DELETE FROM notes RETURNING id) SELECT * FROM x", True),
+        ("SELECT 1 INTO other", True),
+        ("EXPLAIN ANALYZE DELETE FROM notes", True),
+        ("VACUUM", True),
+        ("REPLACE INTO notes VALUES (1, 'a')", True),
+        ("CALL do_it()", True),
+    ],
+)
+def test_whether_a_statement_may_write_is_told_by_its_words(statement, expected):
+    """B50: where it can't be told, it may."""
+    from wsgikit.database.alchemy import _may_write
+
+    assert _may_write(statement) is expected
+    assert _may_write(sa.text(statement)) is expected
+
+
 def test_a_connection_held_long_by_a_stream_is_one_line_in_the_log(wrap, sqlite, call, caplog):
     """D2"""
     layer = wrap(rows_around, url=sqlite.url, held_warning_seconds=0)

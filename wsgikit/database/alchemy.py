@@ -23,7 +23,8 @@ from wsgikit.database.work import logger
 if TYPE_CHECKING:
     from wsgikit.database.work import Hook, Work
 
-_WRITING_WORD = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|REPLACE|CALL|INTO|FOR)\b", re.IGNORECASE)
+# SHARE is of row locks, which shall not outlive the head: FOR SHARE, LOCK IN SHARE MODE. FOR UPDATE has its own word.
+_WRITING_WORD = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|INTO|SHARE)\b", re.IGNORECASE)
 _READING_START = re.compile(r"\s*(SELECT|WITH|VALUES|TABLE|SHOW|EXPLAIN|DESCRIBE|PRAGMA|SET)\b", re.IGNORECASE)
 
 
