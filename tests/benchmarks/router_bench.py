@@ -68,13 +68,14 @@ def urls() -> None:
     """`url_for` in a request, beside Flask's."""
     import flask
 
-    from wsgikit import ContextMiddleware, build_stack, url_for, use
+    from wsgikit import ContextMiddleware, RouterMiddleware, build_stack, url_for, use
 
     router = make_router()
     app = flask.Flask("bench")
     for number in range(RULES):
         app.add_url_rule(f"/section{number}/<int:item>", f"item{number}", lambda item: "Hello")
-    with build_stack(router, use(ContextMiddleware)).request_context("/hello"), app.test_request_context("/"):
+    stack = build_stack(bare, use(ContextMiddleware), use(RouterMiddleware, router=router))
+    with stack.request_context("/hello"), app.test_request_context("/"):
         compare(
             f"url_for, {RULES} rules",
             {

@@ -91,6 +91,7 @@ class Registry(HookRegistry):
         self._parents: list[tuple[Registry, str, str, str | None]] = []
         self._is_serving = False
         self._defaults: dict[str, tuple[Callable[..., Any], ...]] = {}
+        self.plain_endpoints: set[str] = set()  # of which is known that no function adds values to their URLs
 
     # ------------------------------------------------------------------ rules
 
@@ -396,6 +397,7 @@ class Registry(HookRegistry):
     def _forget(self) -> None:
         """Drop what was worked out from what was registered, here and in the routers around."""
         self._defaults.clear()
+        self.plain_endpoints.clear()
         for parent, *_ in self._parents:
             parent._forget()
 
@@ -410,14 +412,9 @@ class Registry(HookRegistry):
             for owner in reversed(target.owners if target is not None else ()):
                 functions += owner.hooks.url_defaults
             known = self._defaults[endpoint] = tuple(functions)
+            if not known and target is not None:
+                self.plain_endpoints.add(endpoint)
         return known
-
-    def has_plain_urls(self, endpoint: str) -> bool:
-        """Tell whether the endpoint is one of this router's, and no function adds values to its URLs."""
-        known = self._defaults.get(endpoint)
-        if known is None:
-            return endpoint in self._targets and not self.url_defaults_of(endpoint)
-        return not known and endpoint in self._targets
 
     def has_endpoint(self, endpoint: str) -> bool:
         """Tell whether a rule of this router, or of one included in it, has that endpoint."""

@@ -25,25 +25,6 @@ def build_url(
     external: bool | None = None,
 ) -> str:
     """Return the URL of an endpoint; see `Router.url_for`."""
-    if environ is not None and router.has_plain_urls(endpoint) and scheme is None:
-        # The everyday case, without what only others need.
-        record = environ.get(ROUTING)
-        script_name: str = environ.get("SCRIPT_NAME", "")
-        if (record is None or (record.rule is not None and record.plan.router is router)) and script_name.isascii():
-            try:
-                return router.map.build(
-                    endpoint,
-                    values,
-                    method=method,
-                    default_method=environ["REQUEST_METHOD"],
-                    host=environ.get("HTTP_HOST") or environ.get("SERVER_NAME"),
-                    script_name=script_name,
-                    scheme=environ["wsgi.url_scheme"],
-                    external=bool(external),
-                    anchor=anchor,
-                )
-            except BuildError:
-                pass  # what follows asks the router's handlers
     if external is None:
         external = scheme is not None
     elif scheme is not None and not external:

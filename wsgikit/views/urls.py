@@ -9,6 +9,8 @@ from typing import Any
 from wsgikit.context.locals import current_exchange
 from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.onion.ending import CURRENT
+from wsgikit.routing.dispatch import Matched
+from wsgikit.routing.matcher import BuildError
 from wsgikit.routing.mount import router_in
 from wsgikit.routing.router import Router
 from wsgikit.routing.urls import build_url
@@ -44,6 +46,23 @@ def url_for(
     """
     exchange = CURRENT.get(None) or current_exchange()  # the second says what is missing
     environ = exchange.environ
+    matched = environ.get(ROUTING)
+    if type(matched) is Matched and _scheme is None and _anchor is None and _method is None and not _external:
+        # What build_url does, without what only others need.
+        router = matched.plan.router
+        script_name = environ.get("SCRIPT_NAME", "")
+        if endpoint in router.plain_endpoints and matched.rule is not None and script_name.isascii():
+            try:
+                return router.map.build(
+                    endpoint,
+                    values,
+                    default_method=environ["REQUEST_METHOD"],
+                    host=environ.get("HTTP_HOST") or environ.get("SERVER_NAME"),
+                    script_name=script_name,
+                    scheme=environ["wsgi.url_scheme"],
+                )
+            except BuildError:
+                pass  # what follows asks the router's handlers
     return build_url(current_router(environ), endpoint, values, environ, _anchor, _method, _scheme, _external)
 
 
