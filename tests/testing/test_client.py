@@ -472,5 +472,5 @@ def test_missing_webtest_says_which_extra_to_install():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == (
         "TestClient: webtest: expected it to be installed, got no such package. "
-        "Install it with: pip install 'wsgikit[test]'.\n"
+        "Install it with: pip install 'wsgikit[testing]'.\n"
     )

@@ -23,7 +23,7 @@ try:
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(
         f"TestClient: {missing.name}: expected it to be installed, got no such package. "
-        "Install it with: pip install 'wsgikit[test]'."
+        "Install it with: pip install 'wsgikit[testing]'."
     ) from missing
 
 if TYPE_CHECKING:
