@@ -51,6 +51,7 @@ def test_no_error_passes_for_one_that_python_handles_silently():
     [
         (("here", "this", "that", 1), "here: this: expected that, got 1."),
         (("here", "this", "that", "x", "Do it"), "here: this: expected that, got 'x'. Do it."),
+        (("here", "this", "that", "x", "Is it y?"), "here: this: expected that, got 'x'. Is it y?"),
         (("app.ini", "[session] ttl", "a duration", "1 fortnight"),)
         + ("app.ini: [session] ttl: expected a duration, got '1 fortnight'.",),
     ],
@@ -62,10 +63,10 @@ def test_a_complaint_says_where_what_expected_and_got_and_what_to_do(args, text)
 @pytest.mark.parametrize(
     ("name", "known", "hint"),
     [
-        ("secert_key", ["secret_key", "store"], "Did you mean 'secret_key'"),
+        ("secert_key", ["secret_key", "store"], "Did you mean 'secret_key'?"),
         ("store", ["secret_key"], ""),
         ("x", [], ""),
-        ("cookie_secur", (name for name in ["cookie_secure", "cookie_path"]), "Did you mean 'cookie_secure'"),
+        ("cookie_secur", (name for name in ["cookie_secure", "cookie_path"]), "Did you mean 'cookie_secure'?"),
     ],
 )
 def test_the_name_that_was_probably_meant(name, known, hint):

@@ -44,8 +44,8 @@ debgu = true
 pipeline = errors app
 """,
         (
-            "app.ini:5 [filter:errors]: debgu: unknown option: expected one of {error_pages}, got 'debgu'. "
-            "Did you mean 'debug'."
+            "app.ini:5 [filter:errors]: debgu: unknown option: expected a known one, got 'debgu'. "
+            "Did you mean 'debug'? All options: {error_pages}."
         ),
     ),
     "key of another section": (
@@ -59,7 +59,7 @@ use = egg:wsgikit#database
 url = sqlite://
 """,
         (
-            "app.ini:5 [filter:errors]: url: unknown option: expected one of {error_pages}, got 'url'. "
+            "app.ini:5 [filter:errors]: url: unknown option: expected a known one, got 'url'. "
             "It is a key of app.ini:8 [filter:database]."
         ),
     ),
@@ -115,7 +115,7 @@ use = egg:wsgikit#error_pages
 """,
         (
             "app.ini:2 [pipeline:main]: pipeline: expected a section [filter:eror], got none of that name. "
-            "Did you mean 'error'."
+            "Did you mean 'error'?"
         ),
     ),
     "missing section, other case": (
@@ -126,7 +126,7 @@ use = egg:wsgikit#error_pages
 """,
         (
             "app.ini:2 [pipeline:main]: pipeline: expected a section [filter:Error], got none of that name. "
-            "Did you mean 'error'."
+            "Did you mean 'error'?"
         ),
     ),
     "missing main": (
@@ -206,7 +206,7 @@ use = egg:wsgikit#error_pages
         "[app:main]\nuse = config:othr.ini\n",
         (
             "app.ini:2 [app:main]: use: othr.ini: expected an ini file that can be read, "
-            "got: No such file or directory. Did you mean 'other.ini'."
+            "got: No such file or directory. Did you mean 'other.ini'?"
         ),
     ),
     "no use": (
@@ -220,14 +220,14 @@ use = egg:wsgikit#error_pages
         "[app:main]\nuse = egg:wsgikitt#app\n",
         (
             "app.ini:2 [app:main]: use: expected an installed distribution, got 'egg:wsgikitt#app': "
-            "there is no 'wsgikitt'. Did you mean 'wsgikit'."
+            "there is no 'wsgikitt'. Did you mean 'wsgikit'?"
         ),
     ),
     "unknown entry point": (
         "[pipeline:main]\npipeline = s app\n[filter:s]\nuse = egg:wsgikit#sesion\n",
         (
             "app.ini:4 [filter:s]: use: expected a filter (paste.filter_factory or paste.filter_app_factory), "
-            "got 'egg:wsgikit#sesion': the distribution has one of {filters}. Did you mean 'session'."
+            "got 'egg:wsgikit#sesion': the distribution has one of {filters}. Did you mean 'session'?"
         ),
     ),
     "entry point of another kind": (
@@ -253,7 +253,7 @@ use = egg:wsgikit#error_pages
         "[app:main]\npaste.app_factory = wsgiref.simple_server:demo_ap\n",
         (
             "app.ini:2 [app:main]: paste.app_factory: expected an attribute of wsgiref.simple_server, "
-            "got 'wsgiref.simple_server:demo_ap': it has no 'demo_ap'. Did you mean 'demo_app'."
+            "got 'wsgiref.simple_server:demo_ap': it has no 'demo_ap'. Did you mean 'demo_app'?"
         ),
     ),
     "bad module of app": (
@@ -314,13 +314,13 @@ use = egg:wsgikit#error_pages
     ),
     "mount of a missing app": (
         "[composite:main]\nuse = egg:wsgikit#mount\n/ = ap\n",
-        "app.ini:3 [composite:main]: /: expected a section [app:ap], got none of that name. Did you mean 'app'.",
+        "app.ini:3 [composite:main]: /: expected a section [app:ap], got none of that name. Did you mean 'app'?",
     ),
     "name that interpolation doesn't know": (
         "[app:main]\nuse = egg:wsgikit#app\napp = %(modul)s:app\nmodule = x\n",
         (
             "app.ini:3 [app:main]: app: expected a name that this section or [DEFAULT] has, got %(modul)s. "
-            "Did you mean 'module'."
+            "Did you mean 'module'?"
         ),
     ),
     "interpolation that isn't closed": (
@@ -374,7 +374,7 @@ def test_a_mistake_is_told_with_its_place(text, expected, ini):
 def test_a_missing_file_names_one_that_is_there(ini):
     ini(APP)
     assert complaint_of("ap.ini") == (
-        "ap.ini: expected an ini file that can be read, got: No such file or directory. Did you mean 'app.ini'."
+        "ap.ini: expected an ini file that can be read, got: No such file or directory. Did you mean 'app.ini'?"
     )
 
 

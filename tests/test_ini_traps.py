@@ -183,7 +183,7 @@ pipeline = errors app
 use = egg:wsgikit#error_pages
 Debug = true
 """
-    with pytest.raises(ConfigurationError, match=r"app\.ini:5 \[filter:errors\]: Debug: unknown option: .*'debug'\.$"):
+    with pytest.raises(ConfigurationError, match=r"app\.ini:5 \[filter:errors\]: Debug: unknown option: .*'debug'\?"):
         load(write(folder, text + APP))
 
 

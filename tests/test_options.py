@@ -307,8 +307,23 @@ def test_a_missing_variable_is_an_error_while_building(monkeypatch):
         read(str, "env:APP_SECRET", "secret_key")
     assert str(raised.value) == (
         "app.ini:3 [filter:x]: secret_key: expected the environment variable APP_SECRET to be set, got nothing. "
-        "Did you mean 'APP_SECRETS'."
+        "Did you mean 'APP_SECRETS'? Make one before the server starts: export APP_SECRET=$(wsgikit secret)"
     )
+
+
+def test_a_missing_variable_is_not_taken_for_one_of_another_program(monkeypatch):
+    monkeypatch.delenv("APP_URL", raising=False)
+    monkeypatch.setenv("APP_CURL", "x")
+    monkeypatch.setenv("PIP_CERT", "x")
+    monkeypatch.setenv("ZIP_URL", "x")
+    with pytest.raises(ConfigurationError) as raised:
+        read(str, "env:APP_URL", "url")
+    assert str(raised.value).endswith(
+        " expected the environment variable APP_URL to be set, got nothing. "
+        "Did you mean 'APP_CURL'? Set it before the server starts."
+    )
+    with pytest.raises(ConfigurationError, match=r"got nothing\. Set it before the server starts\.$"):
+        read(str, "env:ZAP_CERT", "password")
 
 
 def test_several_variables_on_one_line_are_refused():
@@ -363,7 +378,7 @@ def test_a_file_url_is_text():
             "wsgiref.util:requst_uri",
             (
                 "expected an attribute of wsgiref.util, got 'wsgiref.util:requst_uri': it has no 'requst_uri'. "
-                "Did you mean 'request_uri'."
+                "Did you mean 'request_uri'?"
             ),
         ),
         (
@@ -414,8 +429,8 @@ def test_an_unknown_key_names_the_known_ones_and_the_nearest():
     with pytest.raises(ConfigurationError) as raised:
         parse_options(Layer, {"secret_kye": "x"}, lambda key: f"app.ini:12 [filter:session] ({key})")
     assert str(raised.value) == (
-        "app.ini:12 [filter:session] (secret_kye): secret_kye: unknown option: expected one of secret_key, "
-        "idle_timeout_seconds, cookie_secure, got 'secret_kye'. Did you mean 'secret_key'."
+        "app.ini:12 [filter:session] (secret_kye): secret_kye: unknown option: expected a known one, "
+        "got 'secret_kye'. Did you mean 'secret_key'? All options: secret_key, idle_timeout_seconds, cookie_secure."
     )
 
 

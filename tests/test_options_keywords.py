@@ -87,8 +87,8 @@ WRONG = [
         Layer,
         {"secret_kye": "hunter2", "cookie_name": "c"},
         (
-            "unknown option: expected one of secret_key, cookie_name, got 'secret_kye'. Did you mean 'secret_key'. "
-            "Write use(Layer, secret_key=…, cookie_name=…)."
+            "unknown option: expected a known one, got 'secret_kye'. Did you mean 'secret_key'? "
+            "Write use(Layer, secret_key=…, cookie_name=…). All options: secret_key, cookie_name."
         ),
     ),
     (
@@ -118,8 +118,8 @@ WRONG = [
         functools.partial(Layer, secret_key="k"),
         {"cookie_nam": "c"},
         (
-            "unknown option: expected one of secret_key, cookie_name, got 'cookie_nam'. Did you mean 'cookie_name'. "
-            "Write use(Layer, cookie_name=…)."
+            "unknown option: expected a known one, got 'cookie_nam'. Did you mean 'cookie_name'? "
+            "Write use(Layer, cookie_name=…). All options: secret_key, cookie_name."
         ),
     ),
     (
@@ -130,15 +130,17 @@ WRONG = [
     (
         wrapped,
         {"limti": 1},
-        "unknown option: expected one of limit, got 'limti'. Did you mean 'limit'. Write use(wrapped, limit=…).",
+        (
+            "unknown option: expected a known one, got 'limti'. Did you mean 'limit'? Write use(wrapped, limit=…). "
+            "All options: limit."
+        ),
     ),
     (
         ProxyFix,
         {"x_fr": 1},
         (
-            "unknown option: expected one of x_for, x_proto, x_host, x_port, x_prefix, got 'x_fr'. "
-            "Did you mean 'x_for'. "
-            "Write use(ProxyFix, x_for=…)."
+            "unknown option: expected a known one, got 'x_fr'. Did you mean 'x_for'? "
+            "Write use(ProxyFix, x_for=…). All options: x_for, x_proto, x_host, x_port, x_prefix."
         ),
     ),
     (

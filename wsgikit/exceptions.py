@@ -16,6 +16,7 @@ __all__ = [
     "WsgikitError",
     "complaint",
     "did_you_mean",
+    "sentence",
 ]
 
 from collections.abc import Iterable
@@ -66,15 +67,25 @@ def complaint(where: str, what: str, expected: str, got: object, remedy: str = "
         what: the option or value, named as the user wrote it.
         expected: what would have been right.
         got: what was there; its `repr` is shown, so never pass a secret.
-        remedy: a sentence that says what to do, without the full stop.
+        remedy: a sentence that says what to do; the full stop may be left out.
     """
-    text = f"{where}: {what}: expected {expected}, got {got!r}."
-    return f"{text} {remedy}." if remedy else text
+    return f"{where}: {what}: expected {expected}, got {got!r}. {sentence(remedy)}".rstrip()
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``Did you mean 'x'`` for the nearest known name, or nothing where none is near."""
+def did_you_mean(name: str, known: Iterable[str], *, likeness: float = 0.6) -> str:
+    """Return ``Did you mean 'x'?`` for the nearest known name, or nothing where none is near.
+
+    Args:
+        name: as it was written.
+        known: what may be written.
+        likeness: how near it has to be, from 0 to 1. The default is `difflib`'s own.
+    """
     import difflib  # only errors need it, and it costs start-up time
 
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"Did you mean {near[0]!r}" if near else ""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=likeness)
+    return f"Did you mean {near[0]!r}?" if near else ""
+
+
+def sentence(text: str) -> str:
+    """Return a text with a full stop where it has no end of its own; an empty one stays empty."""
+    return f"{text}." if text and not text.endswith((".", "?", "!")) else text

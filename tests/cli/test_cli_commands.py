@@ -69,7 +69,7 @@ def test_a_stack_stays_the_stack_that_it_is(folder, monkeypatch):
             "cli_app:ap",
             (
                 "cli_app:ap: target: expected an attribute of cli_app, got 'cli_app:ap': it has no 'ap'. "
-                "Did you mean 'app'."
+                "Did you mean 'app'?"
             ),
         ),
         (
@@ -89,7 +89,7 @@ def test_a_stack_stays_the_stack_that_it_is(folder, monkeypatch):
         ),
         (
             "ap.ini",
-            "ap.ini: expected an ini file that can be read, got: No such file or directory. Did you mean 'app.ini'.",
+            "ap.ini: expected an ini file that can be read, got: No such file or directory. Did you mean 'app.ini'?",
         ),
         (
             "not a target",

@@ -105,7 +105,7 @@ class Named(BaseConverter):
     ("text", "options", "message"),
     [
         ("/<itn:x>", {}, "converter 'itn': its name: expected one of any, default, float, fussy, int,"),
-        ("/<itn:x>", {}, "Did you mean 'int'."),
+        ("/<itn:x>", {}, "Did you mean 'int'?"),
         ("/<int(min=a b):x>", {}, "converter 'int': its arguments: expected values or name=value, with commas between"),
         ("/<int(size=3):x>", {}, "converter 'int': its arguments: expected what it takes, got 'size=3'."),
         ("/<fussy:x>", {}, "missing 1 required positional argument: 'size'"),

@@ -210,7 +210,7 @@ def test_s14_fuzzed_cookie_headers_never_fail(secret, options):
         ({"cookie_max_bytes": 10}, "cookie_max_bytes: expected at least 256, got 10"),
         (
             {"cookie_format": "falsk"},
-            "expected 'wsgikit' or 'flask' or 'starlette' or 'django', got 'falsk'. Did you mean 'flask'.",
+            "expected 'wsgikit' or 'flask' or 'starlette' or 'django', got 'falsk'. Did you mean 'flask'?",
         ),
         ({"cookie_digest": "md5"}, "cookie_digest: expected 'sha256' or 'sha512', got 'md5'"),
         ({"cookie_format": "flask", "encrypt": True}, "encrypt: expected False with a foreign cookie_format"),

@@ -109,7 +109,7 @@ def test_unknown_scenario_is_a_configuration_error_with_a_suggestion(option):
     with pytest.raises(ConfigurationError) as raised:
         assert_conforms(identity, **{option: {"write_work"}})
     assert str(raised.value) == (
-        f"assert_conforms: {option}: expected the name of a scenario, got 'write_work'. Did you mean 'write_works'."
+        f"assert_conforms: {option}: expected the name of a scenario, got 'write_work'. Did you mean 'write_works'?"
     )
 
 

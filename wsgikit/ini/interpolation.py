@@ -67,7 +67,7 @@ class Interpolation(configparser.Interpolation):
         if any(f"set {name}" in keys for keys in self._file.sections.values()):
             return f"{text} PasteDeploy doesn't interpolate what 'set {name}' sets. Put it into [DEFAULT]."
         suggestion = did_you_mean(name, known)
-        return f"{text} {suggestion or 'Write %% for a percent sign'}."
+        return f"{text} {suggestion or 'Write %% for a percent sign.'}"
 
 
 def find_bare_percents(file: IniFile) -> Iterator[tuple[str, str]]:

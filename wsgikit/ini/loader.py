@@ -15,7 +15,7 @@ from typing import Any
 
 from paste.deploy.loadwsgi import APP, FILTER, SERVER, ConfigLoader, loadcontext
 
-from wsgikit.exceptions import ConfigurationError, did_you_mean
+from wsgikit.exceptions import ConfigurationError, did_you_mean, sentence
 from wsgikit.ini.factories import IniFactory
 from wsgikit.ini.interpolation import Interpolation
 from wsgikit.ini.source import IniFile, Place, shown_path
@@ -230,7 +230,7 @@ class IniLoader(ConfigLoader):  # type: ignore[misc]  # PasteDeploy has no types
             return f"{text} There is [{other}], but {_KIND_WORDS[object_type]} is wanted here"
         known = [s.partition(":")[2].strip() for s in self.parser.sections() if s.partition(":")[0] in prefixes]
         same = next((k for k in known if k.lower() == name.lower()), None)
-        return f"{text} {f'Did you mean {same!r}' if same else did_you_mean(name, known)}".strip().removesuffix(".")
+        return f"{text} {f'Did you mean {same!r}?' if same else did_you_mean(name, known)}".strip()
 
     def _sections(self, prefix: str, name: str) -> list[str]:
         return list(self._find_sections(self.parser.sections(), prefix, name))
@@ -251,7 +251,7 @@ class IniLoader(ConfigLoader):  # type: ignore[misc]  # PasteDeploy has no types
             naming = [k for k, entry in entries.items() if name in entry.text.split()]
             key = next((k for k in [*naming, "pipeline", "use", "next", "filter-with"] if k in entries), "")
             text = f"{key}: {text}" if key and not text.startswith(f"{key}:") else text
-        return ConfigurationError(f"{self._where(key)}: {text}.")
+        return ConfigurationError(f"{self._where(key)}: {sentence(text)}")
 
 
 class _Placed:

@@ -125,7 +125,7 @@ def _read(path: str) -> str:
         folder = os.path.dirname(path) or "."
         known = [name for name in os.listdir(folder) if name.endswith(".ini")] if os.path.isdir(folder) else []
         near = difflib.get_close_matches(os.path.basename(path), known, n=1)
-        suggestion = f" Did you mean {shown_path(os.path.join(folder, near[0]))!r}." if near else ""
+        suggestion = f" Did you mean {shown_path(os.path.join(folder, near[0]))!r}?" if near else ""
         raise ConfigurationError(
             f"{shown_path(path)}: expected an ini file that can be read, got: {error.strerror}.{suggestion}"
         ) from None

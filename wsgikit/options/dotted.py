@@ -79,7 +79,7 @@ def _follow(module: ModuleType, path: str, name: str, where: str, what: str) -> 
             suggestion = did_you_mean(word, [known for known in dir(found) if not known.startswith("_")])
             raise ConfigurationError(
                 f"{where}: {what}: expected an attribute of {seen}, got {name!r}: it has no {word!r}."
-                + (f" {suggestion}." if suggestion else "")
+                + (f" {suggestion}" if suggestion else "")
             ) from None
         seen += f".{word}"
     return found

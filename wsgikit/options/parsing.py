@@ -9,7 +9,7 @@ from typing import Any
 
 from wsgikit.exceptions import ConfigurationError, complaint, did_you_mean
 from wsgikit.options.masking import HIDDEN, hide_credentials, is_secret
-from wsgikit.options.signature import Option, describe_options, takes_any_option
+from wsgikit.options.signature import Option, describe_options, listed_options, takes_any_option
 from wsgikit.options.text import Unfit, convert
 
 IGNORED_PREFIX = "x-"
@@ -78,9 +78,9 @@ def _remedy(text: str) -> str:
 def unknown_key(key: str, known: list[str], texts: Mapping[str, str], where: str, more: str) -> str:
     """Write the text for a key that a factory doesn't take; `more` may say where it would be right."""
     suggestion = more or did_you_mean(key, [name for name in known if name not in texts] or known)
-    expected = f"one of {', '.join(known)}" if known else "no option"
-    text = f"{where}: {key}: unknown option: expected {expected}, got {key!r}."
-    return f"{text} {suggestion}." if suggestion else text
+    expected, listed = listed_options(known, suggestion)
+    remedy = more or f"{suggestion} {listed}".strip()
+    return complaint(f"{where}: {key}", "unknown option", expected, key, remedy)
 
 
 def _missing(option: Option, where: str) -> str:

@@ -115,12 +115,23 @@ def unknown_option(
 ) -> str:
     """Write the text for options that a factory doesn't have. Their values are not in it: they may be secret."""
     got: object = unknown[0] if len(unknown) == 1 else unknown
-    expected = f"one of {', '.join(known)}" if known else "no option"
+    suggestion = did_you_mean(unknown[0], known)
+    expected, listed = listed_options(known, suggestion)
     corrections = {name: _nearest(name, [k for k in known if k not in options]) for name in unknown}
     kept = [corrections.get(name, name) for name in options]
-    remedy = f"Write {_call(factory, [name for name in kept if name])}"
-    suggestion = did_you_mean(unknown[0], known)
-    return complaint(where, "unknown option", expected, got, f"{suggestion}. {remedy}" if suggestion else remedy)
+    remedy = f"Write {_call(factory, [name for name in kept if name])}."
+    return complaint(where, "unknown option", expected, got, " ".join(filter(None, (suggestion, remedy, listed))))
+
+
+def listed_options(known: list[str], suggestion: str) -> tuple[str, str]:
+    """Return what was expected in place of an unknown option, and what is to be said at the end.
+
+    The list of all may be long: where one of them was probably meant, that is said before it.
+    """
+    names = ", ".join(known)
+    if suggestion and known:
+        return "a known one", f"All options: {names}."
+    return (f"one of {names}" if known else "no option"), ""
 
 
 def _nearest(name: str, known: list[str]) -> str:

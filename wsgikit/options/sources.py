@@ -9,7 +9,10 @@ import re
 from pathlib import Path
 
 from wsgikit.exceptions import ConfigurationError, did_you_mean
+from wsgikit.options.masking import is_secret
 
+# A variable of another program is seldom meant: only a slip of the finger is guessed.
+_LIKENESS = 0.85
 _ENV = re.compile(r"env:\s*(\w+)\Z", re.ASCII)
 
 
@@ -41,11 +44,12 @@ def _of_environment(text: str, name: str, where: str) -> str | None:
         )
     value = os.environ.get(match[1])
     if value is None:
-        suggestion = did_you_mean(match[1], os.environ)
-        raise ConfigurationError(
-            f"{where}: {name}: expected the environment variable {match[1]} to be set, got nothing. "
-            + (f"{suggestion}." if suggestion else "Set it before the server starts.")
-        )
+        suggestion = did_you_mean(match[1], os.environ, likeness=_LIKENESS)
+        remedy = "Set it before the server starts."
+        if is_secret(name) and "secret" in name:  # a password is somebody else's to make; no full stop after a command
+            remedy = f"Make one before the server starts: export {match[1]}=$(wsgikit secret)"
+        text = f"{where}: {name}: expected the environment variable {match[1]} to be set, got nothing."
+        raise ConfigurationError(" ".join(filter(None, (text, suggestion, remedy))))
     return value
 
 
