@@ -156,3 +156,23 @@ def test_vary_is_merged_and_never_doubled(present, names, expected):
     headers = Headers([("Vary", value) for value in present])
     headers.vary(*names)
     assert headers.get_all("Vary") == (present if expected is None else [expected])
+
+
+def test_a_name_in_brackets_gets_the_first_of_that_name(headers):
+    assert headers["SET-COOKIE"] == "a=1"
+    with pytest.raises(KeyError, match="X-None"):
+        headers["X-None"]
+
+
+def test_a_name_in_brackets_sets_as_set_does(headers):
+    headers["set-cookie"] = "c=3"
+    headers["X-New"] = "1"
+    assert list(headers) == [("set-cookie", "c=3"), ("X-One", "1"), ("Vary", "Accept"), ("X-New", "1")]
+    with pytest.raises(ApplicationError, match="headers: X-New: expected a str, got 'int'"):
+        headers["X-New"] = 7
+
+
+def test_a_name_in_brackets_is_deleted_if_it_is_there(headers):
+    del headers["SET-cookie"]
+    del headers["X-None"]
+    assert list(headers) == [("X-One", "1"), ("Vary", "Accept")]

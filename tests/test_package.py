@@ -80,3 +80,13 @@ def test_the_version_is_that_of_the_distribution():
 
 def test_the_package_says_that_it_is_typed():
     assert (Path(wsgikit.__file__).parent / "py.typed").exists()
+
+
+def test_dir_lists_public_names_and_rooms_only():
+    import wsgikit.headers
+
+    names = {name for name in dir(wsgikit) if not name.startswith("__")}
+    assert set(wsgikit.__all__) <= names
+    assert "headers" in names
+    for name in names - set(wsgikit.__all__):
+        assert getattr(wsgikit, name).__name__ == f"wsgikit.{name}"  # a module

@@ -25,6 +25,7 @@ Names are loaded when they are first used, so that importing wsgikit costs littl
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -93,4 +94,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """List the public names and the rooms that are loaded, without what this module itself is made with."""
+    rooms = [name for name in globals() if f"wsgikit.{name}" in sys.modules]
+    return sorted({*(name for name in globals() if name.startswith("__")), *rooms, *__all__})

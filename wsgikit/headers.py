@@ -102,21 +102,38 @@ class Headers(MutableSequence[tuple[str, str]]):
     def __getitem__(self, index: int) -> tuple[str, str]: ...
     @overload
     def __getitem__(self, index: slice) -> list[tuple[str, str]]: ...
-    def __getitem__(self, index: int | slice) -> tuple[str, str] | list[tuple[str, str]]:
+    @overload
+    def __getitem__(self, index: str) -> str: ...
+    def __getitem__(self, index: int | slice | str) -> tuple[str, str] | list[tuple[str, str]] | str:
+        """Return a pair or a slice of the list; by a name, the value of its first header, or raise `KeyError`."""
+        if isinstance(index, str):
+            value = self.get(index)
+            if value is None:
+                raise KeyError(index)
+            return value
         return self._items[index]
 
     @overload
     def __setitem__(self, index: int, value: tuple[str, str]) -> None: ...
     @overload
     def __setitem__(self, index: slice, value: Iterable[tuple[str, str]]) -> None: ...
-    def __setitem__(self, index: int | slice, value: object) -> None:
-        if isinstance(index, slice):
+    @overload
+    def __setitem__(self, index: str, value: str) -> None: ...
+    def __setitem__(self, index: int | slice | str, value: object) -> None:
+        """Replace a pair or a slice of the list; by a name, do as `set` does."""
+        if isinstance(index, str):
+            self.set(index, value)  # type: ignore[arg-type]  # by overload
+        elif isinstance(index, slice):
             self._items[index] = [_checked(*pair) for pair in value]  # type: ignore[attr-defined]  # by overload
         else:
             self._items[index] = _checked(*value)  # type: ignore[misc]  # by overload
 
-    def __delitem__(self, index: int | slice) -> None:
-        del self._items[index]
+    def __delitem__(self, index: int | slice | str) -> None:
+        """Remove from the list by index; by a name, do as `discard` does."""
+        if isinstance(index, str):
+            self.discard(index)
+        else:
+            del self._items[index]
 
     def insert(self, index: int, value: tuple[str, str]) -> None:
         """Put a pair before the one at `index`."""
