@@ -32,6 +32,8 @@ def load(tmp_path, monkeypatch):
     for layer in layers:
         if hasattr(layer, "close"):
             layer.close()
+    for name in ("app", "app_after"):
+        sys.modules.pop(name, None)
 
 
 def shop(client):

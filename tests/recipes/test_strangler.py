@@ -71,3 +71,14 @@ def test_a_login_on_one_side_is_a_login_on_the_other_and_so_is_logging_out(serve
     assert "Log in" in client.get("/").text
     upload = client.post("/+upload", data={"text": "x", "filename": "n.txt", "contenttype": "text/plain"})
     assert upload.status_code == 403, "bepasty sees that the login is gone"
+
+
+def test_the_configuration_of_the_readme_serves(start_server, tmp_path):
+    config = tmp_path / "bepasty.conf"
+    config.write_text((FOLDER / "bepasty.conf").read_text())
+    command = ["wsgikit", "serve", "app:app", "--port", "{port}", "--no-reload"]
+    url = start_server(command, FOLDER, tmp_path / "server.log", BEPASTY_CONFIG=str(config))
+    with httpx.Client(base_url=url, follow_redirects=True, timeout=30) as client:
+        assert client.get("/+list").status_code == 403
+        assert client.post("/+login", data={"token": "open sesame"}).status_code == 200
+        assert "the new list" in client.get("/+list").text
