@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 
 import pytest
 
@@ -39,6 +40,14 @@ def require_service():
             pytest.skip(reason)
 
     return require
+
+
+@pytest.fixture(autouse=True)
+def import_path():
+    """Take back what the test put on the import path; loading an ini file puts its folder there."""
+    before = sys.path[:]
+    yield
+    sys.path[:] = before
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

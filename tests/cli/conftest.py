@@ -96,7 +96,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cli_app.py").write_text(MODULE)
     (tmp_path / "app.ini").write_text(INI)
-    monkeypatch.setattr(sys, "path", sys.path[:])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     yield tmp_path
     for name in [name for name in sys.modules if name.startswith("cli_")]:

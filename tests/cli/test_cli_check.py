@@ -136,7 +136,9 @@ def test_a_bare_percent_sign_is_a_note(check):
 def test_what_cannot_be_loaded_exits_with_1_and_one_line(check):
     status, lines, errors = check("use = egg:wsgikit#error_pages", "debgu = yes")
     assert (status, lines) == (1, [])
-    assert errors.startswith("wsgikit: one.ini:8 [filter:layer]: debgu: unknown option: expected a known one, got 'debgu'. Did you mean 'debug'? ")
+    assert errors.startswith(
+        "wsgikit: one.ini:8 [filter:layer]: debgu: unknown option: expected a known one, got 'debgu'. Did you mean 'debug'"
+    )
     assert errors.count("\n") == 1
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["is_ini", "load_target", "target_files", "with_settings"]
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -32,9 +31,6 @@ def load_target(target: str, settings: Mapping[str, str] | None = None) -> Stack
     """
     if is_ini(target):
         path, name = split_ini(target)
-        folder = os.path.dirname(os.path.abspath(path))
-        if folder not in sys.path:  # modules beside the file are found, wherever the command is run from
-            sys.path.insert(0, folder)
         return load_stack(path, name, settings)
     if settings:
         raise ConfigurationError(f"{target}: --set: expected an ini file, got a module. Leave --set out.")

@@ -13,7 +13,7 @@ import wsgikit
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.ini.applications import PrefixMounts, load_application
 from wsgikit.ini.locate import locate
-from wsgikit.ini.source import Place
+from wsgikit.ini.source import Place, find_modules_in
 from wsgikit.options import load_dotted, parse_options
 from wsgikit.options.parsing import IGNORED_PREFIX
 from wsgikit.wsgi import WSGIApplication
@@ -47,6 +47,8 @@ class IniFactory:
             place: where they were written, or None where the caller can't know.
         """
         global_conf = given[-1]
+        if global_conf.get("here"):
+            find_modules_in(global_conf["here"])
         return self.make(given[:-1], _Section(self.name, global_conf, texts, place or self._locate(global_conf, texts)))
 
     def make(self, given: tuple[Any, ...], section: _Section) -> Any:

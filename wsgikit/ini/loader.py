@@ -18,7 +18,7 @@ from paste.deploy.loadwsgi import APP, FILTER, SERVER, ConfigLoader, loadcontext
 from wsgikit.exceptions import ConfigurationError, did_you_mean, sentence
 from wsgikit.ini.factories import IniFactory
 from wsgikit.ini.interpolation import Interpolation
-from wsgikit.ini.source import IniFile, Place, shown_path
+from wsgikit.ini.source import IniFile, Place, find_modules_in, shown_path
 from wsgikit.options import describe_options, load_dotted
 from wsgikit.options.parsing import unknown_key
 from wsgikit.options.signature import takes_any_option
@@ -39,6 +39,7 @@ class IniLoader(ConfigLoader):  # type: ignore[misc]  # PasteDeploy has no types
         self, path: str, settings: Mapping[str, str] | None = None, visiting: list[tuple[IniFile, str]] | None = None
     ) -> None:
         self.file = IniFile(path)
+        find_modules_in(self.file.folder)
         super().__init__(path)
         self._settings = dict(settings or {})
         self._visiting = [] if visiting is None else visiting

@@ -12,7 +12,7 @@ from wsgikit.exceptions import ConfigurationError
 from wsgikit.ini.loader import IniLoader
 from wsgikit.ini.locate import read_with_includes
 from wsgikit.ini.mounted import check_mounted
-from wsgikit.ini.source import IniFile, shown_path
+from wsgikit.ini.source import IniFile, find_modules_in, shown_path
 from wsgikit.onion.stack import Stack
 from wsgikit.wsgi import WSGIApplication
 
@@ -86,6 +86,7 @@ def setup_logging(path: str) -> None:
         raise ConfigurationError(
             f"{file.where()}: loggers: expected a section [loggers] to set up logging by, got none."
         )
+    find_modules_in(file.folder)  # handlers of your own
     defaults = {"here": file.folder, "__file__": os.path.abspath(path)}
     escaped = {name: value.replace("%", "%%") for name, value in defaults.items()}
     try:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["IniFile", "Place", "shown_path"]
+__all__ = ["IniFile", "Place", "find_modules_in", "shown_path"]
 
 import configparser
 import difflib
 import os
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +107,12 @@ class Place:
                 if section not in own and section != DEFAULT and key in file.options_of(section):
                     return f"It is a key of {file.where(section, key)}"
         return ""
+
+
+def find_modules_in(folder: str) -> None:
+    """Have modules found that lie beside an ini file, wherever the process was started, as Python does for a script."""
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
 
 
 def shown_path(path: str) -> str:
