@@ -10,7 +10,15 @@ import weakref
 import pytest
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from wsgikit import ErrorPagesMiddleware, build_stack, use
+from wsgikit import (
+    DatabaseMiddleware,
+    ErrorPagesMiddleware,
+    Router,
+    RouterMiddleware,
+    SessionMiddleware,
+    build_stack,
+    use,
+)
 from wsgikit.exceptions import ConfigurationError
 
 
@@ -107,6 +115,29 @@ def secret_of(html):
 def test_the_console_needs_debug():
     with pytest.raises(ConfigurationError, match="console: expected debug=True beside it, got True"):
         ErrorPagesMiddleware(boom, console=True)
+
+
+@pytest.mark.parametrize("option", ["debug", "console", "show_locals", "replace_empty"])
+@pytest.mark.parametrize("value", ["0", "false", "true", "", 1, None], ids=repr)
+def test_a_switch_takes_nothing_but_true_and_false(option, value):
+    with pytest.raises(ConfigurationError) as caught:
+        ErrorPagesMiddleware(boom, **{"debug": True, option: value})
+    assert str(caught.value).startswith(f"ErrorPagesMiddleware: {option}: expected True or False, got {value!r}.")
+    assert ("has to be compared: os.environ.get(…) == '1'." in str(caught.value)) is isinstance(value, str)
+
+
+@pytest.mark.parametrize("inner", [SessionMiddleware, DatabaseMiddleware, RouterMiddleware])
+def test_a_stack_without_a_page_for_what_fails_while_saving_is_refused(inner):
+    options = {
+        SessionMiddleware: {"secret_key": "k" * 64},
+        DatabaseMiddleware: {"url": "sqlite://"},
+        RouterMiddleware: {"router": Router("app")},
+    }[inner]
+    with pytest.raises(ConfigurationError) as caught:
+        build_stack(boom, use(inner, **options), use(ErrorPagesMiddleware))
+    name = inner.__name__
+    assert str(caught.value).startswith("build_stack: ")
+    assert f"The order that works, outermost first: [ErrorPagesMiddleware, {name}]." in str(caught.value)
 
 
 def test_the_console_is_werkzeugs_debugger_behind_a_pin(ask, console, records):

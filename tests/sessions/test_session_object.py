@@ -141,7 +141,7 @@ def test_b44_an_error_page_does_not_read_the_session(secret, new_browser, debug)
     def app(environ, start_response):
         raise ValueError("broken")
 
-    inside = build_stack(app, use(SessionMiddleware, secret_key=secret), use(ErrorPagesMiddleware, debug=debug))
+    inside = SessionMiddleware(ErrorPagesMiddleware(app, debug=debug), secret_key=secret)  # build_stack refuses it
     outside = build_stack(app, use(ErrorPagesMiddleware, debug=debug), use(SessionMiddleware, secret_key=secret))
     for stack in (inside, outside):
         response = new_browser(stack).send(headers={"Cookie": "session=x"})

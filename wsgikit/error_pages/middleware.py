@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
+from wsgikit.options.flags import check_flags
 from wsgikit.wsgi import THROW_ERRORS, Environ, WSGIApplication
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ class ErrorPagesMiddleware(Middleware):
     it never touches, but it then has nothing to do except where that framework itself fails.
 
     Place: outermost, inside only what adds headers to every response (CORS, request id, security headers): those
-    are then on error pages too. Environ: needs nothing, provides nothing; reads ``wsgikit.request_id``,
-    ``wsgiorg.routing_args`` and ``x-wsgiorg.throw_errors`` (where that is true, errors pass through to a test).
+    are then on error pages too. It has to stand outside sessions and database, whose saving may fail. Environ: needs
+    nothing, provides nothing; reads ``wsgikit.request_id``, ``wsgiorg.routing_args`` and ``x-wsgiorg.throw_errors`` (where that is true, errors pass through to a test).
 
     Args:
         app: the WSGI application to wrap.
@@ -58,7 +59,8 @@ class ErrorPagesMiddleware(Middleware):
             PIN.
 
     Raises:
-        ConfigurationError: an option that can't work; a missing page or template; `console` without `debug`.
+        ConfigurationError: an option that can't work (a switch takes True or False, not text such as ``"0"``); a
+            missing page or template; `console` without `debug`.
 
     Security: the traceback page shows source, request headers that are known to be harmless, and names of session
     keys. It hides cookies, credentials, secrets of the layers and of the process's environment, and passwords in URLs.
@@ -73,10 +75,12 @@ class ErrorPagesMiddleware(Middleware):
         )
     """
 
+    outside_of = ("SessionMiddleware", "DatabaseMiddleware", "RouterMiddleware")  # a save that fails gets a page, too
+
     def __new__(cls, app: WSGIApplication, *, console: bool = False, **options: Any) -> ErrorPagesMiddleware:
         """Choose the class with the console's hook where it is asked for: others shall not pay for that hook."""
         kind: type[Any] = cls
-        if console and cls is ErrorPagesMiddleware:
+        if console is True and cls is ErrorPagesMiddleware:
             from wsgikit.error_pages.console import ConsoleErrorPagesMiddleware  # loads werkzeug's debugger
 
             kind = ConsoleErrorPagesMiddleware
@@ -98,6 +102,8 @@ class ErrorPagesMiddleware(Middleware):
         console: bool = False,
     ) -> None:
         super().__init__(app)
+        where = "ErrorPagesMiddleware"
+        check_flags(where, debug=debug, replace_empty=replace_empty, show_locals=show_locals, console=console)
         if console and not debug:
             raise _wrong("console", "debug=True beside it", console, "The console shows tracebacks and more")
         if isinstance(debug_hosts, str):
