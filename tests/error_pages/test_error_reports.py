@@ -7,12 +7,13 @@ import io
 import logging
 import re
 import weakref
+from traceback import extract_tb
 
 import pytest
 import webob.request
 import werkzeug.exceptions
 
-from wsgikit import ContextMiddleware, ErrorPagesMiddleware, Middleware, build_stack, use
+from wsgikit import ContextMiddleware, ErrorPagesMiddleware, Middleware, Router, build_stack, use
 from wsgikit.error_pages.report import fingerprint, new_error_id
 from wsgikit.exceptions import ConfigurationError
 
@@ -29,7 +30,7 @@ def test_one_record_has_all_that_is_known(ask, failing, records):
     (record,) = records()
     assert record.name == "wsgikit.errors"
     assert record.levelno == logging.ERROR
-    assert record.exc_info == (ValueError, error, error.__traceback__)
+    assert record.exc_info[:2] == (ValueError, error)
     facts = (record.method, record.path, record.route, record.request_id, record.layer, record.hook)
     assert facts == ("POST", "/shop/käse/7", "/käse/<int:id>", "req-1", None, None)
     assert record.error_id in got.text
@@ -38,6 +39,45 @@ def test_one_record_has_all_that_is_known(ask, failing, records):
     assert message.startswith(expected)
     assert f"fingerprint={record.fingerprint} route=/käse/<int:id> request_id=req-1]" in message
     assert "token" not in message
+
+
+def functions(traceback):
+    return [frame.name for frame in extract_tb(traceback)]
+
+
+def test_the_traceback_in_the_log_begins_with_the_first_code_that_is_not_ours(ask, records):
+    router = Router("app")
+
+    @router.get("/")
+    def view():
+        return fail()
+
+    def fail():
+        raise ValueError
+
+    reports = []
+    ask(build_stack(router, use(ErrorPagesMiddleware, report=reports.append), use(ContextMiddleware)))
+    (record,) = records()
+    assert functions(record.exc_info[2]) == ["view", "fail"]
+    assert functions(reports[0].error.__traceback__)[0] == "turn"  # the error itself keeps them all
+
+
+def test_frames_of_others_in_between_stay_in_the_log(ask, failing, records):
+    def of_others(app):
+        def through(environ, start_response):
+            return app(environ, start_response)
+
+        return through
+
+    class Inner(Middleware):
+        def after_request(self, exchange):
+            """Be a layer."""
+
+    ask(build_stack(failing(ValueError()), use(ErrorPagesMiddleware), of_others, use(Inner)))
+    (record,) = records()
+    names = functions(record.exc_info[2])
+    assert names[0] == "through"
+    assert "turn" in names
 
 
 class Odd:

@@ -15,6 +15,7 @@ from wsgikit.error_pages.report import ErrorReport
 from wsgikit.error_pages.texts import DEFAULT_LANGUAGE, load_texts, texts_for
 from wsgikit.headers import Headers
 from wsgikit.onion.exchange import Exchange
+from wsgikit.onion.log import exc_info_of
 from wsgikit.onion.reply import Reply
 from wsgikit.wsgi import REQUEST_ID, Environ, HeaderList, StartResponse, WSGIApplication
 
@@ -244,8 +245,7 @@ def _note_disconnect(environ: Environ, error: Exception) -> None:
 def _note_mapped(environ: Environ, error: Exception, answer: Answer) -> None:
     if report.mark_logged(error, environ):
         method, path = environ.get("REQUEST_METHOD", "?"), report.request_path(environ)
-        exc_info = (type(error), error, error.__traceback__)
-        _logger().info("%s %s: %s: %s", method, path, type(error).__name__, answer.status, exc_info=exc_info)
+        _logger().info("%s %s: %s: %s", method, path, type(error).__name__, answer.status, exc_info=exc_info_of(error))
 
 
 def _note_failed_page(page: ErrorPage, failure: Exception) -> None:

@@ -32,7 +32,8 @@ class ErrorPagesMiddleware(Middleware):
 
     Place: outermost, inside only what adds headers to every response (CORS, request id, security headers): those
     are then on error pages too. It has to stand outside sessions and database, whose saving may fail. Environ: needs
-    nothing, provides nothing; reads ``wsgikit.request_id``, ``wsgiorg.routing_args`` and ``x-wsgiorg.throw_errors`` (where that is true, errors pass through to a test).
+    nothing, provides nothing; reads ``wsgikit.request_id``, ``wsgiorg.routing_args`` and ``x-wsgiorg.throw_errors``
+    (where that is true, errors pass through to a test).
 
     Args:
         app: the WSGI application to wrap.

@@ -28,7 +28,7 @@ from types import TracebackType
 from typing import Any
 
 from wsgikit.onion.exchange import Exchange
-from wsgikit.onion.log import mark_logged
+from wsgikit.onion.log import exc_info_of, mark_logged
 from wsgikit.onion.middleware import Middleware
 from wsgikit.wsgi import REQUEST_ID, ROUTING, ROUTING_ARGS, STACK, Environ
 
@@ -231,7 +231,7 @@ def log(report: ErrorReport) -> None:
     shown = {**facts, "method": None, "path": None, "layer": None, "hook": None}
     details = " ".join(f"{key}={value}" for key, value in shown.items() if value)
     arguments = (report.method, report.path, type(report.error).__name__, report.where, outcome, details)
-    exc_info: Any = (type(report.error), report.error, report.error.__traceback__)
+    exc_info = exc_info_of(report.error)
     try:
         logger.error(text, *arguments, exc_info=exc_info, extra=facts)
     except KeyError:  # a record factory of the application has a field of one of these names

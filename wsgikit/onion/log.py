@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["log_error", "mark_logged"]
+__all__ = ["exc_info_of", "log_error", "mark_logged"]
 
-from wsgikit.wsgi import LOGGED, Environ
+from wsgikit.wsgi import LOGGED, Environ, ExcInfo
+
+# Modules whose frames say how a request came to the code that failed, which is the same every time.
+_MACHINERY = ("wsgikit.onion.", "wsgikit.routing.")
 
 
 def mark_logged(error: BaseException, environ: Environ) -> bool:
@@ -33,5 +36,16 @@ def log_error(environ: Environ, error: BaseException, where: str) -> None:
         environ.get("REQUEST_METHOD", "?"),
         ascii(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))[1:-1],
         where,
-        exc_info=(type(error), error, error.__traceback__),
+        exc_info=exc_info_of(error),
     )
+
+
+def exc_info_of(error: BaseException) -> ExcInfo:
+    """Return an error as `logging` takes it, without the frames of our own that lead to the first of other code.
+
+    The error itself keeps them. Where there is nothing but our own, all are shown.
+    """
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_frame.f_globals.get("__name__", "").startswith(_MACHINERY):
+        traceback = traceback.tb_next
+    return type(error), error, traceback or error.__traceback__
