@@ -74,6 +74,10 @@ class Backend(ABC):
     def refresh(self, session: Session, write: Callable[[str], str]) -> str | None:
         """Note that the session is in use, without a change."""
 
+    @abstractmethod
+    def knows(self, value: str) -> bool:
+        """Tell whether a cookie value is one that was written here, or elsewhere with our secret."""
+
     def can_save_late(self, session: Session) -> bool:
         """Tell whether the session can still be saved when the head has left."""
         return isinstance(session._token, Kept)
@@ -118,6 +122,9 @@ class StoreBackend(Backend):
                 envelope.is_current = verified[1]
                 return session._fill(envelope, kept)
         return session._fill(None, None)
+
+    def knows(self, value: str) -> bool:
+        return self._signer.unsign(value.encode("utf-8", "replace")) is not None
 
     def find(self, session_id: str) -> tuple[Envelope, Kept] | None:
         """Return what is kept for an id, if it hasn't expired."""
@@ -306,6 +313,9 @@ class CookieBackend(Backend):
         if self.fallback is not None:
             return self.fallback.load(session, values)
         return session._fill(None, None)
+
+    def knows(self, value: str) -> bool:
+        return self.format.load(value) is not None or (self.fallback is not None and self.fallback.knows(value))
 
     def save(self, session: Session, write: Callable[[str], str]) -> str | None:
         if session._committed is not None and self.fallback is not None:

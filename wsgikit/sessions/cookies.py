@@ -105,6 +105,7 @@ class CookieWriter:
             raise ConfigurationError(complaint(where, what, "'/'", path, "Remove cookie_path"))
         self.name = name
         self.path = path
+        self._domain = domain or ""
         self._secure = secure
         self._before = f"; Domain={domain}" if domain else ""
         self._after = "".join(
@@ -139,6 +140,13 @@ class CookieWriter:
         """Return a ``Set-Cookie`` value that removes the cookie: by the same attributes that set it."""
         value = self.write("", is_https=is_https, mount=mount)
         return value.replace("=", "=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0", 1)
+
+    def is_same_place(self, line: str, mount: str = "") -> bool:
+        """Tell whether a ``Set-Cookie`` line is for the same path and domain: browsers tell cookies apart by them."""
+        attributes = dict(part.strip().partition("=")[::2] for part in line.lower().split(";")[1:])
+        path = mount or "/" if self.path == "mount" else self.path
+        domain = attributes.get("domain", "").lstrip(".")
+        return attributes.get("path") == path.lower() and domain == self._domain.lower().lstrip(".")
 
     def is_secure(self, is_https: bool) -> bool:
         """Tell whether a cookie set now would have ``Secure``."""

@@ -40,6 +40,7 @@ class SessionManager:
         backend: where sessions go.
         store: the server-side store, or None.
         writer: writes the cookie.
+        is_foreign: whether the cookie is another framework's, to be shared with it.
         permanent: whether new sessions are.
         permanent_key: the key of the data that says so, in formats that have it there.
         session_class: what `new_session` makes.
@@ -123,6 +124,7 @@ class SessionManager:
             self.store = open_store(where, store)
             self.backend = StoreBackend(self.store, id_signer, timeouts, on_conflict)
         self.timeouts = timeouts
+        self.is_foreign = cookie_format != "wsgikit"
         self.permanent = cookie_permanent
         self.on_store_error = on_store_error
         self._find = cookie_finder(cookie_name)
@@ -225,12 +227,12 @@ class SessionManager:
         """Return a flash message as it is kept: in Flask's cookie as Flask has it."""
         return (queue, message) if self.permanent_key is not None else [queue, message]
 
-    def merge_foreign(self, session: Session, values: list[str]) -> None:
+    def merge_foreign(self, session: Session, value: str) -> None:
         """Take over what an application inside wrote into the same cookie; what was changed out here stays.
 
         Args:
             session: the session out here, which has changes.
-            values: the cookie values it set; an empty one removed the cookie.
+            value: what it set the cookie to; empty where it removed it.
         """
         if not isinstance(self.backend, CookieBackend):
             return
@@ -238,7 +240,7 @@ class SessionManager:
         from wsgikit.sessions.formats.base import Envelope
 
         created = session._created or 0.0
-        envelope = self.backend.format.load(values[-1]) if values[-1] else Envelope({}, created, created)
+        envelope = self.backend.format.load(value) if value else Envelope({}, created, created)
         if envelope is not None:
             merge(session, envelope, b"null")
 

@@ -243,7 +243,8 @@ class SessionMiddleware(Middleware):
         if session._sent is not None:
             # The response is another one than that which the session was saved for. What is in a store stays there, and
             # a new session is of no use without its cookie.
-            self._send(headers, session._sent if is_kept or self.manager.backend.can_save_late(session) else [])
+            if is_kept or self.manager.backend.can_save_late(session):
+                headers.as_list().extend([("Set-Cookie", line) for line in session._sent])
             return
         session._is_dropped = not is_kept
         if is_kept:
@@ -253,13 +254,16 @@ class SessionMiddleware(Middleware):
     def _commit(self, exchange: Exchange, session: Session, are_cookies_set: bool) -> None:
         environ = exchange.environ
         is_https = environ.get("wsgi.url_scheme") == "https"
-        values = self._foreign_values(exchange.headers) if are_cookies_set else []
-        if values:
+        ours, theirs = self._lines_inside(session, exchange) if are_cookies_set else ([], [])
+        if theirs:
+            self._warn_of_other_writer()
+        if ours or theirs:
             if not session.modified:  # an application inside has the last word
                 session._sent = []
                 session._committed = ref(exchange)
                 return
-            self.manager.merge_foreign(session, values)
+            if ours:
+                self.manager.merge_foreign(session, _value_of(ours[-1]))
         try:
             lines = self.manager.commit(session, is_https=is_https, mount=environ.get("SCRIPT_NAME", ""))
         except StoreUnavailable as error:
@@ -272,31 +276,31 @@ class SessionMiddleware(Middleware):
         session._committed = ref(exchange)
         session._mark_saved(exchange.is_streaming)
         if lines:
-            if are_cookies_set:
-                self._send(exchange.headers, lines)
-            else:
-                exchange.headers.as_list().extend([("Set-Cookie", line) for line in lines])
+            if ours:  # one line for a session, whoever wrote another (RFC 6265 §4.1.1)
+                kept = [h for h in exchange.headers if h[0].lower() != "set-cookie" or h[1] not in ours]
+                exchange.headers[:] = kept
+            exchange.headers.as_list().extend([("Set-Cookie", line) for line in lines])
             self._look_around(environ, is_https)
         if session._is_rejected and environ.get("SCRIPT_NAME"):
             self._warn_of_namesakes(environ)
 
-    def _send(self, headers: Headers, lines: list[str]) -> None:
-        """Put the cookie into the head: one line of its name, whoever wrote another (RFC 6265 §4.1.1)."""
-        if not lines:
-            return
-        start = self.manager.writer.name + "="
-        headers[:] = [h for h in headers if h[0].lower() != "set-cookie" or not h[1].startswith(start)]
-        for line in lines:
-            headers.add("Set-Cookie", line)
+    def _lines_inside(self, session: Session, exchange: Exchange) -> tuple[list[str], list[str]]:
+        """Return the lines of our cookie's name that an application inside wrote: of this session, and of its own.
 
-    def _foreign_values(self, headers: Headers) -> list[str]:
-        """Return what an application inside has set the same cookie to."""
-        start = self.manager.writer.name + "="
-        return [
-            line[len(start) :].partition(";")[0].strip('" ')
-            for line in headers.get_all("Set-Cookie")
-            if line.startswith(start)
-        ]
+        Its own are those that can't be read as ours. They are left as they are.
+        """
+        ours: list[str] = []
+        theirs: list[str] = []
+        writer, backend = self.manager.writer, self.manager.backend
+        for line in exchange.headers.get_all("Set-Cookie"):
+            if not line.startswith(writer.name + "="):
+                continue
+            value = _value_of(line)
+            if value:
+                (ours if backend.knows(value) else theirs).append(line)
+            elif writer.is_same_place(line, exchange.environ.get("SCRIPT_NAME", "")):
+                (theirs if session._is_rejected else ours).append(line)
+        return ours, theirs
 
     def _answer_unavailable(self, exchange: Exchange) -> None:
         exchange.status = _UNAVAILABLE
@@ -362,6 +366,20 @@ class SessionMiddleware(Middleware):
                     writer.path,
                 )
 
+    def _warn_of_other_writer(self) -> None:
+        if self.manager.is_foreign:
+            remedy = "To share its session, give this layer the application's secret_key"
+        else:
+            remedy = 'To share the session of a Flask application: cookie_format="flask"'
+        self.manager.warn_once(
+            "writer",
+            "%s: cookie_name: the application inside sets a cookie named %r too, and it isn't this session: a "
+            'browser keeps one of them. Give this layer cookie_name="…". %s.',
+            type(self).__name__,
+            self.manager.writer.name,
+            remedy,
+        )
+
     def _warn_of_namesakes(self, environ: Environ) -> None:
         self.manager.warn_once(
             "namesakes",
@@ -386,6 +404,11 @@ class SessionMiddleware(Middleware):
                             f"got {ours!r} twice. Give one of them another {option}."
                         )
             app = app.app
+
+
+def _value_of(line: str) -> str:
+    """Return the value that a ``Set-Cookie`` line sets; an empty one removes the cookie."""
+    return line.partition("=")[2].partition(";")[0].strip('" ')
 
 
 def _status_of(error: Exception) -> int:
