@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 
 import pytest
 import werkzeug.serving
 
-from wsgikit import ErrorPagesMiddleware, build_stack, use
+from wsgikit import ErrorPagesMiddleware, Middleware, build_stack, use
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.ini import server, servers
 from wsgikit.wsgi import THROW_ERRORS
@@ -65,6 +66,33 @@ def test_an_ini_server_section_runs_the_dev_server_by_default(started):
             "extra_files": (),
         }
     ]
+
+
+@pytest.mark.parametrize("reload", [False, True])
+def test_the_dev_server_closes_the_stack_at_its_end(reload, started, monkeypatch):
+    monkeypatch.setenv("WERKZEUG_RUN_MAIN", "true")
+    closed = []
+
+    class Pool(Middleware):
+        def close(self):
+            closed.append(self)
+
+    stack = build_stack(broken, use(Pool))
+    servers.run_dev_server(lambda: stack, reload=reload)
+    assert closed == list(stack.layers)
+
+
+def test_a_port_in_use_is_told_with_its_number():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError) as raised:
+            servers.run_waitress(broken, "127.0.0.1", port)
+    assert str(raised.value) == (
+        f"serve: 127.0.0.1:{port}: expected a host and port that can be listened on, got: Address already in use. "
+        "Stop the other program, or take another port."
+    )
 
 
 def test_an_ini_server_section_refuses_what_it_does_not_know(started):

@@ -390,13 +390,16 @@ def test_a_file_url_is_text():
         ),
         (
             "options_broken:x",
-            "expected a module that can be imported, got 'options_broken:x': ZeroDivisionError: division by zero.",
+            (
+                "expected a module that can be imported, got 'options_broken:x': "
+                "ZeroDivisionError: division by zero (at options_broken.py:1)."
+            ),
         ),
         (
             "options_needy:x",
             (
                 "expected a module that can be imported, got 'options_needy:x': "
-                "ModuleNotFoundError: No module named 'not_installed'."
+                "ModuleNotFoundError: No module named 'not_installed' (at options_needy.py:1)."
             ),
         ),
     ],
@@ -406,6 +409,7 @@ def test_a_dotted_name_that_leads_nowhere_says_where_it_ends(text, expected, tmp
     (tmp_path / "options_broken.py").write_text("1 / 0\n")
     (tmp_path / "options_needy.py").write_text("import not_installed\n")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigurationError) as raised:
         read(Callable[..., Any], text)
     assert str(raised.value) == f"app.ini:3 [filter:x]: option: {expected}"

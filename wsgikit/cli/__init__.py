@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from wsgikit.exceptions import WsgikitError, did_you_mean
+from wsgikit.exceptions import WsgikitError, did_you_mean, sentence
 
 # Each command, the module it lives in, and its name there. One whose module isn't installed is left out.
 COMMANDS = {
@@ -51,6 +51,12 @@ class CommandTable(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take ``--traceback`` after the command too: one adds it when an error was seen."""
+        if "--traceback" in args:
+            args = ["--traceback", *(argument for argument in args if argument != "--traceback")]
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -65,12 +71,15 @@ class CommandTable(click.Group):
         """Run a command. What went wrong is said in one line, unless ``--traceback`` asks for all of it."""
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # the reader has seen enough (| head): click ends quietly
         except (WsgikitError, OSError, ImportError) as error:
             if ctx.params.get("traceback"):
                 raise
-            raise _OneLine(
-                f"{error}" if isinstance(error, WsgikitError) else f"{type(error).__name__}: {error}"
-            ) from error
+            text = f"{error}" if isinstance(error, WsgikitError) else f"{type(error).__name__}: {error}"
+            if _has_more_to_show(error):
+                text = f"{sentence(text)} Add --traceback to see all of it."
+            raise _OneLine(text) from error
 
 
 class _OneLine(click.ClickException):
@@ -91,6 +100,13 @@ def main(traceback: bool) -> None:
     # A console script has its own folder on the path, not the one the user stands in.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
+
+
+def _has_more_to_show(error: BaseException | None) -> bool:
+    """Tell whether an error came out of code that isn't ours: then its traceback says more than its text."""
+    while isinstance(error, WsgikitError):
+        error = error.__cause__
+    return error is not None and not isinstance(error, OSError)
 
 
 def _is_installed(place: str) -> bool:

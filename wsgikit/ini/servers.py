@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["run_dev_server", "run_gunicorn", "run_server", "run_waitress"]
 
+import errno
 import ipaddress
 import sys
 import traceback
@@ -12,6 +13,7 @@ from typing import Any, Literal
 
 from wsgikit.error_pages.access import has_proxy_header
 from wsgikit.exceptions import ConfigurationError
+from wsgikit.onion.stack import Stack
 from wsgikit.wsgi import THROW_ERRORS, Environ, StartResponse, WSGIApplication
 
 HOST = "127.0.0.1"
@@ -80,9 +82,14 @@ def run_dev_server(
         app = _load_or_explain(load)
     else:  # the process that watches over the other serves nothing
         app = _explain("reloading")
+    loaded = app
     if debugger:
         app = _Debugged(app)
-    run_simple(host, port, app, use_reloader=reload, threaded=True, extra_files=watched_files)
+    try:
+        run_simple(host, port, app, use_reloader=reload, threaded=True, extra_files=watched_files)
+    finally:
+        if isinstance(loaded, Stack):
+            loaded.close()
 
 
 def run_waitress(app: WSGIApplication, host: str = HOST, port: int = PORT, threads: int = WAITRESS_THREADS) -> None:
@@ -91,7 +98,15 @@ def run_waitress(app: WSGIApplication, host: str = HOST, port: int = PORT, threa
         import waitress  # an extra
     except ImportError as error:
         raise _not_installed("waitress") from error
-    waitress.serve(app, host=host, port=port, threads=threads)
+    try:
+        waitress.serve(app, host=host, port=port, threads=threads)
+    except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
+            raise
+        raise ConfigurationError(
+            f"serve: {host}:{port}: expected a host and port that can be listened on, got: {error.strerror}. "
+            "Stop the other program, or take another port."
+        ) from error
 
 
 def run_gunicorn(

@@ -5,11 +5,13 @@ from __future__ import annotations
 __all__ = ["is_dotted_name", "load_dotted"]
 
 import importlib
+import os
 import re
 from types import ModuleType
 
 from wsgikit.exceptions import ConfigurationError, did_you_mean
 
+_OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _WORD = r"[^\W\d]\w*"
 _DOTTED = re.compile(rf"{_WORD}(?:\.{_WORD})*(?P<attribute>:{_WORD}(?:\.{_WORD})*)?\Z")
 
@@ -93,5 +95,24 @@ def _no_module(name: str, missing: str, where: str, what: str) -> ConfigurationE
 
 
 def _failed(name: str, error: Exception, where: str, what: str) -> ConfigurationError:
-    reason = f"{type(error).__name__}: {error}"
+    place = _place_of(error)
+    reason = f"{type(error).__name__}: {error}" + (f" (at {place})" if place else "")
     return ConfigurationError(f"{where}: {what}: expected a module that can be imported, got {name!r}: {reason}.")
+
+
+def _place_of(error: Exception) -> str:
+    """Return the file and line of the user's code that an error came out of; a `SyntaxError` names its own."""
+    if isinstance(error, SyntaxError):
+        return ""
+    import sysconfig  # only for errors
+    import traceback
+
+    frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    frames = [(file, line) for file, line in frames if not file.startswith((_OURS, "<frozen "))]
+    installed = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "purelib", "platlib"))
+    own = [place for place in frames if not place[0].startswith(installed)]
+    if not frames:
+        return ""
+    file, line = (own or frames)[-1]
+    relative = os.path.relpath(file)
+    return f"{file if relative.startswith(os.pardir) else relative}:{line}"
