@@ -41,7 +41,10 @@ SIGNED = ("use = egg:wsgikit#layer", "factory = cli_app:Signed")
 PROBLEMS = {
     "debug": (
         ("use = egg:wsgikit#error_pages", "debug = yes"),
-        "ErrorPagesMiddleware: debug is on: errors show the source to every visitor. Write debug = false.",
+        (
+            "ErrorPagesMiddleware: debug is on: loopback peers and debug_hosts see tracebacks with source. "
+            "Behind a proxy on the same machine that may be every visitor. Write debug = false."
+        ),
     ),
     "insecure cookie": (
         (*SESSION, "cookie_secure = no"),
@@ -61,11 +64,11 @@ PROBLEMS = {
     ),
     "short bytes": (
         ("use = egg:wsgikit#layer", "factory = cli_app:Keyed", "signing_key = env:CLI_SHORT"),
-        "Keyed: signing_key is short: expected 32 characters or more, got 16. Make one: wsgikit secret.",
+        "Keyed: signing_key works, but at least 32 characters are recommended, got 16. Make one: wsgikit secret.",
     ),
     "short secret": (
         (*SIGNED, "secret_key = env:CLI_SHORT"),
-        "Signed: secret_key is short: expected 32 characters or more, got 16. Make one: wsgikit secret.",
+        "Signed: secret_key works, but at least 32 characters are recommended, got 16. Make one: wsgikit secret.",
     ),
     "well-known secret": (
         (*SIGNED, "secret_key = env:CLI_KNOWN"),
@@ -73,7 +76,7 @@ PROBLEMS = {
     ),
     "one of several secrets": (
         (*SIGNED, "secret_key =", "  env:CLI_SECRET", "  env:CLI_SHORT"),
-        "Signed: secret_key is short: expected 32 characters or more, got 16. Make one: wsgikit secret.",
+        "Signed: secret_key works, but at least 32 characters are recommended, got 16. Make one: wsgikit secret.",
     ),
 }
 
@@ -170,3 +173,24 @@ def test_problems_of_mounted_apps_are_found(run, folder):
     status, output, _ = run("check", "m.ini")
     assert status == 1
     assert output.startswith("problem: ErrorPagesMiddleware: debug is on")
+
+
+def test_the_layers_of_mounted_apps_are_counted(run, folder):
+    (folder / "m.ini").write_text(
+        "[composite:main]\nuse = egg:wsgikit#mount\n/ = app\n/piped = piped\nx-note = none\n"
+        + FILE.replace("pipeline:main", "pipeline:piped").replace("layer app", "layer layer2 app")
+        + "use = egg:wsgikit#context\n[filter:layer2]\nuse = egg:wsgikit#error_pages\n"
+    )
+    assert run("check", "m.ini")[1] == "m.ini: 2 layers, no problem.\n"
+
+
+def test_the_name_of_beakers_cookie_is_no_secret(check):
+    lines = ("use = egg:Beaker#beaker_session", "session.key = my_cookie", "session.type = cookie")
+    secret = "session.validate_key = hush-hush"
+    assert check(*lines, secret)[1] == [
+        (
+            "note: one.ini:10 [filter:layer]: session.validate_key: the secret stands in the file itself. "
+            "Write env:NAME or file:PATH."
+        ),
+        "one.ini: 1 layer, no problem.",
+    ]

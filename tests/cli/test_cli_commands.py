@@ -142,6 +142,15 @@ def test_show_masks_secrets(run, folder, monkeypatch):
     assert run("show", "s.ini") == (0, "→ SessionMiddleware  secret_key=***\n  ● cli_app.app\n", "")
 
 
+def test_show_names_the_module_of_layers_of_others(run, folder):
+    (folder / "b.ini").write_text(PIPELINE + "use = egg:Beaker#beaker_session\nsession.type = memory\n")
+    assert run("show", "b.ini")[1] == "→ beaker.middleware.SessionMiddleware\n  ● cli_app.app\n"
+
+
+def test_show_names_a_router(run):
+    assert run("show", "cli_app:router")[1] == "● <Router 'cli_app'>\n"
+
+
 def test_show_draws_each_mounted_onion(run, folder):
     (folder / "m.ini").write_text(
         "[composite:main]\nuse = egg:wsgikit#mount\n/ = app\n/piped = piped\n"
@@ -150,7 +159,8 @@ def test_show_draws_each_mounted_onion(run, folder):
     )
     status, output, _ = run("show", "m.ini")
     assert status == 0
-    assert output.splitlines()[1:] == [
+    assert output.splitlines() == [
+        "● <PrefixMounts of /, /piped>",
         "",
         "/",
         "  ● cli_app.app",

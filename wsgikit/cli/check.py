@@ -19,7 +19,7 @@ from wsgikit.onion.stack import Stack
 from wsgikit.options import describe_options, is_secret
 from wsgikit.options.masking import hide_credentials
 
-SHORTEST_SECRET = 32  # characters: 128 bits, written in hexadecimal
+RECOMMENDED_SECRET = 32  # characters: 128 bits, written in hexadecimal; layers refuse only what is far below it
 # What stands in examples, and is found by anyone who tries.
 _WELL_KNOWN = ("secret", "change", "changeme", "password", "example", "development", "dev", "test", "default", "todo")
 
@@ -53,7 +53,7 @@ def command(target: str, settings: dict[str, str]) -> None:
     """
     with load_target(target, settings) as stack:
         findings = [*find_problems(stack), *(_findings_in_file(target) if is_ini(target) else ())]
-        layers = len(stack.layers)
+        layers = _count_layers(stack)
     for finding in findings:
         click.echo(str(finding))
     problems = sum(not finding.is_note for finding in findings)
@@ -78,9 +78,19 @@ def find_problems(stack: Stack) -> Iterator[Finding]:
         yield from find_problems(mounted)
 
 
+def _count_layers(stack: Stack) -> int:
+    return len(stack.layers) + sum(_count_layers(mounted) for _, mounted in mounted_stacks(stack))
+
+
 def _unsafe_switches(name: str, options: Mapping[str, Any]) -> Iterator[Finding]:
     if options.get("debug") is True:
-        yield Finding(name, "debug is on: errors show the source to every visitor. Write debug = false.")
+        danger = "it is for development."
+        if "debug_hosts" in options:
+            danger = (
+                "loopback peers and debug_hosts see tracebacks with source. Behind a proxy on the same machine that "
+                "may be every visitor."
+            )
+        yield Finding(name, f"debug is on: {danger} Write debug = false.")
     if options.get("console") is True:
         yield Finding(name, "console is on: who reaches it can run code. Write console = false.")
 
@@ -106,8 +116,8 @@ def _weak_secrets(name: str, key: str, value: Any) -> Iterator[Finding]:
         if not isinstance(secret, (str, bytes)):
             continue
         text = secret.decode("latin-1") if isinstance(secret, bytes) else secret
-        if len(text) < SHORTEST_SECRET:
-            found = f"{key} is short: expected {SHORTEST_SECRET} characters or more, got {len(text)}."
+        if len(text) < RECOMMENDED_SECRET:
+            found = f"{key} works, but at least {RECOMMENDED_SECRET} characters are recommended, got {len(text)}."
             yield Finding(name, f"{found} Make one: wsgikit secret.")
         elif len(set(text)) < 8 or any(text.lower().startswith(word) for word in _WELL_KNOWN):
             yield Finding(name, f"{key} looks like one from an example. Make one: wsgikit secret.")

@@ -24,7 +24,13 @@ def command(target: str, settings: dict[str, str]) -> None:
 
 def describe(stack: Stack) -> str:
     """Describe a stack, and where several applications are mounted side by side, each of them."""
-    text = stack.describe()
+    lines = stack.describe().splitlines()
+    for number, layer in enumerate(stack.layers):
+        module = getattr(layer, "__module__", None) or ""
+        if module.partition(".")[0] != "wsgikit":  # another's may have the name of one of ours
+            lines[number] = lines[number].replace("→ ", f"→ {module}.", 1)
+    if type(stack.app).__module__.partition(".")[0] == "wsgikit":  # a router or a mount says what it is
+        lines[-1] = f"{'  ' * len(stack.layers)}● {stack.app!r}"
     for prefix, mounted in mounted_stacks(stack):
-        text += f"\n\n{prefix}\n{textwrap.indent(describe(mounted), '  ')}"
-    return text
+        lines += ["", prefix, textwrap.indent(describe(mounted), "  ")]
+    return "\n".join(lines)

@@ -64,6 +64,9 @@ class PrefixMounts:
         self.apps = {prefix.rstrip("/"): app for prefix, app in apps.items()}
         self._longest_first = sorted(self.apps.items(), key=lambda item: -len(item[0]))
 
+    def __repr__(self) -> str:
+        return f"<PrefixMounts of {', '.join(prefix or '/' for prefix in sorted(self.apps))}>"
+
     def __call__(self, environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
         path = environ.get("PATH_INFO", "")

@@ -22,6 +22,8 @@ _SECRET_ANYWHERE = {
 _NOT_SECRET_LAST = {"name", "names", "header", "headers", "bytes", "seconds", "length", "field", "path", "url", "file"}
 # Names that end like a secret and hold none: the environ key that a layer writes, a cache key's maker, a column.
 _PUBLIC_NAMES = re.compile(r"(^|_)(environ|primary|public|sort|cache|context)_keys?$")
+# Beaker's word for the name of the cookie; with an underscore it would be somebody's secret.
+_BEAKER_COOKIE_NAME = re.compile(r"(^|\.)session\.key$")
 
 _WORD_BREAK = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 # scheme://user:password@host, and the driver forms of it. The user may be empty (redis://:password@host).
@@ -42,7 +44,7 @@ _LONGEST = 200  # characters of one value: a line of a terminal and a half
 def is_secret(name: str) -> bool:
     """Tell by its name whether an option holds a secret: ``secret_key``, ``db_password``, ``api_token``, …"""
     words = [word.lower() for word in _WORD_BREAK.split(name) if word]
-    if not words or _PUBLIC_NAMES.search("_".join(words)):
+    if not words or _PUBLIC_NAMES.search("_".join(words)) or _BEAKER_COOKIE_NAME.search(name):
         return False
     if words[-1] in _SECRET_LAST:
         return True
