@@ -19,6 +19,7 @@ from wsgikit.database.conflicts import is_conflict, is_rolled_back
 from wsgikit.database.holders import Holders
 from wsgikit.database.processes import current_pid
 from wsgikit.database.work import logger
+from wsgikit.options.masking import hide_credentials
 
 if TYPE_CHECKING:
     from wsgikit.database.work import Hook, Work
@@ -71,34 +72,28 @@ class RequestConnection(Connection):
                 elif kind is not Select or statement._for_update_arg is not None:
                     work.has_written = _may_write(statement)
             try:
-                return super().execute(statement, parameters, execution_options=execution_options)
+                result = super().execute(statement, parameters, execution_options=execution_options)
             except Exception as error:
                 self._note_error(error)
                 raise
+            if not work.has_written and getattr(result.context.compiled, "ctes", None):  # SELECT … FROM (INSERT …)
+                work.has_written = _text_may_write(str(result.context.compiled))
+            return result
 
         def scalar(self, statement, parameters=None, *, execution_options=None):
             """Run a statement for one value."""
-            self._note_statement(statement)
-            try:
-                return super().scalar(statement, parameters, execution_options=execution_options)
-            except Exception as error:
-                self._note_error(error)
-                raise
+            return self.execute(statement, parameters, execution_options=execution_options).scalar()
 
         def exec_driver_sql(self, statement, parameters=None, execution_options=None):
             """Run a statement in the driver's own words."""
-            self._note_statement(statement)
+            work = self._work
+            work.queries.count += 1
+            work.has_written = work.has_written or _text_may_write(statement)
             try:
                 return super().exec_driver_sql(statement, parameters, execution_options)
             except Exception as error:
                 self._note_error(error)
                 raise
-
-    def _note_statement(self, statement: Any) -> None:
-        work = self._work
-        work.queries.count += 1
-        if not work.has_written and _may_write(statement):
-            work.has_written = True
 
     def _note_error(self, error: Exception) -> None:
         work = self._work
@@ -160,10 +155,13 @@ class RequestSession(Session):
         if bind is None and self._has_binds:
             bind = super().get_bind(mapper, **kwargs)
         if bind is None or bind is self._engine:
-            work = self._work
-            connection: Connection | None = work.connection
-            return work.source.connect(work, self._engine) if connection is None else connection  # type: ignore[attr-defined]  # this source's own
+            connection: Connection | None = self._work.connection
+            return self._work.connect(self, self._take) if connection is None else connection
         return bind  # type: ignore[no-any-return]  # as SQLAlchemy passed it
+
+    def _take(self, work: Work) -> None:
+        source: AlchemySource = work.source  # type: ignore[assignment]  # it made this session
+        source.connect(work, self._engine)
 
     def on_commit(self, function: Hook) -> None:
         """Call `function` when the transaction is committed."""
@@ -312,7 +310,7 @@ class AlchemySource:
         engine = self.engine
         pool = engine.pool
         facts: dict[str, object] = {
-            "url": engine.url.render_as_string(hide_password=True),
+            "url": hide_credentials(engine.url.render_as_string(hide_password=True)),
             "driver": f"{engine.dialect.name}+{engine.dialect.driver}",
             "pool": type(pool).__name__,
         }

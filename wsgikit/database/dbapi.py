@@ -123,7 +123,8 @@ class DbapiSource:
         for word in ("on_commit", "on_rollback"):
             getattr(target, "__dict__", {}).pop(word, None)
         try:
-            if pool.free is None or work.is_broken or work.is_interrupted:
+            is_of_use = pool.free is not None and pool is self._pools.get(current_pid())
+            if not is_of_use or work.is_broken or work.is_interrupted:
                 _close(target)
                 return
             try:
@@ -141,7 +142,7 @@ class DbapiSource:
         """Tell whether the transaction has surely written nothing: it can't be known here."""
         return False
 
-    def in_transaction(self, work: Work) -> bool | None:
+    def in_transaction(self, work: Work) -> bool:
         """Ask the driver: sqlite3, psycopg and PyMySQL know, by different names."""
         connection = work.target
         known = getattr(connection, "in_transaction", None)
@@ -151,7 +152,7 @@ class DbapiSource:
         if status is not None:
             return bool(status)  # 0 is idle (libpq's PQtransactionStatus)
         flags = getattr(connection, "server_status", None)
-        return bool(flags & 1) if isinstance(flags, int) else None  # SERVER_STATUS_IN_TRANS
+        return bool(flags & 1) if isinstance(flags, int) else True  # SERVER_STATUS_IN_TRANS
 
     def ping(self) -> float:
         """Make a connection, and ask it for a sign of life."""
@@ -187,8 +188,9 @@ class DbapiSource:
             self._pools[pid] = pool or _Pool(self._pool_size)
 
     def close(self) -> None:
-        """Close the connections that wait in the pool of this process."""
+        """Close the connections that wait in the pool of this process; those in use are closed when they come back."""
         pool = self._pool
+        self._pools[current_pid()] = _Pool(self._pool_size)
         while pool.waiting:
             _close(pool.waiting.pop()[0])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Excluded", "Handle"]
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import ref
 
@@ -51,6 +52,26 @@ class Handle(Reference):
         work = self._work()
         target = work.target
         return getattr(work.open() if target is None else target, name)
+
+    # What Python looks for on the class, not by __getattr__.
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.__wsgikit_open__(), name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self.__wsgikit_open__(), name)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.__wsgikit_open__()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.__wsgikit_open__())
+
+    def __enter__(self) -> Any:
+        return self.__wsgikit_open__().__enter__()
+
+    def __exit__(self, *raised: Any) -> Any:
+        return self.__wsgikit_open__().__exit__(*raised)
 
     def __repr__(self) -> str:
         exchange = self()

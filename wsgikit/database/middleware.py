@@ -222,9 +222,7 @@ class DatabaseMiddleware(Middleware):
         if self._owns(exchange):
             work = self.work_of(exchange)
             work.is_interrupted = False
-            work.has_failed = True
-            work.rollback()
-            work.release()
+            work.fail()
         return None
 
     def teardown_request(self, exchange: Exchange) -> None:
@@ -265,18 +263,21 @@ class DatabaseMiddleware(Middleware):
         try:
             is_wanted = self._should_commit(exchange)
         except BaseException:
-            work.has_failed = True
+            work.fail()
             raise
+        # A cursor may be open that the stream goes on reading from: a commit would close it.
+        is_kept_open = is_wanted and is_streaming and not self._is_released_early and work.is_reading()
         if not is_wanted:
             if work.conflict is not None and not is_last_attempt(exchange.environ):
                 raise work.conflict  # the application made a page of it, but it will get another chance
+            work.note_own_commit()
             work.rollback()
-        elif is_streaming and not self._is_released_early and work.managed is None and work.source.is_reading(work):
-            return  # a cursor may be open that the stream goes on reading from: a commit would close it
-        else:
+        elif not is_kept_open:
             self._commit(exchange, work)
-            if work.has_saved and self._replica is not None:
-                self._stickiness.remember(exchange)
+        if self._replica is not None and work.has_saved:
+            self._stickiness.remember(exchange)
+        if is_kept_open:
+            return
         work.is_settled = not is_streaming
         if self._is_released_early:
             work.release()
@@ -304,8 +305,7 @@ class DatabaseMiddleware(Middleware):
             return False
         if work.target is None:
             return True
-        in_transaction = work.source.in_transaction(work)
-        return work.is_settled if in_transaction is None else not in_transaction
+        return not work.source.in_transaction(work)
 
     def _commit(self, exchange: Exchange, work: Work) -> None:
         state = exchange.state
@@ -325,7 +325,8 @@ class DatabaseMiddleware(Middleware):
                     error,
                 )
             raise
-        state[_COMMITTED] = (*state.get(_COMMITTED, ()), self.name)
+        if work.has_saved:
+            state[_COMMITTED] = (*state.get(_COMMITTED, ()), self.name)
 
     def _should_commit(self, exchange: Exchange) -> bool:
         environ = exchange.environ

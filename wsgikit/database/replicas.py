@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["Stickiness"]
 
 from collections.abc import Sequence
+from math import ceil
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
@@ -43,7 +44,7 @@ class Stickiness:
         self._serializer = URLSafeTimedSerializer(list(reversed(keys)), salt=f"wsgikit.database.{name}")  # type: ignore[arg-type]  # str or bytes, all of one kind
         self._cookie = _COOKIE if name == "default" else f"{_COOKIE}_{name}"
         self._primary_key = f"{environ_key}.primary"
-        self._seconds = seconds
+        self._seconds = ceil(seconds)  # cookies count in whole ones
 
     def may_read_elsewhere(self, environ: Environ) -> bool:
         """Tell whether a request may be served from the replica."""
@@ -53,7 +54,7 @@ class Stickiness:
         if value is None:
             return True
         try:
-            self._serializer.loads(value, max_age=int(self._seconds))
+            self._serializer.loads(value, max_age=self._seconds)
         except BadData:  # too old, or not ours
             return True
         return False
@@ -64,7 +65,7 @@ class Stickiness:
         secure = "; Secure" if exchange.environ.get("wsgi.url_scheme") == "https" else ""
         exchange.headers.add(
             "Set-Cookie",
-            f"{self._cookie}={value}; Path=/; Max-Age={int(self._seconds)}; HttpOnly; SameSite=Lax{secure}",
+            f"{self._cookie}={value}; Path=/; Max-Age={self._seconds}; HttpOnly; SameSite=Lax{secure}",
         )
 
 

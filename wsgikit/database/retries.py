@@ -53,9 +53,10 @@ class Attempts:
         exchange = environ.pop(EXCHANGE)  # each attempt is an onion of its own, not a part of this exchange
         spool = _spool(environ)
         if spool.file is not None:
-            exchange.on_teardown(spool.file.close)
+            exchange.on_teardown(spool.file.let_go)
         environ.pop("wsgi.input", None)
         snapshot = dict(environ)
+        namespace = dict(vars(exchange._g)) if exchange._g is not None else {}
         for attempt in range(1, self._total + 1):
             # The same dict, so that whoever is outside (the `request` local) sees what this attempt does; with the
             # content of a fresh copy, for applications write into it and move PATH_INFO about.
@@ -63,7 +64,9 @@ class Attempts:
             environ.update(snapshot)
             environ["wsgi.input"] = spool.rewound()
             environ[ATTEMPT], environ[ATTEMPTS] = attempt, self._total
-            exchange._g = None
+            if exchange._g is not None:
+                vars(exchange._g).clear()
+                vars(exchange._g).update(namespace)
             exchange._request = None
             head = _Head(start_response)
             try:
@@ -95,10 +98,24 @@ class _Head:
         return self._start_response(status, headers, exc_info)
 
 
+class _File(SpooledTemporaryFile[bytes]):
+    """A file that stays open for the next attempt where an application closes its input."""
+
+    def close(self) -> None:
+        """Do nothing yet."""
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing yet."""
+
+    def let_go(self) -> None:
+        """Close it: the request has ended."""
+        super().close()
+
+
 class _Spool:
     """A request body that can be read again."""
 
-    def __init__(self, data: bytes, file: IO[bytes] | None) -> None:
+    def __init__(self, data: bytes, file: _File | None) -> None:
         self._data = data
         self.file = file
 
@@ -121,7 +138,7 @@ def _spool(environ: Environ) -> _Spool:
         return _Spool(b"", None)
     if 0 < length <= _IN_MEMORY:
         return _Spool(b"".join(_read(stream, length)), None)
-    file = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed at the end of the request
+    file = _File(_IN_MEMORY)
     for data in _read(stream, length):
         file.write(data)
     return _Spool(b"", file)

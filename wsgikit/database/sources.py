@@ -124,6 +124,8 @@ def _dbapi_source(
         pool_size, pool_timeout = int(options.get("pool_size", 0)), float(options.get("pool_timeout", _POOL_TIMEOUT))
     except ValueError as error:
         raise ConfigurationError(complaint(where, "pool_size, pool_timeout", "numbers", dict(options))) from error
+    if pool_size < 0:
+        raise ConfigurationError(complaint(where, "pool_size", "0 or more", pool_size))
     return DbapiSource(
         name, connect, pool_size=pool_size, pool_timeout=pool_timeout, ping=ping, max_age_seconds=max_age_seconds
     )

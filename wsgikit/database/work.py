@@ -50,8 +50,8 @@ class Source(Protocol):
         """Tell whether the transaction has surely written nothing so far."""
         ...
 
-    def in_transaction(self, work: Work) -> bool | None:
-        """Tell whether a transaction is open, or None where the driver doesn't tell."""
+    def in_transaction(self, work: Work) -> bool:
+        """Tell whether a transaction may be open; True where the driver doesn't tell."""
         ...
 
     def ping(self) -> float:
@@ -126,10 +126,24 @@ class Work:
             if self.target is None:
                 if self.is_over:
                     self.check_in_time()
-                self.target = self.source.open(self)
-                if self.managed is not None:
-                    self.managed.join(self)
+                self._begin(self.source.open(self))
             return self.target
+
+    def connect(self, session: Any, take: Callable[[Work], Any]) -> Any:
+        """Return the connection of a session, which is taken now; a session that was given back is in use again."""
+        with self._lock:
+            if self.connection is None:
+                if self.target is not session:
+                    self.check_in_time()
+                take(self)
+                if self.target is None:
+                    self._begin(session)
+            return self.connection
+
+    def _begin(self, target: Any) -> None:
+        self.target = target
+        if self.managed is not None:
+            self.managed.join(self)
 
     def check_in_time(self) -> None:
         """Raise where the request has ended."""
@@ -179,6 +193,21 @@ class Work:
             self.undo()
             self.release()
             raise
+
+    def is_reading(self) -> bool:
+        """Tell whether nothing was done so far that a commit would make last."""
+        return self.managed is None and not self.on_commit and self.source.is_reading(self)
+
+    def note_own_commit(self) -> None:
+        """Take note of a commit in words that nobody saw, such as the end of ``with db.begin():``."""
+        if self.has_written and self.target is not None and not self.source.in_transaction(self):
+            self.has_saved = True
+
+    def fail(self) -> None:
+        """Undo, and give the connection back: an error page that needs one shall have a clean one."""
+        self.has_failed = True
+        self.rollback()
+        self.release()
 
     def rollback(self) -> None:
         """Undo, and call the functions of ``on_rollback``; a transaction manager is told to abort."""

@@ -1,0 +1,473 @@
+"""Where the database layer meets what goes wrong around it: layers, hooks, threads, old sessions, odd drivers."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections import Counter
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from wsgikit import ContextMiddleware, DatabaseMiddleware, ErrorPagesMiddleware, Middleware, build_stack, db, g, use
+from wsgikit.exceptions import ApplicationError, ConfigurationError
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Note(Base):
+    __tablename__ = "notes"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str]
+
+
+def insert(environ, text):
+    environ["wsgikit.db"].execute(sa.text("INSERT INTO notes (text) VALUES (:text)"), {"text": text})
+
+
+def ok(start_response, body=b"ok"):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [body]
+
+
+def counted(layer):
+    counts = Counter()
+    sa.event.listen(layer.engine, "checkout", lambda *_: counts.update(out=1))
+    sa.event.listen(layer.engine, "checkin", lambda *_: counts.update({"in": 1}))
+    return counts
+
+
+# ---------------------------------------------------------------------- sessions that outlive their transaction
+
+
+def test_a_session_that_is_kept_past_its_request_takes_no_connection(wrap, sqlite, call):
+    """D1: such a connection would never be given back."""
+    kept = []
+
+    def app(environ, start_response):
+        kept.append(environ["wsgikit.db"].__wsgikit_open__())
+        insert(environ, "a")
+        return ok(start_response)
+
+    layer = wrap(app, url=sqlite.url, pool_size=1, max_overflow=0, pool_timeout=0.1)
+    counts = counted(layer)
+    call(layer)
+    with pytest.raises(ApplicationError, match="the request has ended"):
+        kept[0].execute(sa.text("SELECT 1"))
+    assert counts == {"out": 1, "in": 1}
+    assert layer.source.describe()["holders"] == []
+
+
+def test_a_stream_may_go_on_with_the_session_that_was_given_back_at_the_head(wrap, database, call):
+    """D2, D1: ``release="response"``, and a generator that closed over the session itself."""
+
+    def app(environ, start_response):
+        session = environ["wsgikit.db"].__wsgikit_open__()
+        session.add(Note(text="head"))
+        start_response("200 OK", [])
+
+        def stream():
+            yield b"1"
+            session.add(Note(text="stream"))
+            session.flush()
+            yield b"2"
+
+        return stream()
+
+    layer = wrap(app, url=database.url, release="response", pool_size=1, max_overflow=0, pool_timeout=0.1)
+    counts = counted(layer)
+    for _ in range(2):
+        call(layer)
+    assert counts == {"out": 4, "in": 4}
+    assert database.texts() == ["head", "stream", "head", "stream"]
+
+
+def test_a_session_that_an_error_page_still_has_is_given_back(layers, sqlite, call):
+    """D6: the page works with the session of the failed view, not with a new one."""
+    kept = []
+
+    class Page(Middleware):
+        def handle_exception(self, exchange, error):
+            count = kept[-1].execute(sa.text("SELECT count(*) FROM notes")).scalar()
+            return exchange.reply(500, f"{count} notes")
+
+    def app(environ, start_response):
+        kept.append(environ["wsgikit.db"].__wsgikit_open__())
+        insert(environ, "a")
+        raise RuntimeError("broken")
+
+    stack = build_stack(app, Page, use(DatabaseMiddleware, url=sqlite.url, pool_size=1, max_overflow=0, pool_timeout=1))
+    layers.append(stack)
+    counts = counted(stack.find(DatabaseMiddleware))
+    for _ in range(3):
+        assert call(stack).body == b"0 notes"
+    assert counts["out"] == counts["in"]
+
+
+def test_two_threads_that_send_the_first_statement_at_once_take_one_connection(wrap, postgresql, call):
+    """D1, D10: each of the two would take one, and one be given back."""
+    together = threading.Barrier(2)
+
+    def app(environ, start_response):
+        session = environ["wsgikit.db"].__wsgikit_open__()
+
+        def bind():
+            together.wait()
+            session.get_bind()
+
+        threads = [threading.Thread(target=bind) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return ok(start_response)
+
+    layer = wrap(app, url=postgresql.url, pool_size=2, max_overflow=0)
+    sa.event.listen(layer.engine, "checkout", lambda *_: threading.Event().wait(0.01))
+    counts = counted(layer)
+    for _ in range(5):
+        call(layer)
+    assert counts == {"out": 5, "in": 5}
+
+
+# ---------------------------------------------------------------------- rules, hooks, other layers
+
+
+def test_an_error_page_after_a_rule_that_failed_sees_nothing_of_the_transaction(layers, postgresql, call):
+    """D6: the transaction is undone before the page asks the database."""
+
+    class Page(Middleware):
+        def handle_exception(self, exchange, error):
+            count = exchange.environ["wsgikit.db"].execute(sa.text("SELECT count(*) FROM notes")).scalar()
+            return exchange.reply(500, f"{count} notes")
+
+    def rule(exchange):
+        raise RuntimeError("the rule failed")
+
+    def app(environ, start_response):
+        insert(environ, "a")
+        return ok(start_response)
+
+    stack = build_stack(app, Page, use(DatabaseMiddleware, url=postgresql.url, commit=rule))
+    layers.append(stack)
+    assert call(stack).body == b"0 notes"
+    assert postgresql.texts() == []
+
+
+def test_a_hook_of_the_commit_runs_before_the_head_of_a_stream_that_only_reads(wrap, database, call):
+    """B61: the mail is sent though the client leaves."""
+    seen = []
+
+    def app(environ, start_response):
+        handle = environ["wsgikit.db"]
+        handle.execute(sa.text("SELECT 1")).all()
+        handle.on_commit(lambda: seen.append("commit"))
+        start_response("200 OK", [])
+
+        def stream():
+            yield b"1"
+            yield b"2"
+
+        return stream()
+
+    call(wrap(app, url=database.url), chunks=1, on_start=lambda: seen.append("head"))
+    assert seen == ["commit", "head"]
+
+
+def test_a_layer_outside_that_fails_after_the_commit_leaves_a_clean_page_and_pool(layers, database, call):
+    """The commit has happened: what the layer outside makes of the response can't undo it."""
+
+    class Fails(Middleware):
+        def after_request(self, exchange):
+            raise RuntimeError("outside")
+
+    def app(environ, start_response):
+        insert(environ, "a")
+        return ok(start_response)
+
+    stack = build_stack(app, ErrorPagesMiddleware, Fails, use(DatabaseMiddleware, url=database.url, pool_size=1))
+    layers.append(stack)
+    counts = counted(stack.find(DatabaseMiddleware))
+    assert call(stack).code == 500
+    assert database.texts() == ["a"]
+    assert counts == {"out": 1, "in": 1}
+
+
+def test_what_only_read_before_a_failed_commit_is_not_called_a_disagreement(layers, sqlite, postgresql, call, caplog):
+    """D15: nothing was written to the first database, so nothing disagrees."""
+    postgresql.run(
+        "DROP TABLE IF EXISTS once",
+        "CREATE TABLE once (a int UNIQUE DEFERRABLE INITIALLY DEFERRED)",
+    )
+
+    def app(environ, start_response):
+        environ["wsgikit.db.inner"].execute(sa.text("SELECT count(*) FROM notes")).scalar()
+        environ["wsgikit.db"].execute(sa.text("INSERT INTO once VALUES (1), (1)"))
+        return ok(start_response)
+
+    stack = build_stack(
+        app,
+        ErrorPagesMiddleware,
+        use(DatabaseMiddleware, url=postgresql.url),
+        use(DatabaseMiddleware, url=sqlite.url, name="inner"),
+    )
+    layers.append(stack)
+    assert call(stack).code == 500
+    assert "disagree" not in caplog.text
+
+
+# ---------------------------------------------------------------------- the replica
+
+
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request"])
+@pytest.mark.parametrize("commit", ["manual", "success"])
+def test_who_wrote_by_a_commit_of_the_applications_own_is_sticky_too(wrap, sqlite, tmp_path, call, commit, status):
+    """A read of the replica after it would not find what was written."""
+
+    def app(environ, start_response):
+        insert(environ, "a")
+        environ["wsgikit.db"].commit()
+        start_response(status, [])
+        return [b""]
+
+    options = {"replica_url": f"sqlite:///{tmp_path}/replica.db", "secret_key": "k" * 32, "commit": commit}
+    answer = call(wrap(app, url=sqlite.url, **options), method="POST")
+    assert "wsgikit_wrote=" in dict(answer.headers).get("Set-Cookie", "")
+
+
+def test_part_of_a_second_is_rounded_up_to_a_cookie_that_lives(wrap, sqlite, tmp_path, call):
+    """``Max-Age=0`` would delete it."""
+
+    def app(environ, start_response):
+        insert(environ, "a")
+        return ok(start_response)
+
+    options = {"replica_url": f"sqlite:///{tmp_path}/replica.db", "secret_key": "k" * 32, "sticky_seconds": 0.5}
+    answer = call(wrap(app, url=sqlite.url, **options), method="POST")
+    assert "Max-Age=1;" in dict(answer.headers)["Set-Cookie"]
+
+
+def test_an_insert_within_a_select_counts_as_writing(wrap, postgresql, call):
+    """D4: a stream that began with it would lose the row where the client leaves."""
+    notes = Note.__table__
+
+    def app(environ, start_response):
+        added = sa.insert(notes).values(text="a").returning(notes.c.id).cte("added")
+        environ["wsgikit.db"].execute(sa.select(added.c.id)).all()
+        start_response("200 OK", [])
+
+        def stream():
+            yield b"1"
+            yield b"2"
+
+        return stream()
+
+    call(wrap(app, url=postgresql.url), chunks=1)
+    assert postgresql.texts() == ["a"]
+
+
+# ---------------------------------------------------------------------- the handle
+
+
+def test_attributes_of_a_driver_connection_can_be_set_through_the_handle(wrap, sqlite, call):
+    """``row_factory`` is how sqlite3 gives rows with names."""
+
+    def app(environ, start_response):
+        environ["wsgikit.db"].row_factory = sqlite3.Row
+        row = environ["wsgikit.db"].execute("SELECT 7 AS seven").fetchone()
+        return ok(start_response, str(row["seven"]).encode())
+
+    assert call(wrap(app, connect=sqlite.connect)).body == b"7"
+
+
+def test_the_handle_stands_for_a_session_in_pythons_operators(wrap, sqlite, call):
+    """``note in db``, ``list(db)`` and ``with db:`` are of a session's interface."""
+
+    def app(environ, start_response):
+        handle = environ["wsgikit.db"]
+        note = Note(text="a")
+        handle.add(note)
+        handle.flush()
+        assert note in handle
+        assert list(handle) == [note]
+        handle.info["x"] = 1
+        handle.autoflush = False
+        assert handle.__wsgikit_open__().autoflush is False
+        with handle as session:
+            assert session is handle.__wsgikit_open__()
+        return ok(start_response)
+
+    assert call(wrap(app, url=sqlite.url)).code == 200
+
+
+# ---------------------------------------------------------------------- retries
+
+
+def test_what_layers_outside_put_on_g_is_there_in_every_attempt(layers, postgresql, call):
+    """D13: each attempt begins with what was there when the first did, and with nothing of the one before."""
+    seen = []
+
+    class Outside(Middleware):
+        def before_request(self, exchange):
+            g.user = "ann"
+
+        def after_request(self, exchange):
+            seen.append(("outside", g.get("user"), g.get("attempt")))
+
+    class Lost(Exception):
+        sqlstate = "40001"
+
+    def app(environ, start_response):
+        seen.append((environ["wsgikit.db.attempt"], g.get("user"), g.get("attempt")))
+        g.attempt = environ["wsgikit.db.attempt"]
+        if environ["wsgikit.db.attempt"] == 1:
+            raise Lost
+        return ok(start_response)
+
+    stack = build_stack(
+        app,
+        ContextMiddleware,
+        Outside,
+        use(DatabaseMiddleware, url=postgresql.url, retries=1, retry_backoff_seconds=0),
+    )
+    layers.append(stack)
+    assert call(stack).code == 200
+    assert seen == [(1, "ann", None), (2, "ann", None), ("outside", "ann", 2)]
+
+
+def test_a_large_body_that_an_attempt_closed_is_read_again(wrap, postgresql, call):
+    """D13: frameworks close ``wsgi.input`` here and there."""
+    seen = []
+
+    class Lost(Exception):
+        sqlstate = "40001"
+
+    def app(environ, start_response):
+        seen.append(len(environ["wsgi.input"].read()))
+        environ["wsgi.input"].close()
+        if len(seen) == 1:
+            raise Lost
+        return ok(start_response)
+
+    layer = wrap(app, url=postgresql.url, retries=1, retry_backoff_seconds=0)
+    assert call(layer, method="PUT", body=b"x" * 1_000_000).code == 200
+    assert seen == [1_000_000, 1_000_000]
+
+
+# ---------------------------------------------------------------------- odd drivers
+
+
+class OddConnection:
+    """A driver that doesn't tell whether a transaction is open, and accepts no new attributes."""
+
+    __slots__ = ("log",)
+
+    def __init__(self, log):
+        self.log = log
+
+    def cursor(self):
+        raise NotImplementedError
+
+    def write(self):
+        self.log.append("write")
+
+    def commit(self):
+        self.log.append("commit")
+
+    def rollback(self):
+        self.log.append("rollback")
+
+    def close(self):
+        self.log.append("close")
+
+
+def test_what_is_written_at_the_end_is_committed_where_the_driver_does_not_tell(wrap, call):
+    """A function of ``on_teardown`` is part of the request, whatever the driver is."""
+    log = []
+
+    def app(environ, start_response):
+        environ["wsgikit.db"].write()
+        environ["wsgikit.exchange"].on_teardown(environ["wsgikit.db"].write)
+        return ok(start_response)
+
+    call(wrap(app, connect=lambda: OddConnection(log)))
+    assert log == ["write", "commit", "write", "commit", "close"]
+
+
+def test_a_pool_that_was_closed_keeps_no_connection_that_comes_back(wrap, call):
+    """Closing is for the shutdown: a request that still runs then shall leave nothing open."""
+    log = []
+
+    def app(environ, start_response):
+        environ["wsgikit.db"].write()
+        layer.close()
+        return ok(start_response)
+
+    layer = wrap(app, connect=lambda: OddConnection(log), pool_size=1, pool_timeout=0.1, ping=False)
+    call(layer)
+    assert log[-1] == "close"
+    call(layer)
+
+
+def test_a_negative_pool_is_refused():
+    with pytest.raises(ConfigurationError, match="pool_size: expected 0 or more"):
+        DatabaseMiddleware(ok, connect=lambda: None, pool_size=-1)
+
+
+def test_twenty_threads_of_a_request_have_connections_of_their_own(layers, postgresql, call):
+    """D11: `copy_current_context` on a pool of five: all get a turn, all are given back."""
+    from wsgikit import copy_current_context
+
+    seen = []
+
+    def work():
+        seen.append(db.execute(sa.text("SELECT pg_backend_pid()")).scalar())
+
+    def app(environ, start_response):
+        threads = [threading.Thread(target=copy_current_context(work)) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return ok(start_response)
+
+    options = {"pool_size": 5, "max_overflow": 0, "pool_timeout": 20}
+    stack = build_stack(app, ContextMiddleware, use(DatabaseMiddleware, url=postgresql.url, **options))
+    layers.append(stack)
+    counts = counted(stack.find(DatabaseMiddleware))
+    call(stack)
+    assert len(seen) == 20
+    assert len(set(seen)) <= 5
+    assert counts == {"out": 20, "in": 20}
+
+
+def test_an_isolation_level_of_one_request_is_not_that_of_the_next(wrap, postgresql, call):
+    """D1: the connection goes back as it was."""
+    seen = []
+
+    def app(environ, start_response):
+        handle = environ["wsgikit.db"]
+        if environ["PATH_INFO"] == "/strict":
+            handle.connection(execution_options={"isolation_level": "SERIALIZABLE"})
+        seen.append(handle.execute(sa.text("SHOW transaction_isolation")).scalar())
+        return ok(start_response)
+
+    layer = wrap(app, url=postgresql.url, pool_size=1, max_overflow=0)
+    call(layer, "/strict")
+    call(layer, "/")
+    assert seen == ["serializable", "read committed"]
+
+
+def test_the_password_of_a_url_is_in_no_description(wrap):
+    secret = "s3cr3t"
+    for url in (
+        f"postgresql+psycopg://u:{secret}@127.0.0.1:1/x",
+        f"postgresql+psycopg://127.0.0.1:1/x?password={secret}",
+    ):
+        layer = wrap(ok, url=url)
+        assert secret not in str(layer.source.describe())
+        assert secret not in build_stack(ok, use(DatabaseMiddleware, url=url)).describe()
+        assert secret not in repr(layer)
