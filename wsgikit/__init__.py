@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from wsgikit.context.locals import current_app as current_app
     from wsgikit.context.locals import db as db
     from wsgikit.context.locals import g as g
+    from wsgikit.context.locals import has_app_context as has_app_context
     from wsgikit.context.locals import has_request_context as has_request_context
     from wsgikit.context.locals import request as request
     from wsgikit.context.locals import session as session
@@ -51,22 +52,29 @@ if TYPE_CHECKING:
     from wsgikit.sessions.middleware import SessionMiddleware as SessionMiddleware
     from wsgikit.templating import TemplateMiddleware as TemplateMiddleware
     from wsgikit.templating import Templates as Templates
+    from wsgikit.templating import get_template_attribute as get_template_attribute
     from wsgikit.templating import render_template as render_template
     from wsgikit.templating import render_template_string as render_template_string
     from wsgikit.templating import stream_template as stream_template
+    from wsgikit.templating import stream_template_string as stream_template_string
     from wsgikit.views import abort as abort
+    from wsgikit.views import after_this_request as after_this_request
     from wsgikit.views import flash as flash
     from wsgikit.views import get_flashed_messages as get_flashed_messages
     from wsgikit.views import jsonify as jsonify
+    from wsgikit.views import make_response as make_response
     from wsgikit.views import redirect as redirect
     from wsgikit.views import send_file as send_file
+    from wsgikit.views import send_from_directory as send_from_directory
     from wsgikit.views import url_for as url_for
 
 __version__ = "0.1.0"
 
 # Each module with the public names that live in it.
 _HOMES = {
-    "wsgikit.context.locals": "copy_current_context current_app db g has_request_context request session",
+    "wsgikit.context.locals": (
+        "copy_current_context current_app db g has_app_context has_request_context request session"
+    ),
     "wsgikit.context.middleware": "ContextMiddleware",
     "wsgikit.database.middleware": "DatabaseMiddleware",
     "wsgikit.error_pages.middleware": "ErrorPagesMiddleware",
@@ -77,8 +85,14 @@ _HOMES = {
     "wsgikit.routing.middleware": "RouterMiddleware",
     "wsgikit.routing.router": "Router",
     "wsgikit.sessions.middleware": "SessionMiddleware",
-    "wsgikit.templating": "TemplateMiddleware Templates render_template render_template_string stream_template",
-    "wsgikit.views": "abort flash get_flashed_messages jsonify redirect send_file url_for",
+    "wsgikit.templating": (
+        "TemplateMiddleware Templates get_template_attribute render_template render_template_string stream_template"
+        " stream_template_string"
+    ),
+    "wsgikit.views": (
+        "abort after_this_request flash get_flashed_messages jsonify make_response redirect send_file"
+        " send_from_directory url_for"
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 

@@ -32,19 +32,25 @@ from wsgikit.views.flashes import get_flashed_messages
 from wsgikit.views.urls import url_for
 from wsgikit.wsgi import ROUTING, SESSION, TEMPLATES, WSGIApplication
 
-try:
-    import jinja2
-except ImportError as error:  # an optional package
-    raise ImportError("wsgikit.templating: Jinja2 is missing: pip install 'wsgikit[templates]'.") from error
-
 if TYPE_CHECKING:
+    import jinja2
+    from jinja2 import TemplateNotFound
+
     Folders = str | PathLike[str] | Sequence[str | PathLike[str]]
+else:
+    try:
+        import jinja2
+        from jinja2 import TemplateNotFound
+    except ModuleNotFoundError as missing:  # an optional package; who uses none of this doesn't need it
+        if missing.name != "jinja2":
+            raise
+        jinja2, TemplateNotFound = None, LookupError
 
 # Flask's: names of other endings are text, where nothing is escaped.
 ESCAPED_ENDINGS = (".html", ".htm", ".xml", ".xhtml", ".svg")
 
 
-class MissingTemplate(ApplicationError, jinja2.TemplateNotFound):
+class MissingTemplate(ApplicationError, TemplateNotFound):
     """There is no template of that name; the text says where it was looked for."""
 
     def __init__(self, names: Sequence[str], looked_in: Iterable[object]) -> None:
@@ -56,7 +62,7 @@ class MissingTemplate(ApplicationError, jinja2.TemplateNotFound):
             None,
             "Create it, or name the folder it is in",
         )
-        jinja2.TemplateNotFound.__init__(self, names[0] if names else None, text)
+        TemplateNotFound.__init__(self, names[0] if names else None, text)
         self.args = (text,)
         self.templates = list(names)
 
@@ -85,7 +91,7 @@ class Templates:
         options: further options of Jinja2's environment, such as `trim_blocks`.
 
     Raises:
-        ConfigurationError: a folder is not there, or an option is not Jinja2's.
+        ConfigurationError: Jinja2 isn't installed, a folder is not there, or an option is not Jinja2's.
     """
 
     def __init__(
@@ -105,6 +111,8 @@ class Templates:
         loader: jinja2.BaseLoader | None = None,
         **options: Any,
     ) -> None:
+        if jinja2 is None:
+            raise ConfigurationError("Templates: Jinja2 is missing. Install it: pip install 'wsgikit[templates]'.")
         self._own_folders = _paths(folders)
         for folder in self._own_folders:
             if not folder.is_dir():
@@ -274,7 +282,7 @@ class TemplateMiddleware(Middleware):
         globals: globals by name.
 
     Raises:
-        ConfigurationError: a folder is not there.
+        ConfigurationError: Jinja2 isn't installed, or a folder is not there.
 
     Example::
 
@@ -324,13 +332,16 @@ class TemplateMiddleware(Middleware):
 # ---------------------------------------------------------------------- on the request at hand
 
 
-def current_templates() -> Templates:
+def current_templates(name: str = "current_templates") -> Templates:
     """Return the templates of the request: those of a `TemplateMiddleware`, then those of the router it is in.
+
+    Args:
+        name: the function that asks for them, for the text of the error.
 
     Raises:
         ApplicationError: it has neither.
     """
-    environ = current_exchange().environ
+    environ = current_exchange(f"{name}()").environ
     templates: Templates | None = environ.get(TEMPLATES)
     record = environ.get(ROUTING)
     router: Router | None = record.router if record is not None else None
@@ -339,7 +350,7 @@ def current_templates() -> Templates:
             return templates
         from wsgikit.views.urls import current_router
 
-        router = current_router(environ)
+        router = current_router(environ, name)
     if templates is not None:
         return templates.with_router(router)
     known = router.extensions.get(Templates)
@@ -358,27 +369,27 @@ def render_template(name: str | jinja2.Template | list[str | jinja2.Template], /
     Raises:
         MissingTemplate: there is none of that name; the text names the folders.
     """
-    return current_templates().render(name, **context)
+    return current_templates("render_template").render(name, **context)
 
 
 def render_template_string(source: str, /, **context: Any) -> str:
     """Return the text of a template that is given as text; it is escaped as HTML."""
-    return current_templates().render_string(source, **context)
+    return current_templates("render_template_string").render_string(source, **context)
 
 
 def stream_template(name: str | jinja2.Template | list[str | jinja2.Template], /, **context: Any) -> Iterator[str]:
     """Return a template's text piece by piece, for a view to return: it is made while it is sent, the locals alive."""
-    return current_templates().stream(name, **context)
+    return current_templates("stream_template").stream(name, **context)
 
 
 def stream_template_string(source: str, /, **context: Any) -> Iterator[str]:
     """Return the text of a template that is given as text, piece by piece."""
-    return current_templates().stream_string(source, **context)
+    return current_templates("stream_template_string").stream_string(source, **context)
 
 
 def get_template_attribute(name: str, attribute: str) -> Any:
     """Return a macro or variable that a template exports."""
-    return getattr(current_templates().get(name).module, attribute)
+    return getattr(current_templates("get_template_attribute").get(name).module, attribute)
 
 
 def _paths(folders: Folders) -> tuple[Path, ...]:

@@ -76,15 +76,18 @@ class Globals:
         return f"<g {self.__dict__!r}>"
 
 
-def current_exchange() -> Exchange:
+def current_exchange(name: str = "current_exchange()") -> Exchange:
     """Return the exchange of the request that the running code is in.
+
+    Args:
+        name: what is being called, for the text of the error.
 
     Raises:
         OutsideRequestError: it is in none.
     """
     exchange = CURRENT.get(None)
     if exchange is None:
-        raise _outside("current_exchange()")
+        raise _outside(name)
     return exchange
 
 

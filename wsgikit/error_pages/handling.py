@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["answer_error", "fill_empty"]
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from wsgikit.error_pages import access, report
@@ -40,6 +41,8 @@ def answer_error(layer: ErrorPagesMiddleware, exchange: Exchange, error: Excepti
     except Exception:  # noqa: BLE001 - an exception's own methods may raise anything
         _logger().exception("%s could not be asked for its answer: 500 is sent", type(error).__name__)
         answer = Answer(status_line(500), [])
+    if isinstance(error, KeyError) and answer.is_expected:  # Werkzeug's BadRequestKeyError: a missing field
+        answer = _with_its_field(layer, environ, error, answer)
     is_failure = answer.status_code >= 500 or not is_answerable
     error_id = None
     known = None
@@ -234,6 +237,16 @@ def _tell_reporters(layer: ErrorPagesMiddleware, known: ErrorReport) -> None:
             reporter(known)
         except Exception:  # noqa: BLE001 - a reporter that fails must not cost the visitor the page
             _logger().exception("report= %r failed for error %s", reporter, known.error_id)
+
+
+def _with_its_field(layer: ErrorPagesMiddleware, environ: Environ, error: KeyError, answer: Answer) -> Answer:
+    """Log the name of a field that the request lacks; show it to a developer only, as Flask does."""
+    named = ascii(error.args[0] if error.args else "")
+    if report.mark_logged(error, environ):
+        path = report.request_path(environ)
+        _logger().info("%s %s: %s: no field %s", environ.get("REQUEST_METHOD", "?"), path, answer.status, named)
+    show = layer.debug and access.refusal(environ, access.parse_hosts(layer.debug_hosts)) is None
+    return replace(answer, detail=f"The request has no field {named}." if show else None)
 
 
 def _note_disconnect(environ: Environ, error: Exception) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 import webob
 import werkzeug.urls  # noqa: F401  # it registers the error handler that `args` names
 from werkzeug.datastructures import FileStorage, ImmutableMultiDict, MIMEAccept
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, BadRequestKeyError, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.http import parse_accept_header, parse_options_header
 
 from wsgikit.onion.response import Response
@@ -23,6 +23,23 @@ from wsgikit.wsgi import EXCHANGE, REQUEST_LIMITS, ROUTING
 
 FORM_TYPES = frozenset({"multipart/form-data", "application/x-www-form-urlencoded", "application/x-url-encoded"})
 _FORM = "wsgikit.form"
+
+
+class MissingField(BadRequestKeyError):
+    """A 400: the request lacks a field that the view asked for. The text names it, the page of visitors doesn't."""
+
+    def __str__(self) -> str:
+        return f"400 Bad Request: the request has no field {self.args[0]!r}"
+
+
+class Fields(ImmutableMultiDict[Any, Any]):
+    """The fields of a query or form; one that is missing is a `MissingField`."""
+
+    def __getitem__(self, key: Any) -> Any:
+        try:
+            return super().__getitem__(key)
+        except BadRequestKeyError:
+            raise MissingField(key) from None
 
 
 class Request(webob.Request):
@@ -87,7 +104,7 @@ class Request(webob.Request):
             return cached[1]  # type: ignore[no-any-return]  # put there below
         # environ holds bytes as latin-1 (PEP 3333); what isn't percent-encoded in them is UTF-8.
         query = text.encode("latin-1").decode("utf-8", "replace")
-        parsed = ImmutableMultiDict(parse_qsl(query, keep_blank_values=True, errors="werkzeug.url_quote"))
+        parsed = Fields(parse_qsl(query, keep_blank_values=True, errors="werkzeug.url_quote"))
         self.environ["wsgikit.args"] = (text, parsed)
         return parsed
 
@@ -104,7 +121,7 @@ class Request(webob.Request):
     @property
     def values(self) -> ImmutableMultiDict[str, str]:
         """The fields of the query, then those of the form."""
-        return ImmutableMultiDict([*self.args.items(multi=True), *self.form.items(multi=True)])
+        return Fields([*self.args.items(multi=True), *self.form.items(multi=True)])
 
     def _parsed_form(self) -> tuple[ImmutableMultiDict[str, str], ImmutableMultiDict[str, FileStorage]]:
         environ = self.environ
@@ -113,14 +130,14 @@ class Request(webob.Request):
             return cached[1], cached[2]
         mimetype, options = parse_options_header(environ.get("CONTENT_TYPE"))
         if mimetype not in FORM_TYPES:
-            return ImmutableMultiDict(), ImmutableMultiDict()
+            return Fields(), Fields()
         from werkzeug.formparser import FormDataParser  # only forms need it
 
         stream = self._rewindable_body()
         parser = FormDataParser(
             max_form_memory_size=self.max_form_memory_size,
             max_form_parts=self.max_form_parts,
-            cls=ImmutableMultiDict,
+            cls=Fields,
             silent=False,
         )
         try:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.onion.exchange import Exchange
-from wsgikit.onion.log import log_error
+from wsgikit.onion.log import log_error, mark_logged
 from wsgikit.routing.answers import (
     HTML,
     OK,
@@ -255,6 +255,8 @@ class Matched:
         answer = http_answer(error)
         if answer is not None and not _is_answered_outside(exchange):
             self._note(None)
+            if isinstance(error, KeyError):  # a field that is missing: the page doesn't say which
+                _log_missing(exchange.environ, error)
             error.__traceback__ = None  # it is no error any more, and its traceback holds the frames that hold it
             return answer
         try:
@@ -398,6 +400,14 @@ def _checked(response: Any, function: Callable[..., Any]) -> Any:
             complaint(f"after_request ({name_of(function)})", "result", "the response", None, "Return it")
         )
     return response
+
+
+def _log_missing(environ: Environ, error: Exception) -> None:
+    if mark_logged(error, environ):
+        import logging  # costs start-up time, and only failures log
+
+        path = ascii(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))[1:-1]
+        logging.getLogger("wsgikit").info("%s %s: %s", environ["REQUEST_METHOD"], path, ascii(str(error))[1:-1])
 
 
 def _is_answered_outside(exchange: Exchange) -> bool:

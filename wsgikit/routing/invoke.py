@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Wants", "as_sync", "name_of", "wants_of", "with_wants"]
+__all__ = ["Wants", "as_sync", "misfit_of", "name_of", "wants_of", "with_wants"]
 
 import functools
 import threading
@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 
 from wsgikit.onion.exchange import Exchange
 
-_CO_COROUTINE = 0x80  # inspect.CO_COROUTINE
+_CO_VARKEYWORDS, _CO_COROUTINE = 0x08, 0x80  # as in inspect
 # Parameter name and what is put there: "request" or "exchange".
 Wants = tuple[tuple[str, str], ...]
 
@@ -65,6 +65,30 @@ def wants_of(function: Any, skip: frozenset[str] = frozenset()) -> Wants:
             continue
         wanted.append((name, kind))
     return tuple(wanted)
+
+
+def misfit_of(view: Any, arguments: frozenset[str]) -> str:
+    """Return why a view can't be called with the values of a rule, or "" where it can, or where that can't be told.
+
+    What a decorator makes is looked at, not what it wraps: it may add and take away.
+    """
+    function = getattr(view, "__func__", view)
+    code = getattr(function, "__code__", None)
+    if code is None or hasattr(view, "__wsgikit_wants__"):
+        return ""
+    bound = 1 if function is not view else 0
+    has_keywords = bool(code.co_flags & _CO_VARKEYWORDS)
+    positional = code.co_varnames[: code.co_argcount][bound:]
+    keyword_only = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    given = arguments.union(name for name, _ in wants_of(view, arguments))
+    if not has_keywords:
+        refused = sorted(given.difference(positional, keyword_only))
+        if refused:
+            return f"it takes no {' and no '.join(map(repr, refused))}"
+    defaults = len(function.__defaults__ or ())
+    required = {*positional[: len(positional) - defaults], *keyword_only}.difference(function.__kwdefaults__ or ())
+    lacking = sorted(required - given)
+    return f"it needs {' and '.join(map(repr, lacking))}, which the rule has not" if lacking else ""
 
 
 # inspect has both of these, and costs more start-up time than this whole room.

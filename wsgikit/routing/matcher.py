@@ -80,7 +80,7 @@ class RouteMap:
         self._bound: list[BoundRule] = []
         self._by_signature: dict[Any, list[BoundRule]] = {}
         # Where neither hosts nor subdomains are compared, every request is in the same domain: at home.
-        self._is_one_domain = not host_matching and server_name is None
+        self.is_one_domain = not host_matching and server_name is None
         self._forget()
         for rule in rules:
             self.add(rule)
@@ -119,12 +119,16 @@ class RouteMap:
                 same.append(bound)
             self._bound.append(bound)
             if type(bound.parts[0]) is not str:
-                self._is_one_domain = False
+                self.is_one_domain = False
             self._forget()
 
     def iter_rules(self, endpoint: str | None = None) -> Iterator[Rule]:
         """Iterate over all rules in the order they were added, or over those of one endpoint."""
         return (bound.rule for bound in list(self._bound) if endpoint is None or bound.rule.endpoint == endpoint)
+
+    def iter_bound(self) -> Iterator[BoundRule]:
+        """Iterate over all rules as the map holds them, in the order they were added."""
+        return iter(list(self._bound))
 
     # ---- matching
 
@@ -150,7 +154,7 @@ class RouteMap:
             script_name: the path that the application is mounted at, decoded.
             scheme: the request's scheme.
         """
-        if self._is_one_domain and subdomain is None:
+        if self.is_one_domain and subdomain is None:
             known = self._static.get(path)
             if known is not None:
                 rule = known.get(method)
@@ -202,7 +206,7 @@ class RouteMap:
             if decoded is None:
                 return BAD_REQUEST
             path = decoded
-        if self._is_one_domain:
+        if self.is_one_domain:
             known = self._static.get(path)
             if known is not None:
                 rule = known.get(method)
@@ -216,7 +220,7 @@ class RouteMap:
             if found is not None:
                 return found
         binding = self._binding(
-            None if self._is_one_domain else host_of(environ),
+            None if self.is_one_domain else host_of(environ),
             None,
             environ.get("QUERY_STRING", ""),
             decode_wsgi(environ.get("SCRIPT_NAME", "")) or "",
@@ -263,7 +267,7 @@ class RouteMap:
 
     def _find_bound(self, path: str, method: str, binding: Binding) -> Match | Miss:
         """Find the rule of a path in any domain, with all that may come of it."""
-        if not self._is_one_domain:
+        if not self.is_one_domain:
             found = (
                 None
                 if not path.isascii() and _has_surrogate(path)

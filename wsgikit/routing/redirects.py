@@ -42,10 +42,10 @@ class Binding(NamedTuple):
 
     def host_in(self, domain: str | None) -> str | None:
         """Return the host of a subdomain (or the host itself, where the map matches hosts); None is the request's."""
-        if self.host is None:
-            return None
         if self.subdomain is None:
             return self.host if domain is None else domain
+        if self.host is None:
+            return None
         subdomain = self.subdomain if domain is None else domain
         return f"{subdomain}.{self.host}" if subdomain else self.host
 

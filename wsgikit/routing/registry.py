@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.routing.hooks import HookRegistry
 from wsgikit.routing.invoke import name_of
+from wsgikit.routing.keywords import explain_unknown, refuses_unknown
 from wsgikit.routing.matcher import RouteMap
 from wsgikit.routing.mount import Mount, MountTable, router_in
 from wsgikit.routing.rules import Rule
@@ -45,6 +46,9 @@ class RouteOptions(MethodOptions, total=False):
     """What a rule may be given."""
 
     methods: Iterable[str] | None
+
+
+RULE_OPTIONS = frozenset(RouteOptions.__annotations__) | frozenset(MethodOptions.__annotations__)
 
 
 class Route(Rule):
@@ -91,7 +95,8 @@ class Registry(HookRegistry):
         self._parents: list[tuple[Registry, str, str, str | None]] = []
         self._is_serving = False
         self._defaults: dict[str, tuple[Callable[..., Any], ...]] = {}
-        self.plain_endpoints: set[str] = set()  # of which is known that no function adds values to their URLs
+        # Of which is known that no function adds values to their URLs, and that the request's host doesn't matter.
+        self.plain_endpoints: set[str] = set()
 
     # ------------------------------------------------------------------ rules
 
@@ -126,12 +131,11 @@ class Registry(HookRegistry):
         return self._method_route("DELETE", rule, options)
 
     def _method_route(self, method: str, rule: str, options: Mapping[str, Any]) -> Callable[[F], F]:
-        if "methods" in options:
-            raise ConfigurationError(
-                complaint(
-                    method.lower(), "methods", "no such option", options["methods"], "Use route() for several methods"
+        for name in ("methods", "method"):
+            if name in options:
+                raise ConfigurationError(
+                    complaint(method.lower(), name, "no such option", options[name], "Use route() for several methods")
                 )
-            )
         return self.route(rule, methods=(method,), **options)
 
     def add_url_rule(
@@ -170,6 +174,9 @@ class Registry(HookRegistry):
             )
         if view_func is not None and not callable(view_func):
             raise ConfigurationError(complaint(f"rule {rule!r}", "view", "a function", view_func))
+        for name in options:
+            if name not in RULE_OPTIONS:
+                raise explain_unknown(f"rule {rule!r}", "rule", name, options[name], RULE_OPTIONS)
         methods = options.pop("methods", None)
         if methods is None:
             methods = getattr(view_func, "methods", None) or METHODS_OF_A_PAGE
@@ -217,12 +224,7 @@ class Registry(HookRegistry):
                     "Give one of them another endpoint=",
                 )
             )
-        try:
-            route = Route(rule, endpoint=endpoint, methods=methods, **options)
-        except TypeError as error:
-            if isinstance(error, ConfigurationError):
-                raise
-            raise ConfigurationError(f"rule {rule!r}: {error}.") from error
+        route = Route(rule, endpoint=endpoint, methods=methods, **options)
         route.has_automatic_options = automatic
         self.map.add(route)
         if target is None:
@@ -288,6 +290,7 @@ class Registry(HookRegistry):
 
     # ------------------------------------------------------------------ other routers and applications
 
+    @refuses_unknown("include")
     def include(self, router: Registry, prefix: str = "", name: str | None = None, *, host: str | None = None) -> None:
         """Take in another router's rules and hooks as a blueprint, its endpoints named ``name.endpoint``.
 
@@ -339,6 +342,7 @@ class Registry(HookRegistry):
     def _has_inside(self, other: Registry) -> bool:
         return any(router is other or router._has_inside(other) for _, router in self.included)
 
+    @refuses_unknown("mount")
     def mount(
         self,
         prefix: str | re.Pattern[str],
@@ -412,7 +416,7 @@ class Registry(HookRegistry):
             for owner in reversed(target.owners if target is not None else ()):
                 functions += owner.hooks.url_defaults
             known = self._defaults[endpoint] = tuple(functions)
-            if not known and target is not None:
+            if not known and target is not None and self.map.is_one_domain:
                 self.plain_endpoints.add(endpoint)
         return known
 

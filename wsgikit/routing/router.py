@@ -20,7 +20,9 @@ from wsgikit.onion.middleware import Middleware
 from wsgikit.routing.answers import http_answer
 from wsgikit.routing.dispatch import Matched, Plan, make_response
 from wsgikit.routing.hooks import Hooks
+from wsgikit.routing.invoke import misfit_of, name_of
 from wsgikit.routing.json import JsonProvider
+from wsgikit.routing.keywords import refuses_unknown
 from wsgikit.routing.match import Match, Miss
 from wsgikit.routing.matcher import RouteMap
 from wsgikit.routing.registry import Registry, Route, Target
@@ -73,6 +75,7 @@ class Router(Registry):
             return f"Post {post_id}"
     """
 
+    @refuses_unknown("Router")
     def __init__(
         self,
         import_name: str | None = None,
@@ -247,8 +250,39 @@ class Router(Registry):
                             known.setdefault(kind, function)
         return merged
 
+    def check_views(self) -> None:
+        """Refuse views that can't be called with what their rules bind; the first request does this.
+
+        Where a function of `before_request` or `url_value_preprocessor` may change the values, nothing is refused.
+
+        Raises:
+            ConfigurationError: a view's parameters don't fit its rule.
+        """
+        shared = self._app_scope()
+        if shared.before or shared.preprocessors:
+            return
+        for bound in self.map.iter_bound():
+            rule = bound.rule
+            target = self._targets.get(rule.endpoint)
+            if target is None or target.view is None or rule.build_only or bound.may_redirect:
+                continue
+            if any(owner.hooks.before or owner.hooks.preprocessors for owner in target.owners):
+                continue
+            misfit = misfit_of(target.view, bound.arguments)
+            if misfit:
+                raise ConfigurationError(
+                    complaint(
+                        f"rule {rule.rule!r}",
+                        f"view {name_of(target.view)}",
+                        f"the parameters ({', '.join(sorted(bound.arguments))})",
+                        target.view,
+                        f"As it is, {misfit}; name its parameters as the rule names its variables",
+                    )
+                )
+
     def _start_serving(self) -> None:
         if not self._is_serving:
+            self.check_views()
             self._is_serving = True
             for router in self.iter_included():
                 router._is_serving = True

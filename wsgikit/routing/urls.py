@@ -6,8 +6,10 @@ __all__ = ["build_url"]
 
 from typing import TYPE_CHECKING, Any
 
+from wsgikit.exceptions import BadRequest
 from wsgikit.routing.matcher import BuildError
 from wsgikit.routing.mount import Mount, Mounted, router_in
+from wsgikit.routing.request_path import host_of
 from wsgikit.wsgi import ROUTING, Environ
 
 if TYPE_CHECKING:
@@ -52,7 +54,9 @@ def build_url(
                 script_name = getattr(outer, "script_name", script_name)
                 break
             outer = outer.parent
-    host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME")
+    host = host_of(environ)
+    if not host and external and environ.get("HTTP_HOST"):
+        raise BadRequest("The Host header of the request names no host, and a URL was to begin with it.")
     return _build(router, endpoint, values, script_name, host, environ, anchor, method, scheme, external)
 
 
@@ -74,7 +78,7 @@ def _build(
         if found is not None:
             mount, inner, rest = found
             prefix = script_name if mount.keep_path else script_name + mount.prefix
-            if mount.host is not None and mount.host != host:
+            if mount.host is not None and (host is None or mount.host not in (host, host.partition(":")[0])):
                 host, external = mount.host, True
             return _build(inner, rest, values, prefix, host, environ, anchor, method, scheme, external)
     for function in router.url_defaults_of(endpoint):

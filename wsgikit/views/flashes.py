@@ -19,6 +19,7 @@ def flash(message: Any, category: str = "message") -> None:
         message: what to show.
         category: its kind, such as ``"error"``, for the page to style it by.
     """
+    current_exchange("flash()")  # it says what was called, where there is no request
     flashes = session.get(_KEY, [])
     # A new list, so that any session notices, also one that doesn't watch what is nested.
     session[_KEY] = [*flashes, (category, message)]
@@ -31,7 +32,7 @@ def get_flashed_messages(with_categories: bool = False, category_filter: Iterabl
         with_categories: return pairs of category and message.
         category_filter: return those of these categories only.
     """
-    state = current_exchange().state
+    state = current_exchange("get_flashed_messages()").state
     flashes = state.get(_KEY)
     if flashes is None:
         # A session that has none isn't written to: it would get a cookie for nothing.

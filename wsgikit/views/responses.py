@@ -69,7 +69,7 @@ def make_response(*args: Any) -> Response:
 
     `make_response("text", 201)` is the tuple of both; without arguments it is an empty response.
     """
-    environ = current_exchange().environ
+    environ = current_exchange("make_response()").environ
     result = b"" if not args else args[0] if len(args) == 1 else args
     return make_response_of(result, environ, "make_response", _provider())
 
@@ -80,7 +80,7 @@ def after_this_request(function: F) -> F:
     Raises:
         ApplicationError: the request isn't answered by a router.
     """
-    matched = current_exchange().environ.get(ROUTING)
+    matched = current_exchange("after_this_request()").environ.get(ROUTING)
     if not isinstance(matched, Matched) or matched is matched.router.nowhere:
         raise ApplicationError(
             complaint("after_this_request", "request", "one that a Router answers", None, "Use a layer's after_request")
@@ -118,7 +118,7 @@ def send_file(
     Raises:
         NotFound: there is no such file.
     """
-    environ = current_exchange().environ
+    environ = current_exchange("send_file()").environ
     record = environ.get(ROUTING)
     answer = FileAnswer(
         path_or_file,
@@ -147,7 +147,7 @@ def send_from_directory(directory: str | PathLike[str], path: str | PathLike[str
     """
     from pathlib import Path
 
-    environ = current_exchange().environ
+    environ = current_exchange("send_from_directory()").environ
     record = environ.get(ROUTING)
     root = record.router.root_path if record is not None else None
     folder = (root or Path.cwd()) / Path(directory)

@@ -44,7 +44,7 @@ def url_for(
         OutsideRequestError: there is no request; a router's own `url_for` needs none.
         BuildError: there is no such endpoint, or a value is missing.
     """
-    exchange = CURRENT.get(None) or current_exchange()  # the second says what is missing
+    exchange = CURRENT.get(None) or current_exchange("url_for()")  # the second says what is missing
     environ = exchange.environ
     matched = environ.get(ROUTING)
     if type(matched) is Matched and _scheme is None and _anchor is None and _method is None and not _external:
@@ -57,7 +57,6 @@ def url_for(
                     endpoint,
                     values,
                     default_method=environ["REQUEST_METHOD"],
-                    host=environ.get("HTTP_HOST") or environ.get("SERVER_NAME"),
                     script_name=script_name,
                     scheme=environ["wsgi.url_scheme"],
                 )
@@ -66,8 +65,11 @@ def url_for(
     return build_url(current_router(environ), endpoint, values, environ, _anchor, _method, _scheme, _external)
 
 
-def current_router(environ: Environ) -> Router:
+def current_router(environ: Environ, where: str = "url_for") -> Router:
     """Return the router that the request is in.
+
+    Args:
+        where: what asks for it, for the text of the error.
 
     Raises:
         ApplicationError: it is in none.
@@ -79,8 +81,6 @@ def current_router(environ: Environ) -> Router:
     router = router_in(environ.get(STACK))
     if router is None:
         raise ApplicationError(
-            complaint(
-                "url_for", "router", "a RouterMiddleware or Router around this request", None, "Add one to the stack"
-            )
+            complaint(where, "router", "a RouterMiddleware or Router around this request", None, "Add one to the stack")
         )
     return router  # type: ignore[no-any-return]  # router_in is untyped, for it asks any object

@@ -1,0 +1,73 @@
+"""Wrong keywords to a router, told in the form of all errors: with the name that was probably meant, or Flask's way."""
+
+from __future__ import annotations
+
+__all__ = ["explain_unknown", "refuses_unknown"]
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from wsgikit.exceptions import ConfigurationError, complaint, did_you_mean
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# What Flask, Blueprint and register_blueprint take, and where it is here.
+_HERE = {
+    ("Router", "url_prefix"): "Pass prefix= where the router is taken in: include(router, prefix=...)",
+    ("Router", "subdomain"): "Pass host= where the router is taken in: include(router, host=...)",
+    ("Router", "url_defaults"): "Use the decorator url_defaults, or defaults= of the rules",
+    ("Router", "static_host"): "Add a rule with host= and send_from_directory()",
+    ("Router", "root_path"): "Pass __name__, or absolute folders",
+    ("Router", "subdomain_matching"): "Pass server_name=: with it subdomains are compared",
+    ("include", "url_prefix"): "Write prefix=",
+    ("include", "subdomain"): "Write host=",
+    ("include", "url_defaults"): "Use the router's decorator url_defaults",
+    ("mount", "url_prefix"): "Write prefix=",
+    ("rule", "method"): "Write methods=[...]",
+    ("rule", "view"): "Write view_func=",
+}
+_WHERE_NAMES_ARE_SHOWN = 8  # of more, only the nearest is named
+
+
+def explain_unknown(where: str, kind: str, name: str, value: object, known: Iterable[str]) -> ConfigurationError:
+    """Return the error of a keyword that is not known.
+
+    Args:
+        where: begins the text.
+        kind: "Router", "include", "mount" or "rule".
+        name: the keyword.
+        value: what it was given.
+        known: what would have been right.
+    """
+    names = sorted(known)
+    remedy = _HERE.get((kind, name)) or did_you_mean(name, names)
+    expected = f"one of {', '.join(names)}" if len(names) <= _WHERE_NAMES_ARE_SHOWN else "an option that there is"
+    return ConfigurationError(complaint(where, f"option {name!r}", expected, value, remedy))
+
+
+def refuses_unknown(kind: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a method's wrong keywords, and too many arguments, a `ConfigurationError` that says what was meant."""
+
+    def decorate(method: Callable[P, R]) -> Callable[P, R]:
+        code: Any = method.__code__
+        positional = code.co_varnames[1 : code.co_argcount]
+        names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+
+        @wraps(method)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            for name in kwargs:
+                if name not in names:
+                    raise explain_unknown(kind, kind, name, kwargs[name], names)
+            if len(args) > len(positional) + 1:  # self
+                few = ", ".join(positional)
+                more = args[len(positional) + 1]
+                raise ConfigurationError(
+                    complaint(kind, "positional arguments", f"no more than {few}", more, "Pass it by name")
+                )
+            return method(*args, **kwargs)
+
+        return checked
+
+    return decorate
