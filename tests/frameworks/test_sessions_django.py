@@ -15,6 +15,7 @@ if not settings.configured:
     settings.configure(
         SECRET_KEY=SECRET,
         ALLOWED_HOSTS=["*"],
+        ROOT_URLCONF=(),  # other tests of the process answer by it
         INSTALLED_APPS=["django.contrib.sessions"],
         DATABASES={},
         USE_TZ=True,

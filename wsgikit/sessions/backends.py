@@ -153,10 +153,23 @@ class StoreBackend(Backend):
         return self._cookie(session, write) if has_new_life or not session._is_current else None
 
     def delete(self, session: Session) -> None:
+        token = session._token
+        if isinstance(token, Kept):
+            # Emptied rather than destroyed: what another request put in meanwhile stays.
+            session._token = self._swap(session, token, lambda record: record if session._data else _end(record))
+            if session._data:
+                return
         for kept in (session._token, session._to_delete):
             if isinstance(kept, Kept):
                 self.store.delete(kept.key)
         session._token = session._to_delete = None
+
+    def take(self, session: Session, kept: Kept) -> bool:
+        """End the record that the session was in, merged with what others wrote there; False: it is gone already."""
+        if self._swap(session, kept, _end) is None:
+            return False
+        self.store.delete(kept.key)
+        return True
 
     def refresh(self, session: Session, write: Callable[[str], str]) -> str | None:
         now = time.time()
@@ -194,7 +207,7 @@ class StoreBackend(Backend):
             # A rotation or an end needs the cookie as well, and is left to the end of the request.
             if session._data and isinstance(session._token, Kept) and session.modified:
                 self.save(session, str)
-                session._mark_saved(False)
+                session._mark_saved(True)
         finally:
             held = self.store.load(key)
             if held is not None and held.data == owner:  # or it ran out, and is another's by now
@@ -228,11 +241,9 @@ class StoreBackend(Backend):
                 # The old record is taken by compare-and-swap: a change made to it meanwhile comes along, and one that
                 # was destroyed meanwhile doesn't come back under the new id.
                 data = record.data
-                taken = self._swap(session, old, lambda record: record._replace(expires=now, data=b""))
-                if taken is None:
+                if not self.take(session, old):
                     self.store.delete(key)
                     return None
-                self.store.delete(old.key)
                 record = self._record(session, now)
                 if record.data != data:
                     version = self.store.save(key, record, version)
@@ -328,6 +339,12 @@ class CookieBackend(Backend):
         if len(header) > self._max_bytes:
             return self._too_large(session, data, header, write)
         if self.fallback is not None:
+            kept = session._to_delete if session._is_rotated else session._token
+            if isinstance(kept, Kept):  # it becomes small enough, and leaves the store
+                if not self.fallback.take(session, kept):
+                    return None
+                session._token = session._to_delete = None
+                return self.save(session, write)
             self.fallback.delete(session)
         session._token = header
         return header
@@ -368,6 +385,11 @@ class CookieBackend(Backend):
             journal().warning("%s The cookie was left as it was.", text)
             return None
         raise SessionTooLarge(text, sizes, len(header))
+
+
+def _end(record: Record) -> Record:
+    """Return the record as one that is over and holds nothing."""
+    return record._replace(expires=record.accessed, data=b"")
 
 
 def read_record(record: Record) -> Envelope | None:

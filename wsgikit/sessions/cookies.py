@@ -18,7 +18,7 @@ from wsgikit.exceptions import ConfigurationError, complaint
 SameSite: TypeAlias = Literal["Lax", "Strict", "None"] | None
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 6265 §4.1.1: a cookie's name is a token of RFC 9110
-_PATH = re.compile(r"/[^;\x00-\x1f\x7f]*")
+_PATH = re.compile(r"/[^;\x00-\x1f\x7f\u0100-\U0010ffff]*")  # Latin-1, as environ has it
 _DOMAIN = re.compile(r"\.?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -143,7 +143,7 @@ class CookieWriter:
 
     def is_same_place(self, line: str, mount: str = "") -> bool:
         """Tell whether a ``Set-Cookie`` line is for the same path and domain: browsers tell cookies apart by them."""
-        attributes = dict(part.strip().partition("=")[::2] for part in line.lower().split(";")[1:])
+        attributes = {name: value for name, _, value in (p.strip().partition("=") for p in line.lower().split(";"))}
         path = mount or "/" if self.path == "mount" else self.path
         domain = attributes.get("domain", "").lstrip(".")
         return attributes.get("path") == path.lower() and domain == self._domain.lower().lstrip(".")

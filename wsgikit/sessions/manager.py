@@ -188,6 +188,8 @@ class SessionManager:
                     self._sweep()
                 return [] if line is None else [line]
             self.backend.delete(session)
+            if session._data:  # another request has put something in
+                return []
             return [self.writer.delete(is_https=is_https, mount=mount)] if session._has_cookie else []
         if session._is_rejected:
             return [self.writer.delete(is_https=is_https, mount=mount)]

@@ -7,9 +7,10 @@ looks like one is wrapped in ``{"!":…}``. Pickle isn't offered: who can write 
 
 from __future__ import annotations
 
-__all__ = ["dumps", "loads", "sizes_by_key", "to_bytes", "to_text"]
+__all__ = ["dumps", "explain", "loads", "sizes_by_key", "to_bytes", "to_text"]
 
 import json
+import sys
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from importlib import import_module
@@ -64,10 +65,24 @@ def to_text(value: Any) -> str:
     try:
         return _encode(value if type(value) in _PLAIN else _tag(value))
     except _Unwritable as error:
-        path = _path_to(value, error.culprit, "") or ""
+        culprit = error.culprit
+        path = _path_to(value, lambda item: item is culprit, "") or ""
         raise SessionValueError(error.text.format(path or "value"), path) from None
-    except RecursionError:
-        raise SessionValueError("session: value: expected a finite one, got one that contains itself.", "") from None
+    except (RecursionError, ValueError) as error:
+        raise explain(value, error) from None
+
+
+def explain(value: Any, error: Exception) -> SessionValueError:
+    """Return what the JSON encoder's complaint about a value means, and where."""
+    if isinstance(error, RecursionError):
+        items = value.items() if isinstance(value, dict) else ()
+        path = next((str(key) for key, item in items if _is_too_deep(item)), "")
+        text = "expected a value that isn't nested so deeply, or in itself"
+        return SessionValueError(f"session: {path or 'value'}: {text}.", path)
+    path = _path_to(value, _is_too_long, "") or ""
+    most = sys.get_int_max_str_digits()
+    text = f"expected an int of at most {most} digits, got a longer one: Python doesn't write it. Keep a str or bytes"
+    return SessionValueError(f"session: {path or 'value'}: {text}.", path)
 
 
 def to_bytes(text: str) -> bytes:
@@ -170,9 +185,28 @@ def _tag_subclass(value: Any) -> Any:
     )
 
 
-def _path_to(value: Any, culprit: object, path: str) -> str | None:
+def _is_too_deep(value: Any) -> bool:
+    try:
+        _encode(_tag(value))
+    except RecursionError:
+        return True
+    except (_Unwritable, ValueError):
+        return False
+    return False
+
+
+def _is_too_long(value: Any) -> bool:
+    if isinstance(value, int):
+        try:
+            str(value)
+        except ValueError:
+            return True
+    return False
+
+
+def _path_to(value: Any, is_culprit: Callable[[Any], bool], path: str) -> str | None:
     """Return where in the value the culprit is."""
-    if value is culprit:
+    if is_culprit(value):
         return path
     if isinstance(value, dict):
         steps = [(f"{path}.{key}" if path else str(key), item) for key, item in value.items()]
@@ -181,7 +215,7 @@ def _path_to(value: Any, culprit: object, path: str) -> str | None:
     else:
         return None
     for step, item in steps:
-        found = _path_to(item, culprit, step)
+        found = _path_to(item, is_culprit, step)
         if found is not None:
             return found
     return None

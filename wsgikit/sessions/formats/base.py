@@ -70,8 +70,8 @@ class CookieFormat(ABC):
 
 
 def compress(data: bytes, at_least: int = _WORTH_COMPRESSING_BYTES) -> bytes | None:
-    """Return the data compressed, or None where that doesn't make it smaller."""
-    if len(data) < at_least:
+    """Return the data compressed, or None where that doesn't make it smaller, or it would be too much to unpack."""
+    if not at_least <= len(data) < _MOST_BYTES:
         return None
     compressed = zlib.compress(data)
     return compressed if len(compressed) < len(data) - 1 else None

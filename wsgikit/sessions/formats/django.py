@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from wsgikit.sessions.formats.base import CookieFormat, Envelope, compress, decompress
-from wsgikit.sessions.formats.plain_json import check_plain
+from wsgikit.sessions.formats.plain_json import dump_plain
 from wsgikit.sessions.signing import Signer, decode_base64, derive_key, encode_base64
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -47,8 +47,7 @@ class DjangoFormat(CookieFormat):
         return Envelope(data, saved, saved, is_current=is_current) if isinstance(data, dict) else None
 
     def dump(self, envelope: Envelope) -> str:
-        check_plain(envelope.data, "Django's")
-        data = json.dumps(envelope.data, separators=(",", ":")).encode("latin-1")
+        data = dump_plain(envelope.data, "Django's", (",", ":"))
         compressed = compress(data, at_least=0)
         payload = encode_base64(data) if compressed is None else b"." + encode_base64(compressed)
         return self._signer.sign(payload + b":" + _write_base62(int(time.time()))).decode("ascii")

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from wsgikit.sessions.errors import SessionValueError
 from wsgikit.sessions.formats.base import CookieFormat, Envelope, compress, decompress
+from wsgikit.sessions.serializer import explain
 from wsgikit.sessions.signing import TimedSigner, decode_base64, encode_base64
 
 
@@ -37,14 +38,19 @@ class FlaskFormat(CookieFormat):
         try:
             plain = decompress(decode_base64(payload[1:])) if payload[:1] == b"." else decode_base64(payload)
             data = _untag(json.loads(plain))
-        except (ValueError, TypeError, RecursionError):
-            return None
+        except (ValueError, TypeError, AttributeError, LookupError, StopIteration, RecursionError):
+            return None  # signed by us, and yet not ours
         if not isinstance(data, dict):
             return None
         return Envelope(data, saved, saved, permanent=bool(data.get("_permanent")), is_current=is_current)
 
     def dump(self, envelope: Envelope) -> str:
-        data = json.dumps(_tag(envelope.data, ""), separators=(",", ":")).encode("ascii")
+        try:
+            data = json.dumps(_tag(envelope.data, ""), separators=(",", ":")).encode("ascii")
+        except SessionValueError:
+            raise
+        except (RecursionError, ValueError) as error:
+            raise explain(envelope.data, error) from None
         compressed = compress(data, at_least=0)
         payload = encode_base64(data) if compressed is None else b"." + encode_base64(compressed)
         return self._signer.sign(payload).decode("ascii")

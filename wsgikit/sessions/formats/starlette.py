@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from wsgikit.sessions.formats.base import CookieFormat, Envelope
-from wsgikit.sessions.formats.plain_json import check_plain
+from wsgikit.sessions.formats.plain_json import dump_plain
 from wsgikit.sessions.signing import TimedSigner, derive_key
 
 
@@ -37,5 +37,4 @@ class StarletteFormat(CookieFormat):
         return Envelope(data, saved, saved, is_current=is_current) if isinstance(data, dict) else None
 
     def dump(self, envelope: Envelope) -> str:
-        check_plain(envelope.data, "Starlette's")
-        return self._signer.sign(b64encode(json.dumps(envelope.data).encode())).decode("ascii")
+        return self._signer.sign(b64encode(dump_plain(envelope.data, "Starlette's"))).decode("ascii")
