@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from wsgikit.cli import main
 from wsgikit.ini import layer_names, load_stack
@@ -85,6 +86,18 @@ def test_the_reference_names_every_entry_point():
         assert f"| `{name}` | `{class_name}` | `wsgikit options {name}` |" in INI
     for name in ("layer", "app", "mount", "server"):
         assert f"\n| `{name}` |" in INI
+
+
+def test_the_reference_of_the_layers_is_current():
+    result = CliRunner().invoke(main, ["options", "--markdown"])
+    written = (DOCS / "reference" / "layers.md").read_text(encoding="utf-8")
+    assert result.output == written, "run: wsgikit options --markdown > docs/reference/layers.md"
+
+
+def test_the_reference_of_the_layers_says_of_each_option_what_it_does():
+    rows = re.findall(r"^\| (?!option|---)(.*) \|$", (DOCS / "reference" / "layers.md").read_text(), re.MULTILINE)
+    assert len(rows) > 50
+    assert [row for row in rows if row.endswith("|")] == []
 
 
 def test_the_reference_names_every_command_and_option_of_serve():

@@ -96,12 +96,19 @@ def test_a_partial_that_gives_the_first_arguments_leaves_the_others():
 
 
 def test_the_table_is_markdown():
-    def factory(app: Any, *, kind: int, size_bytes: int = 5, **rest: Any) -> None: ...
+    def factory(app: Any, *, kind: int, size_bytes: int = 5, **rest: Any) -> None:
+        """Make something.
+
+        Args:
+            kind: ``1`` | ``2``.
+            rest: what else
+                there is.
+        """
 
     assert options_table(factory) == (
-        "| option       | what may be written         | default    |\n"
-        "| ------------ | --------------------------- | ---------- |\n"
-        "| `kind`       | an integer                  | (required) |\n"
-        "| `size_bytes` | a size (512, 64KiB, 10MB)   | `5`        |\n"
-        "| …            | further keywords, passed on |            |"
+        "| option | what may be written | default | what it does |\n"
+        "| ------ | ------------------- | ------- | ------------ |\n"
+        "| `kind` | an integer | (required) | `1` \\| `2`. |\n"
+        "| `size_bytes` | a size (512, 64KiB, 10MB) | `5` |  |\n"
+        "| … | further keywords, passed on |  | what else there is. |"
     )

@@ -10,6 +10,7 @@ from wsgikit import ContextMiddleware, ErrorPagesMiddleware
 from wsgikit.cli import COMMANDS, main
 from wsgikit.cli.target import is_ini, load_target, target_files
 from wsgikit.exceptions import ConfigurationError
+from wsgikit.ini import layer_names
 
 SECRET = "0123456789abcdef0123456789abcdef0123456789abcdef"
 SET = ("--set", "http_port=1")
@@ -371,22 +372,44 @@ def test_the_main_command_is_the_console_script():
 def test_options_lists_what_may_be_written(run):
     status, output, _ = run("options", "router")
     assert status == 0
-    assert output.splitlines()[0].split("|")[1].strip() == "option"
-    assert [line.split("|")[1].strip() for line in output.splitlines()[2:4]] == [
-        "`router`",
-        "`pass_method_not_allowed`",
-    ]
-    assert "a dotted name (package.module:attribute)" in output
-    assert "(required)" in output
-    assert "`False`" in output
+    assert output.splitlines()[0].startswith("Answers the requests that a router has a rule for")
+    assert "\n\n[filter:router]\nuse = egg:wsgikit#router\n\n" in output
+    assert "\nrouter: a dotted name (package.module:attribute) (required)\n    the router, or " in output
+    assert "\npass_method_not_allowed: yes, no, true, false, on, off, 1 or 0 (default: False)\n    also pass" in output
+
+
+@pytest.mark.parametrize("name", [*layer_names(), "layer", "app", "mount", "server"])
+def test_options_says_of_each_option_what_it_does(name, run):
+    status, output, _ = run("options", name)
+    assert status == 0
+    _, _, *listed = output.splitlines()
+    listed = listed[listed.index(f"use = egg:wsgikit#{name}") + 2 :]
+    heads = [number for number, line in enumerate(listed) if not line.startswith(" ")]
+    ends = [*heads[1:], len(listed)]
+    for head, end in zip(heads, ends, strict=True):
+        is_described = any(line.startswith("    ") for line in listed[head:end])
+        assert is_described or listed[head].endswith("has no options."), listed[head]
+
+
+def test_options_of_sections_that_are_no_layers_says_what_they_are(run):
+    assert run("options", "app")[1] == (
+        "Names the application in the middle: a `Router`, or any WSGI application.\n\n"
+        "[app:app]\nuse = egg:wsgikit#app\n\n"
+        "app: text (required)\n"
+        "    `module:app`, `module:make_app()`, or `module` alone, in which `stack`, `app` and `application`\n"
+        "    are looked for.\n"
+    )
 
 
 def test_options_without_a_layer_lists_the_layers(run):
-    assert "egg:wsgikit#error_pages  ErrorPagesMiddleware\n" in run("options")[1]
+    output = run("options")[1]
+    assert "egg:wsgikit#error_pages  ErrorPagesMiddleware\n" in output
+    assert "egg:wsgikit#mount  Puts several applications side by side.\n" in output
 
 
 def test_options_of_a_layer_without_any_says_so(run):
-    assert run("options", "context") == (0, "ContextMiddleware has no options.\n", "")
+    status, output, _ = run("options", "context")
+    assert (status, output.splitlines()[-1]) == (0, "ContextMiddleware has no options.")
 
 
 def test_options_of_an_unknown_layer_names_the_nearest(run):

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["AppFactory", "IniFactory", "LayerFactory", "MountFactory", "ServerFactory", "layer_names"]
+__all__ = [
+    "AppFactory",
+    "IniFactory",
+    "LayerFactory",
+    "MountFactory",
+    "ServerFactory",
+    "app_section",
+    "layer_names",
+    "layer_section",
+    "mount_section",
+]
 
 import os
 import re
@@ -151,7 +161,7 @@ class AppFactory(IniFactory):
 
     def make(self, given: tuple[Any, ...], section: _Section) -> WSGIApplication:
         """Import the application."""
-        options = section.options_of(_app_of_section)
+        options = section.options_of(app_section)
         return load_application(options["app"], section.where("app"), "app")
 
 
@@ -196,5 +206,31 @@ def _name_of(factory: Any) -> str:
     return str(getattr(factory, "__qualname__", type(factory).__qualname__))
 
 
-def _app_of_section(_: object, *, app: str) -> None:
-    """Declare the options of ``egg:wsgikit#app``."""
+# ---------------------------------------------------------------------- what may be written where no layer says it
+
+
+def app_section(_: object, *, app: str) -> None:
+    """Names the application in the middle: a `Router`, or any WSGI application.
+
+    Args:
+        app: ``module:app``, ``module:make_app()``, or ``module`` alone, in which ``stack``, ``app`` and ``application``
+            are looked for.
+    """
+
+
+def layer_section(_: object, *, factory: str, **options: Any) -> None:
+    """Names a layer of your own, or of others: anything that takes an application and returns one.
+
+    Args:
+        factory: the dotted name of the class or function.
+        options: the other keys are its keywords. Their types are those of its annotations.
+    """
+
+
+def mount_section(_: object, **prefixes: str) -> None:
+    """Puts several applications side by side.
+
+    Args:
+        prefixes: each key is a prefix that begins with a slash, its value the name of an application's section:
+            ``/admin = admin``. ``/`` takes what no other has.
+    """
