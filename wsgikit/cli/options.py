@@ -31,7 +31,7 @@ _PREFACE = """# Layers
 
 The layers of wsgikit with all their options. This page is made from the signatures and docstrings:
 `wsgikit options --markdown > docs/reference/layers.md` writes it, and a test checks that it is current. In Python an
-option is a keyword, in an ini file a line of the layer's section; [ini files](ini.md) says how values are written there.
+option is a keyword, in an ini file a line of the layer's section; [ini files](ini.md) says how values are written.
 """
 
 
