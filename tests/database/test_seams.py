@@ -471,3 +471,65 @@ def test_the_password_of_a_url_is_in_no_description(wrap):
         assert secret not in str(layer.source.describe())
         assert secret not in build_stack(ok, use(DatabaseMiddleware, url=url)).describe()
         assert secret not in repr(layer)
+
+
+# ---------------------------------------------------------------------- what a debug page shows
+
+
+def test_statements_are_on_the_exchange_for_a_debug_page(layers, sqlite, postgresql, call):
+    """Those of all databases in one list, in order; the one that failed too."""
+    seen = []
+
+    class Page(Middleware):
+        def handle_exception(self, exchange, error):
+            seen.extend(exchange.state["wsgikit.sql"])
+            return exchange.reply(500, "broken")
+
+    def app(environ, start_response):
+        environ["wsgikit.db"].execute(sa.text("SELECT 1")).scalar()
+        environ["wsgikit.db.other"].execute(sa.text("SELECT 2")).scalar()
+        environ["wsgikit.db"].execute(sa.text("SELECT * FROM nothing"))
+
+    stack = build_stack(
+        app,
+        Page,
+        use(DatabaseMiddleware, url=postgresql.url, record_queries=True),
+        use(DatabaseMiddleware, url=sqlite.url, name="other", slow_query_seconds=1),
+    )
+    layers.append(stack)
+    assert call(stack).code == 500
+    assert [statement for statement, _ in seen] == ["SELECT 1", "SELECT 2", "SELECT * FROM nothing"]
+    assert all(seconds > 0 for _, seconds in seen)
+
+
+@pytest.mark.parametrize("is_asked", [True, False], ids=["asked for", "not asked for"])
+def test_a_layer_outside_asks_for_statements_with_a_list(layers, sqlite, call, is_asked):
+    """Nothing is recorded where nobody asks."""
+    seen = []
+
+    class Asks(Middleware):
+        def before_request(self, exchange):
+            if is_asked:
+                exchange.state["wsgikit.sql"] = seen
+
+    def app(environ, start_response):
+        environ["wsgikit.db"].execute(sa.text("SELECT 1")).scalar()
+        assert ("wsgikit.sql" in environ["wsgikit.exchange"].state) is is_asked
+        return ok(start_response)
+
+    stack = build_stack(app, Asks, use(DatabaseMiddleware, url=sqlite.url))
+    layers.append(stack)
+    assert call(stack).code == 200
+    assert [statement for statement, _ in seen] == (["SELECT 1"] if is_asked else [])
+
+
+def test_a_long_request_keeps_the_last_thousand_statements(wrap, sqlite, call):
+    def app(environ, start_response):
+        handle = environ["wsgikit.db"]
+        for _ in range(1010):
+            handle.execute(sa.text("SELECT 1")).scalar()
+        handle.execute(sa.text("SELECT 'last'")).scalar()
+        recorded = environ["wsgikit.exchange"].state["wsgikit.sql"]
+        return ok(start_response, f"{len(recorded)} {recorded[-1][0]} {handle.queries.count}".encode())
+
+    assert call(wrap(app, url=sqlite.url, record_queries=True)).body == b"1000 SELECT 'last' 1011"

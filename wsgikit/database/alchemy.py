@@ -104,9 +104,14 @@ class RequestConnection(Connection):
 
 
 class TracedConnection(RequestConnection):
-    """A connection that also keeps texts and times of statements: for budgets, so for development."""
+    """A connection that also keeps texts and times of statements: for development."""
 
-    slow_query_seconds: float | None = None
+    def _note_error(self, error: Exception) -> None:
+        started, self.info["wsgikit.started"] = self.info.get("wsgikit.started"), None
+        statement = getattr(error, "statement", None)
+        if started is not None and statement is not None:
+            self._work.queries.record(statement, time.perf_counter() - started)
+        super()._note_error(error)
 
 
 @event.listens_for(TracedConnection, "before_cursor_execute")
@@ -116,14 +121,8 @@ def _start_clock(connection: Any, cursor: Any, statement: str, *rest: Any) -> No
 
 @event.listens_for(TracedConnection, "after_cursor_execute")
 def _stop_clock(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-    seconds = time.perf_counter() - connection.info.pop("wsgikit.started")
-    work = connection._work
-    queries = work.queries
-    queries.seconds += seconds
-    queries.statements[statement] += 1
-    limit = work.source.slow_query_seconds
-    if limit is not None and seconds >= limit:
-        queries.slow.append((seconds, statement))
+    started, connection.info["wsgikit.started"] = connection.info["wsgikit.started"], None
+    connection._work.queries.record(statement, time.perf_counter() - started)
 
 
 def _may_write(statement: Any) -> bool:
@@ -156,12 +155,8 @@ class RequestSession(Session):
             bind = super().get_bind(mapper, **kwargs)
         if bind is None or bind is self._engine:
             connection: Connection | None = self._work.connection
-            return self._work.connect(self, self._take) if connection is None else connection
+            return self._work.connect(self, self._engine) if connection is None else connection
         return bind  # type: ignore[no-any-return]  # as SQLAlchemy passed it
-
-    def _take(self, work: Work) -> None:
-        source: AlchemySource = work.source  # type: ignore[assignment]  # it made this session
-        source.connect(work, self._engine)
 
     def on_commit(self, function: Hook) -> None:
         """Call `function` when the transaction is committed."""
@@ -190,8 +185,6 @@ class AlchemySource:
         make_engine: makes the engine; called now, and again in each process that was forked since.
         kind: ``"session"`` or ``"connection"``.
         session_options: keywords for the session.
-        traced: whether texts and times of statements are kept.
-        slow_query_seconds: from when on a statement is remembered as slow.
     """
 
     def __init__(
@@ -200,17 +193,12 @@ class AlchemySource:
         make_engine: Callable[[bool], Engine],
         kind: str,
         session_options: Mapping[str, Any],
-        *,
-        is_traced: bool,
-        slow_query_seconds: float | None,
     ) -> None:
         self.name = name
-        self.slow_query_seconds = slow_query_seconds
         self.holders = Holders(name)
         self._make_engine = make_engine
         self._is_session = kind == "session"
         self._session_options = dict(session_options)
-        self._connection_class = TracedConnection if is_traced else RequestConnection
         # By process id. The parent's engine is kept in a child, never used: were it collected, its sockets, which the
         # parent works on, would be said goodbye to.
         self._engines = {current_pid(): make_engine(False)}
@@ -246,7 +234,8 @@ class AlchemySource:
     def connect(self, work: Work, engine: Engine) -> RequestConnection:
         """Take a connection from the pool, for the request to keep."""
         try:
-            connection = self._connection_class(engine, work)
+            is_traced = work.queries.log is not None
+            connection = TracedConnection(engine, work) if is_traced else RequestConnection(engine, work)
         except exc.TimeoutError as error:
             raise self.holders.exhausted(work.request, str(error)) from error
         work.connection = connection

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from wsgikit.database.handle import Excluded, Handle
 from wsgikit.database.manager import Managed, ManagerOption, manager_factory
-from wsgikit.database.queries import Queries
+from wsgikit.database.queries import SQL, Queries
 from wsgikit.database.quick import quick_hooks
 from wsgikit.database.replicas import Stickiness
 from wsgikit.database.retries import Attempts, is_last_attempt
@@ -22,6 +22,7 @@ from wsgikit.database.work import Work, logger, name_request
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
+from wsgikit.options.flags import check_flags
 from wsgikit.wsgi import DB, DB_COMMIT, WSGIApplication
 
 if TYPE_CHECKING:
@@ -80,6 +81,9 @@ class DatabaseMiddleware(Middleware):
             one, or True for that of the thread.
         max_queries: log a warning where a request runs more statements. For development.
         slow_query_seconds: log a warning for statements that take longer. For development.
+        record_queries: keep texts and times of statements in ``exchange.state["wsgikit.sql"]``, where a debug page of
+            `ErrorPagesMiddleware` finds them. The two budgets above keep them too, and so does a list that a layer
+            outside puts there. For development.
         held_warning_seconds: log a warning where a streamed body kept its connection longer; None for never.
         engine_options: what `sqlalchemy.create_engine` takes, such as ``pool_size=10``.
 
@@ -119,11 +123,13 @@ class DatabaseMiddleware(Middleware):
         manager: ManagerOption = None,
         max_queries: int | None = None,
         slow_query_seconds: float | None = None,
+        record_queries: bool = False,
         held_warning_seconds: float | None = 30.0,
         **engine_options: Any,
     ) -> None:
         super().__init__(app)
         where = f"DatabaseMiddleware {name!r}"
+        check_flags(where, ping=ping, record_queries=record_queries)
         if kind not in ("session", "connection"):
             raise ConfigurationError(complaint(where, "kind", "'session' or 'connection'", kind))
         if release not in ("close", "response"):
@@ -144,7 +150,7 @@ class DatabaseMiddleware(Middleware):
         self._max_queries = max_queries
         self._slow_query_seconds = slow_query_seconds
         self._held_warning_seconds = held_warning_seconds
-        self._is_traced = max_queries is not None or slow_query_seconds is not None
+        self._is_traced = record_queries or max_queries is not None or slow_query_seconds is not None
         if retries < 0:
             raise ConfigurationError(complaint(where, "retries", "0 or more", retries))
         self._retry_methods = frozenset(method.upper() for method in retry_methods) if retries else frozenset()
@@ -157,9 +163,8 @@ class DatabaseMiddleware(Middleware):
             ping=ping,
             max_age_seconds=max_age_seconds,
             statement_timeout_seconds=statement_timeout_seconds,
-            slow_query_seconds=slow_query_seconds,
             session_options=session_options,
-            is_traced=self._is_traced,
+            is_recorded=self._is_traced,
             engine_options=engine_options,
         )
         self.source = make(name, url=url, engine=engine, connect=connect)
@@ -229,10 +234,10 @@ class DatabaseMiddleware(Middleware):
         """Settle what a stream has done, and give the connection back."""
         state = exchange.state
         if self in state:
-            self._end(exchange, state[self])
-        outer = state.get((self, "outer"))
-        if outer is not None:
-            exchange.environ[self.environ_key] = outer
+            work = state[self]
+            self._end(exchange, work)
+            if work.outer is not None:
+                exchange.environ[self.environ_key] = work.outer
 
     def close(self) -> None:
         """Dispose of the pool of this process."""
@@ -244,16 +249,19 @@ class DatabaseMiddleware(Middleware):
 
     def work_of(self, exchange: Exchange) -> Work:
         """Return the work of this request on this database, made on first use."""
-        state = exchange._state or exchange.state
+        state = exchange.state
         work: Work | None = state.get(self)
         if work is None:
             source: AlchemySource | DbapiSource = self.source
             if self._replica is not None and self._stickiness.may_read_elsewhere(exchange.environ):
                 source = self._replica
-            made = Work(source, exchange.environ, Queries())
-            kept: Work = state.setdefault(self, made)  # one step: two threads of a request get the same one
-            state.setdefault(self._queries_key, kept.queries)
-            return kept
+            queries = Queries()
+            if self._is_traced or SQL in state:
+                queries.log = state.setdefault(SQL, [])
+                queries.slow_query_seconds = self._slow_query_seconds
+            # One step: two threads of a request get the same one.
+            work = state.setdefault(self, Work(source, exchange.environ, queries))
+            state.setdefault(self._queries_key, work.queries)
         return work
 
     def conclude(self, exchange: Exchange, work: Work) -> None:
@@ -308,14 +316,13 @@ class DatabaseMiddleware(Middleware):
         return not work.source.in_transaction(work)
 
     def _commit(self, exchange: Exchange, work: Work) -> None:
-        state = exchange.state
         try:
             if work.target is not None and work.managed is None:
                 work.perform_commit()
             else:
                 work.commit()
         except Exception as error:
-            committed = state.get(_COMMITTED)
+            committed = exchange.state.get(_COMMITTED)
             if committed:
                 logger.critical(
                     "%s: the commit on %r failed after %s had been committed: the databases disagree now. %r",
@@ -326,6 +333,7 @@ class DatabaseMiddleware(Middleware):
                 )
             raise
         if work.has_saved:
+            state = exchange.state
             state[_COMMITTED] = (*state.get(_COMMITTED, ()), self.name)
 
     def _should_commit(self, exchange: Exchange) -> bool:
@@ -365,7 +373,7 @@ class DatabaseMiddleware(Middleware):
             elif outer._layer.name == self.name and _is_around(its_exchange, exchange):
                 return None  # a stack in a stack: its requests are part of the outer transaction
         if outer is not None:
-            exchange.state[(self, "outer")] = outer
+            self.work_of(exchange).outer = outer
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         if self._excluded and path.startswith(self._excluded):
             environ[self.environ_key] = Excluded(self.name, name_request(environ))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["Queries"]
+__all__ = ["SQL", "Queries"]
 
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+SQL = "wsgikit.sql"
+"""In ``exchange.state``: a list of ``(statement, seconds)`` of all its databases, where they are recorded."""
+
 # Five identical statements in one request are a loop over rows far more often than not.
 REPEATED = 5
 _LONGEST = 500  # characters of a statement in a log line
+_RECORDED = 1000  # statements of a request that are kept; older ones give way
 
 
 class Queries:
@@ -23,10 +27,15 @@ class Queries:
         seconds: how long they took, together.
         slow: ``(seconds, statement)`` of those over the limit.
         statements: how often each statement was run.
+        slow_query_seconds: the limit, if there is one.
+        log: ``(statement, seconds)`` in order, shared with the other databases of the request; None where texts and
+            seconds aren't kept.
     """
 
     count = 0
     seconds = 0.0
+    slow_query_seconds: float | None = None
+    log: list[tuple[str, float]] | None = None
 
     if TYPE_CHECKING:
         slow: list[tuple[float, str]]
@@ -44,6 +53,16 @@ class Queries:
 
     def __repr__(self) -> str:
         return f"<Queries: {self.count} in {self.seconds * 1000:.1f} ms>"
+
+    def record(self, statement: str, seconds: float) -> None:
+        """Keep the text and the time of a statement."""
+        self.seconds += seconds
+        self.statements[statement] += 1
+        if self.slow_query_seconds is not None and seconds >= self.slow_query_seconds:
+            self.slow.append((seconds, statement))
+        if self.log is not None:
+            self.log.append((statement, seconds))
+            del self.log[:-_RECORDED]
 
     @property
     def repeated(self) -> list[tuple[str, int]]:

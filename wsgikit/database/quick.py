@@ -34,7 +34,8 @@ def quick_hooks(
             layer.conclude(exchange, state[layer])
 
     def teardown_request(exchange: Exchange) -> None:
-        if exchange._state is not None:
+        state = exchange._state
+        if state is not None and layer in state:
             tear_down(layer, exchange)
 
     if enter is None:

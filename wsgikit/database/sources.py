@@ -29,9 +29,8 @@ def make_source(
     ping: bool,
     max_age_seconds: float | None,
     statement_timeout_seconds: float | None,
-    slow_query_seconds: float | None,
     session_options: Mapping[str, Any] | None,
-    is_traced: bool,
+    is_recorded: bool,
     is_replica: bool = False,
     engine_options: Mapping[str, Any],
 ) -> AlchemySource | DbapiSource:
@@ -49,10 +48,10 @@ def make_source(
         _refuse(where, "connect", session_options=session_options, statement_timeout_seconds=statement_timeout_seconds)
         if kind != "session":
             raise ConfigurationError(complaint(where, "kind", "nothing beside connect=", kind, "Leave it out"))
-        if is_traced:
+        if is_recorded:
             raise ConfigurationError(
-                f"{where}: max_queries, slow_query_seconds: expected url= or engine=, got connect=. Leave them out: a "
-                "driver's own connection doesn't tell its statements."
+                f"{where}: max_queries, slow_query_seconds, record_queries: expected url= or engine=, got connect=. "
+                "Leave them out: a driver's own connection doesn't tell its statements."
             )
         return _dbapi_source(where, name, connect, ping, max_age_seconds, engine_options)
     if engine is not None:
@@ -90,14 +89,7 @@ def make_source(
             options=engine_options,
         )
 
-    return alchemy.AlchemySource(
-        name,
-        make_engine,
-        kind,
-        session_options or {},
-        is_traced=is_traced,
-        slow_query_seconds=slow_query_seconds,
-    )
+    return alchemy.AlchemySource(name, make_engine, kind, session_options or {})
 
 
 def _dbapi_source(

@@ -87,6 +87,7 @@ class Work:
         conflict: the last error that repeating the request may cure.
         is_over: whether the request has ended.
         queries: the statements of the request, counted.
+        outer: what stood in environ in place of the handle, to be put back at the end; mostly nothing.
     """
 
     # On the class stands what most requests leave as it is: to make a work is three assignments.
@@ -103,6 +104,7 @@ class Work:
     is_interrupted = True  # until a hook of the layer has seen how the application ended
     aborted_by: BaseException | None = None
     conflict: BaseException | None = None
+    outer: Any = None
     on_commit: Sequence[Hook] = ()
     on_rollback: Sequence[Hook] = ()
 
@@ -129,13 +131,13 @@ class Work:
                 self._begin(self.source.open(self))
             return self.target
 
-    def connect(self, session: Any, take: Callable[[Work], Any]) -> Any:
+    def connect(self, session: Any, engine: Any) -> Any:
         """Return the connection of a session, which is taken now; a session that was given back is in use again."""
         with self._lock:
             if self.connection is None:
                 if self.target is not session:
                     self.check_in_time()
-                take(self)
+                self.source.connect(self, engine)  # type: ignore[attr-defined]  # the source that has sessions
                 if self.target is None:
                     self._begin(session)
             return self.connection
