@@ -9,6 +9,7 @@ from wsgiref.validate import validator
 import pytest
 from paste.deploy import loadapp
 
+from wsgikit import Middleware, Stack, build_stack, use
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.ini import load_app, load_stack
 from wsgikit.ini.applications import PrefixMounts
@@ -61,6 +62,51 @@ def test_what_no_prefix_takes_is_not_found():
     app = PrefixMounts({"/shop": naming("shop")})
     assert get(app, "/elsewhere") == ("404 Not Found", "Not Found\n")
     assert get(app, "/elsewhere", method="HEAD") == ("404 Not Found", "")
+
+
+class Pool(Middleware):
+    def __init__(self, app, *, closed, name, fails=False):
+        super().__init__(app)
+        self.closed, self.name, self.fails = closed, name, fails
+
+    def close(self):
+        self.closed.append(self.name)
+        if self.fails:
+            raise OSError(self.name)
+
+
+def test_closing_the_stack_closes_mounted_onions_before_what_is_around_them():
+    closed = []
+    piped = Pool(Pool(naming("a"), closed=closed, name="inner"), closed=closed, name="outer")
+    built = build_stack(naming("b"), use(Pool, closed=closed, name="built"))
+    nested = PrefixMounts({"/": Pool(naming("c"), closed=closed, name="nested")})
+    mounts = PrefixMounts({"/piped": piped, "/twice": piped, "/built": built, "/nested": nested})
+    build_stack(mounts, use(Pool, closed=closed, name="around")).close()
+    assert closed == ["inner", "outer", "built", "nested", "around"]
+
+
+def test_closing_a_stack_closes_one_that_is_its_application():
+    closed = []
+    inner = build_stack(naming("a"), use(Pool, closed=closed, name="inner"))
+    build_stack(inner, use(Pool, closed=closed, name="outer")).close()
+    Stack.around(Pool(inner, closed=closed, name="by hand")).close()
+    assert closed == ["inner", "outer", "inner", "by hand"]
+
+
+def test_an_onion_that_fails_to_close_does_not_keep_the_others_from_it():
+    closed = []
+    mounts = PrefixMounts(
+        {name: Pool(naming(name), closed=closed, name=name, fails=True) for name in ("/first", "/second")}
+    )
+    with pytest.raises(OSError, match="/first"):
+        build_stack(mounts, use(Pool, closed=closed, name="around")).close()
+    assert closed == ["/first", "/second", "around"]
+
+
+def test_an_application_of_others_is_not_closed():
+    app = naming("a")
+    app.close = lambda: pytest.fail("it is not ours to close")
+    build_stack(app, use(Pool, closed=[], name="around")).close()
 
 
 def test_a_composite_of_an_ini_mounts_its_apps(tmp_path):

@@ -230,13 +230,13 @@ def test_a_layer_in_the_place_of_the_app():
 @pytest.mark.parametrize("layer", [1, "Tag", {"a": 1}], ids=["int", "str", "dict"])
 def test_a_layer_that_can_not_be_called(layer):
     assert refused(app, use(Tag), layer) == (
-        f"build_stack: layer 2: layer: expected use(…) or a callable app -> app, got {layer!r}."
+        f"build_stack: layer 2: expected use(…) or a callable app -> app, got {layer!r}."
     )
 
 
 def test_an_instance_in_the_place_of_a_class():
     assert refused(app, Tag(app)) == (
-        "build_stack: layer 1: layer: expected a class with its options, got 'an instance of Tag'. Write use(Tag, …)."
+        "build_stack: layer 1: expected a class with its options, got 'an instance of Tag'. Write use(Tag, …)."
     )
     with pytest.raises(ConfigurationError, match=r"^use: layer: expected a class with its options"):
         use(Tag(app))
@@ -245,7 +245,7 @@ def test_an_instance_in_the_place_of_a_class():
 def test_a_list_that_was_not_unpacked():
     layers = [use(Tag)]
     assert refused(app, layers) == (
-        "build_stack: layer 1: layer: expected one layer, got [use(Tag)]. Unpack the list: build_stack(app, *layers)."
+        "build_stack: layer 1: expected one layer, got [use(Tag)]. Unpack the list: build_stack(app, *layers)."
     )
 
 

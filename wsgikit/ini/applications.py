@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 from wsgikit.exceptions import ConfigurationError
+from wsgikit.onion.stack import Stack, walk
 from wsgikit.options import load_dotted
 from wsgikit.wsgi import Environ, StartResponse, WSGIApplication
 
@@ -80,3 +81,15 @@ class PrefixMounts:
         head = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
         start_response("404 Not Found", head)
         return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]
+
+    def __wsgikit_close__(self) -> None:
+        """Close the onion at each prefix, once: `Stack.close` of the stack around calls this."""
+        first: Exception | None = None
+        for app in {id(app): app for app in self.apps.values()}.values():
+            *layers, inner = walk(app)
+            try:  # the order was checked with what is around; here only what has to be closed counts
+                Stack(inner, app, [("", layer) for layer in layers]).close()
+            except Exception as error:  # noqa: BLE001 - raised when all are closed
+                first = first or error
+        if first is not None:
+            raise first

@@ -78,7 +78,7 @@ def use(factory: Callable[..., WSGIApplication], *args: Any, **options: Any) -> 
     if not callable(factory):
         raise ConfigurationError(complaint("use", "factory", "a class or function that takes an app", factory))
     if isinstance(factory, Middleware):
-        raise ConfigurationError(_instance_given("use", factory))
+        raise ConfigurationError(_instance_given("use", "layer", factory))
     name = options.get("name")
     if name is not None and not _takes_name(factory):
         del options["name"]
@@ -184,14 +184,18 @@ class Stack:
     def close(self) -> None:
         """Give back what the layers hold across requests, innermost first. The stack can be used again after it."""
         first: Exception | None = None
-        for layer in reversed(self.layers):
-            if isinstance(layer, Middleware):
-                try:
-                    layer.close()
-                except Exception as error:  # noqa: BLE001  # raised when all are closed
-                    first = first or error
+        for part in (self.app, *reversed(self.layers)):
+            # An application of ours that holds onions (a mount, another stack) says so by this name.
+            close = part.close if isinstance(part, Middleware) else getattr(part, "__wsgikit_close__", None)
+            try:
+                if close is not None:
+                    close()
+            except Exception as error:  # noqa: BLE001  # raised when all are closed
+                first = first or error
         if first is not None:
             raise first
+
+    __wsgikit_close__ = close
 
 
 def build_stack(app: WSGIApplication, *layers: LayerLike) -> Stack:
@@ -217,7 +221,7 @@ def build_stack(app: WSGIApplication, *layers: LayerLike) -> Stack:
     for number, layer in reversed([*enumerate(layers, 1)]):
         if layer is None or layer is False:
             continue
-        described = _as_layer(layer, f"{where}: layer {number}")
+        described = _as_layer(layer, where, f"layer {number}")
         name = _label(_factory_name(described.factory), described.name)
         wrapped = described.build(entry, f"{where}: {name}")
         if wrapped is entry:  # a function that had nothing to add
@@ -233,24 +237,24 @@ def build_stack(app: WSGIApplication, *layers: LayerLike) -> Stack:
     return Stack(app, entry, named)
 
 
-def _as_layer(layer: Any, where: str) -> Layer:
+def _as_layer(layer: Any, where: str, what: str) -> Layer:
     if isinstance(layer, Layer):
         return layer
     if isinstance(layer, Middleware):
-        raise ConfigurationError(_instance_given(where, layer))
+        raise ConfigurationError(_instance_given(where, what, layer))
     if isinstance(layer, (list, tuple)):
         raise ConfigurationError(
-            complaint(where, "layer", "one layer", layer, "Unpack the list: build_stack(app, *layers)")
+            complaint(where, what, "one layer", layer, "Unpack the list: build_stack(app, *layers)")
         )
     if not callable(layer):
-        raise ConfigurationError(complaint(where, "layer", "use(…) or a callable app -> app", layer))
+        raise ConfigurationError(complaint(where, what, "use(…) or a callable app -> app", layer))
     factory: Callable[..., Any] = layer
     return Layer(factory, (), {}, None)
 
 
-def _instance_given(where: str, layer: Middleware) -> str:
+def _instance_given(where: str, what: str, layer: Middleware) -> str:
     name = type(layer).__name__
-    return complaint(where, "layer", "a class with its options", f"an instance of {name}", f"Write use({name}, …)")
+    return complaint(where, what, "a class with its options", f"an instance of {name}", f"Write use({name}, …)")
 
 
 def _takes_name(factory: Callable[..., Any]) -> bool:
