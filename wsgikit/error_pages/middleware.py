@@ -139,7 +139,7 @@ class ErrorPagesMiddleware(Middleware):
 
     def after_request(self, exchange: Exchange) -> None:
         """Give a page to an error response that has no body."""
-        if exchange.status < "4":  # type: ignore[operator]  # a response has a status
+        if exchange._status < "4":  # type: ignore[operator]  # a response has one; without the detour of a property
             return
         if self.replace_empty:
             body = exchange.body

@@ -26,6 +26,7 @@ from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.onion.body import Body
 from wsgikit.onion.ending import CURRENT
 from wsgikit.onion.exchange import HANDED, OPEN, SENT, Exchange
+from wsgikit.onion.hooks import HOOKS, hook_name, wrong_result
 from wsgikit.onion.log import log_error
 from wsgikit.wsgi import EXCHANGE, Environ, StartResponse, WSGIApplication, is_at_rest
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 # A hook with the level it stands for: of the layer itself, or for `after`, of the next layer out.
 Leveled = tuple[int, Callable[..., Any]]
-HOOKS = ("before_request", "after_request", "handle_exception", "teardown_request")
 
 
 class Segment:
@@ -97,7 +97,11 @@ class Segment:
                 if inside is None:
                     body = self.app(exchange.environ, exchange._receive_head)  # type: ignore[misc]  # the innermost has one
                     kind = type(body)
-                    if (kind is not list and kind is not tuple) or exchange.status is None or not exchange._is_plain:
+                    if (
+                        (kind is not list and kind is not tuple)
+                        or type(exchange._status) is not str
+                        or not exchange._is_plain
+                    ):
                         body = exchange._take(body, exchange._context if self.has_context else None)
                     exchange._body = body
                 else:
@@ -109,10 +113,12 @@ class Segment:
                         exchange._leave_context()
             if exchange._is_plain or exchange._pending is None:
                 for level, hook in after:  # noqa: B007  # the handlers below need to know how far out it got
-                    hook(exchange)
+                    if hook(exchange) is not None:
+                        raise wrong_result(hook)
             else:
                 for level, hook in exchange._pending.get(self, ()):  # noqa: B007  # as above
-                    hook(exchange)
+                    if hook(exchange) is not None:
+                        raise wrong_result(hook)
         except Exception as error:  # noqa: BLE001  # the layers are asked about any
             if on_the_way_in:
                 exchange._entry = (self, level, level)
@@ -134,11 +140,11 @@ class Segment:
         """Let `app`, which a hook returned, answer."""
         if not callable(app):
             raise ApplicationError(
-                complaint(_name(hook), "result", "a WSGI application or None", app, "Use exchange.reply(…)")
+                complaint(hook_name(hook), "result", "a WSGI application or None", app, "Use exchange.reply(…)")
             )
         body = app(exchange.environ, exchange._receive_head)
         kind = type(body)
-        if (kind is not list and kind is not tuple) or exchange.status is None or not exchange._is_plain:
+        if (kind is not list and kind is not tuple) or type(exchange._status) is not str or not exchange._is_plain:
             body = exchange._take(body, exchange._context if self.has_context else None)
         exchange._body = body
 
@@ -147,7 +153,8 @@ class Segment:
         at = -1
         try:
             for at, hook in after:  # noqa: B007  # where an error begins to be asked about
-                hook(exchange)
+                if hook(exchange) is not None:
+                    raise wrong_result(hook)
         except Exception as error:  # noqa: BLE001  # the layers are asked about any
             return self.recover(exchange, error, at)
         return None
@@ -170,7 +177,8 @@ class Segment:
                 self.receive(exchange, app, hook)
                 pending = exchange._pending
                 for outer, after in self.after_from[at] if pending is None else pending.get(self, ()):  # noqa: B007
-                    after(exchange)
+                    if after(exchange) is not None:
+                        raise wrong_result(after)
             except Exception as another:  # noqa: BLE001  # the layers further out are asked about any
                 return self.recover(exchange, another, outer)
             return None
@@ -183,7 +191,7 @@ class Segment:
             try:
                 hook(exchange, error)
             except Exception as another:  # noqa: BLE001  # the error that came first goes on
-                log_error(exchange.environ, another, f"in {_name(hook)}")
+                log_error(exchange.environ, another, f"in {hook_name(hook)}")
 
 
 class Onion:
@@ -219,7 +227,7 @@ class Onion:
             self.outside.turn(exchange)
             if exchange._is_plain:
                 exchange._stage = HANDED
-                start_response(exchange.status, exchange._raw_headers)  # type: ignore[arg-type]  # a turn leaves them
+                start_response(exchange._status, exchange._raw_headers)  # type: ignore[arg-type]  # a turn leaves them
             elif exchange._stage == OPEN:
                 exchange._hand_over_head()
             body = exchange._body
@@ -322,8 +330,3 @@ def _overridden(layers: Sequence[Middleware], name: str) -> list[Leveled]:
         return name in vars(layer) or getattr(type(layer), name) is not getattr(Middleware, name)
 
     return [(n, getattr(layer, name)) for n, layer in enumerate(layers) if is_own(layer)]
-
-
-def _name(hook: Callable[..., Any]) -> str:
-    owner = getattr(hook, "__self__", None)
-    return f"{type(owner).__name__}.{hook.__name__}" if owner is not None else repr(hook)

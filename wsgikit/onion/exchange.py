@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["HANDED", "OPEN", "SENT", "Exchange"]
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextvars import Context
 from itertools import chain
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from wsgikit.exceptions import ApplicationError, ProtocolError, complaint
 from wsgikit.headers import Headers
 from wsgikit.onion.ending import Ending
-from wsgikit.onion.reply import Reply
+from wsgikit.onion.hooks import wrong_result
+from wsgikit.onion.reply import Reply, is_body, status_line
 from wsgikit.onion.source import Source
 from wsgikit.wsgi import (
     Environ,
@@ -42,7 +44,6 @@ class Exchange(Ending):
 
     Attributes:
         environ: the WSGI environ of the request.
-        status: the status line, such as ``"200 OK"``; None before there is a response.
         error: the last `Exception` that the layers were asked to handle in this request, or None.
         is_complete: whether the body was produced to its end. False in `teardown_request` says that the client left or
             that an error cut it short.
@@ -71,7 +72,7 @@ class Exchange(Ending):
         self._onion = onion
         self.environ = environ
         self._server = start_response
-        self.status: str | None = None
+        self._status: str | None = None
         # True while nothing has happened but one head and one body: the engine then has one thing to ask, not ten.
         self._is_plain = True
 
@@ -101,9 +102,34 @@ class Exchange(Ending):
     # ------------------------------------------------------------------ the response
 
     @property
+    def status(self) -> str | None:
+        """The status line, such as ``"200 OK"``; None before there is a response. Assign another to change it."""
+        return self._status
+
+    @status.setter
+    def status(self, status: str) -> None:
+        self._set_status(status, str, "a status line such as '404 Not Found'", "A number goes to exchange.status_code")
+
+    @property
     def status_code(self) -> int:
-        """The status as a number, such as 200; 0 before there is a response."""
-        return int(self.status[:3]) if self.status else 0
+        """The status as a number, such as 200; 0 before there is a response. Assign another to change the line."""
+        return int(self._status[:3]) if self._status else 0
+
+    @status_code.setter
+    def status_code(self, code: int) -> None:
+        self._set_status(code, int, "a number from 100 to 999", "A line goes to exchange.status")
+
+    def _set_status(self, status: int | str, kind: type, expected: str, remedy: str) -> None:
+        line = status_line(status) if isinstance(status, kind) else None
+        if self._status is not None and line is not None:
+            self._status = line
+            return
+        # Who assigned it, without what it is local to: `Layer.after_request`.
+        where = sys._getframe(2).f_code.co_qualname.rpartition("<locals>.")[2]
+        what = f"exchange.{'status' if kind is str else 'status_code'}"
+        if self._status is None:
+            raise ApplicationError(f"{where}: {what}: there is no response yet. Change it in after_request, or reply.")
+        raise ApplicationError(complaint(where, what, expected, status, remedy))
 
     @property
     def headers(self) -> Headers:
@@ -115,7 +141,7 @@ class Exchange(Ending):
 
     @headers.setter
     def headers(self, headers: Iterable[tuple[str, str]]) -> None:
-        if self.status is None:
+        if self._status is None:
             raise ApplicationError("exchange.headers: there is no response yet. Change headers in after_request.")
         self._headers = headers if isinstance(headers, Headers) else Headers(headers)
         self._raw_headers = self._headers.as_list()
@@ -141,9 +167,9 @@ class Exchange(Ending):
     def body(self, body: Iterable[bytes]) -> None:
         if body is self._body:
             return
-        if self.status is None:
+        if self._status is None:
             raise ApplicationError("exchange.body: there is no response yet. Change it in after_request, or reply.")
-        if body is None or isinstance(body, (str, bytes)):
+        if not is_body(body):
             remedy = "Assign a list: [body]"
             raise ApplicationError(complaint("exchange", "body", "an iterable of bytes", body, remedy))
         self._body = body
@@ -186,6 +212,9 @@ class Exchange(Ending):
                 allows none (RFC 9110 §6.4.1).
             content_type: the media type; None sends no such header.
             headers: further pairs, in order.
+
+        Raises:
+            ApplicationError: a status, a body or a header that can't be sent.
         """
         return Reply(status, body, content_type, headers)
 
@@ -193,7 +222,7 @@ class Exchange(Ending):
 
     def _receive_head(self, status: str, headers: HeaderList, /, exc_info: ExcInfo | None = None) -> Write:
         """Be the `start_response` that the application calls (PEP 3333 "The start_response() Callable")."""
-        if self.status is not None:
+        if self._status is not None:
             if exc_info is None:
                 raise ProtocolError(
                     complaint("start_response", "second call", "exc_info", None, "Call it once, or pass sys.exc_info()")
@@ -203,10 +232,11 @@ class Exchange(Ending):
                     raise exc_info[1].with_traceback(exc_info[2])
                 finally:
                     exc_info = None  # PEP 3333 asks for it: the traceback would keep this frame alive
-        self.status = status
+        self._status = status
         self._raw_headers = headers
         self._headers = None
         if exc_info is not None:
+            self._check_status()
             self._exc_info = exc_info
             self._is_plain = False
             self._stage = OPEN  # held back again, until the layers have seen it
@@ -225,11 +255,13 @@ class Exchange(Ending):
             self._written = [*self._written, data]
             return
         if self._stage == OPEN and self._pending is None:
+            self._check_status()
             way_out = self._onion.way_out(self)
             self._pending = {segment: iter(after) for segment, after in way_out}
             for segment, _ in way_out:
                 for _, hook in self._pending[segment]:
-                    hook(self)
+                    if hook(self) is not None:
+                        raise wrong_result(hook)
                     if self._body is not None:
                         return  # a layer put a body in its stead; the layers outside see that one when the call returns
             self._hand_over_head()
@@ -240,7 +272,7 @@ class Exchange(Ending):
 
     def _hand_over_head(self) -> None:
         """Give the head to the server."""
-        status: str = self.status  # type: ignore[assignment]  # there is a response: _take saw to it
+        status: str = self._status  # type: ignore[assignment]  # there is a response: _take saw to it
         headers: HeaderList = self._raw_headers  # type: ignore[assignment]  # and they came together
         exc_info = self._exc_info
         self._stage = HANDED
@@ -253,6 +285,11 @@ class Exchange(Ending):
                 self._server_write = self._server(status, headers, exc_info)
             finally:
                 exc_info = None
+
+    def _check_status(self) -> None:
+        """Refuse what is no text before a hook sees it. Where all is plain the engine has looked itself."""
+        if self._status is not None and not isinstance(self._status, str):
+            raise ProtocolError(complaint("start_response", "status", "a str such as '200 OK'", self._status))
 
     def _take(self, body: Iterable[bytes], context: Context | None) -> Iterable[bytes]:
         """Take what the application returned: own its `close`, and pull it to its head where there is none yet."""
@@ -268,6 +305,7 @@ class Exchange(Ending):
                 self._closers.append((context, close))
             else:
                 self._closers.insert(0, (context, close))
+        self._check_status()
         if self._pending is not None and self._body is not None:
             # Written to, then replaced by a layer: neither the writing nor the rest is wanted.
             if close is not None:
@@ -277,16 +315,16 @@ class Exchange(Ending):
         if self._written:
             written, self._written = self._written, ()
             return chain(written, body)
-        if self.status is not None and not (self._is_returned and not is_at_rest(body, self.environ)):
+        if self._status is not None and not (self._is_returned and not is_at_rest(body, self.environ)):
             return body
         iterator = iter(body)
         for first in iterator:
-            if self.status is None:
+            if self._status is None:
                 raise ProtocolError(
                     complaint("application", "first chunk", "start_response called before it", type(first).__name__)
                 )
             return chain((first,), iterator)
-        if self.status is None:
+        if self._status is None:
             raise ProtocolError(complaint("application", "response", "a call of start_response", None))
         self._close_body()
         self._raise_failure()
@@ -306,7 +344,7 @@ class Exchange(Ending):
         self._close_body()
         self._log_failure("while closing the body of a response that failed")
         self._exc_info = (type(error), error, error.__traceback__) if self._was_handed else None
-        self.status = None
+        self._status = None
         self._raw_headers = self._headers = self._body = self._pending = self._innermost = None
         self._is_begun = False
         self._written = ()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint
 from wsgikit.onion.engine import Onion
+from wsgikit.onion.hooks import check_hooks, check_names
 from wsgikit.wsgi import Environ, StartResponse, WSGIApplication
 
 if TYPE_CHECKING:
@@ -67,6 +68,10 @@ class Middleware(metaclass=_Assembled):
     _options: dict[str, Any]  # as given, for Stack.describe
     _is_frozen = False
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        check_names(cls)
+
     def __init__(self, app: WSGIApplication) -> None:
         if not callable(app):
             raise ConfigurationError(
@@ -113,6 +118,7 @@ class Middleware(metaclass=_Assembled):
             raise ConfigurationError(
                 complaint(type(self).__name__, "__init__", "a call of super().__init__(app)", None, "Add it")
             )
+        check_hooks(self)
         inner = self.app
         layers: tuple[Middleware, ...] = (self,)
         app = inner

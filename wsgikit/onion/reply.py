@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Reply"]
+__all__ = ["Reply", "is_body", "status_line"]
 
+import re
 from collections.abc import Iterable
+from typing import Any
 
+from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.headers import Headers
 from wsgikit.wsgi import Environ, StartResponse
 
@@ -22,7 +25,14 @@ class Reply:
         content_type: str | None,
         headers: Iterable[tuple[str, str]],
     ) -> None:
-        self._status = status if isinstance(status, str) else _status_line(status)
+        line = status_line(status)
+        if line is None:
+            expected = "a number from 100 to 999 or a line such as '404 Not Found'"
+            raise ApplicationError(complaint("exchange.reply", "status", expected, status))
+        if not isinstance(body, (str, bytes)) and not is_body(body):
+            expected = "text, bytes or an iterable of bytes"
+            raise ApplicationError(complaint("exchange.reply", "body", expected, type(body).__name__))
+        self._status = line
         head = Headers(headers)
         if isinstance(body, str):
             body = body.encode()
@@ -45,10 +55,26 @@ class Reply:
         return self._body
 
 
-def _status_line(code: int) -> str:
+# RFC 9112 §4: three digits, a space, a phrase that may be empty; PEP 3333: no control characters, latin-1.
+_LINE = re.compile(r"[1-9][0-9]{2} [ -~\xa0-\xff]*")
+
+
+def status_line(status: Any) -> str | None:
+    """Return the status line for a number or a line; None where it is neither."""
+    if isinstance(status, str):
+        return status if _LINE.fullmatch(status) else None
+    if isinstance(status, bool) or not isinstance(status, int) or not 100 <= status <= 999:
+        return None
     from http import HTTPStatus  # only where a layer answers itself
 
     try:
-        return f"{code} {HTTPStatus(code).phrase}"
+        return f"{int(status)} {HTTPStatus(status).phrase}"
     except ValueError:
-        return f"{code} Unknown"
+        return f"{int(status)} Unknown"
+
+
+def is_body(body: object) -> bool:
+    """Tell whether something may be an iterable of bytes, as far as can be seen without reading it."""
+    if isinstance(body, (list, tuple)):
+        return all(isinstance(chunk, bytes) for chunk in body)
+    return hasattr(body, "__iter__") and not isinstance(body, (str, bytes, dict))
