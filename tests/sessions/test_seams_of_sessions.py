@@ -5,9 +5,10 @@ import os
 import pytest
 
 from wsgikit.exceptions import ConfigurationError
-from wsgikit.sessions.errors import SessionTooLarge, SessionValueError
+from wsgikit.sessions.errors import SessionTooLarge, SessionValueError, StoreUnavailable
 from wsgikit.sessions.middleware import SessionMiddleware
 from wsgikit.sessions.signing import encode_base64
+from wsgikit.sessions.stores.memcached import MemcachedStore
 from wsgikit.sessions.stores.memory import MemoryStore
 
 SECRET = "9f2c1c5e3a8d4b7f9e6a0d1c2b3e4f5a"
@@ -172,3 +173,66 @@ def test_s14_a_tag_of_flasks_with_something_else_in_it_is_no_session(value):
 def test_s17_a_path_that_no_header_can_carry_is_refused(path):
     with pytest.raises(ConfigurationError, match=r"SessionMiddleware: cookie_path: expected a path that begins"):
         layer_of(cookie_path=path)
+
+
+# ---------------------------------------------------------------------- stores
+
+
+class DownStore(MemoryStore):
+    """A store that doesn't answer any more once it is told so."""
+
+    is_down = False
+
+    def load(self, key):
+        if self.is_down:
+            raise StoreUnavailable("DownStore: expected an answer, got none. Is it up?")
+        return super().load(key)
+
+    def save(self, key, record, expected=None):
+        if self.is_down:
+            raise StoreUnavailable("DownStore: expected an answer, got none. Is it up?")
+        return super().save(key, record, expected)
+
+
+@pytest.mark.parametrize("what", ["503", "empty-readonly"])
+@pytest.mark.parametrize("path", ["/load", "/save"])
+def test_s19_a_store_that_is_down_is_logged_once_for_each_request(browse, caplog, what, path):
+    def view(session, environ):
+        if environ["PATH_INFO"] == "/load":
+            store.is_down = True
+            return len(session)
+        session["a"] = session.get("a", 0) + 1
+        store.is_down = environ["PATH_INFO"] == "/save"
+        return None
+
+    store = DownStore()
+    browser = browse(view, store=store, on_store_error=what)
+    browser.send()
+    assert caplog.records == []
+    browser.send(path)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("wsgikit.sessions", "ERROR")
+    assert record.getMessage() == "DownStore: expected an answer, got none. Is it up?"
+
+
+def test_s19_with_raise_nothing_is_logged_twice(browse, caplog):
+    store = DownStore()
+    browser = browse(lambda session, environ: session.update(a=1), store=store, on_store_error="raise")
+    store.is_down = True
+    with pytest.raises(StoreUnavailable):
+        browser.send()
+    assert caplog.records == []
+
+
+def test_what_memcached_has_no_room_for_is_too_large_rather_than_an_outage():
+    pymemcache = pytest.importorskip("pymemcache")
+
+    class Full:
+        def add(self, *args, **kwargs):
+            raise pymemcache.exceptions.MemcacheServerError(b"object too large for cache")
+
+    layer = layer_of(store=MemcachedStore(Full()))
+    session = layer.open_session()
+    session["a"] = "x" * 2_000_000
+    with pytest.raises(SessionTooLarge, match=r"MemcachedStore: record: expected what memcached takes .* got 20000"):
+        layer.save_session(session)

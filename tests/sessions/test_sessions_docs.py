@@ -37,7 +37,7 @@ def test_the_functions_of_the_howto_do_what_it_says(secret):
     space["save_post"](session)
     assert space["next_page"](session) == [("info", "Saved.")]
     assert session.get_csrf_token() in space["form"](session)
-    assert space["submitted"](session, {"csrf": session.get_csrf_token()})
+    assert space["submitted"](session, {"csrf_token": session.get_csrf_token()})
     space["draw_ticket"](session)
     assert session["ticket"] == 1
     space["logout"](session)

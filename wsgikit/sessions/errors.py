@@ -27,11 +27,11 @@ class SessionCommitted(HeadSentError):
 
 
 class SessionTooLarge(ApplicationError):
-    """The session doesn't fit into a cookie.
+    """The session doesn't fit into a cookie, or into memcached.
 
     Attributes:
-        sizes: the bytes that each key takes, the largest first.
-        length: the bytes of the whole ``Set-Cookie`` header.
+        sizes: the bytes that each key takes, the largest first; a store doesn't know them.
+        length: the bytes of the whole ``Set-Cookie`` header, or record.
     """
 
     def __init__(self, text: str, sizes: list[tuple[str, int]], length: int) -> None:

@@ -151,7 +151,7 @@ class SessionManager:
         try:
             data = self.backend.load(session, values)
         except StoreUnavailable as error:
-            session._failure = error
+            self.note_failure(session, error)
             if self.on_store_error != "empty-readonly":
                 raise
             session._is_read_only = True
@@ -224,6 +224,12 @@ class SessionManager:
         if key not in self._warned:
             self._warned.add(key)
             journal().warning(text, *args)
+
+    def note_failure(self, session: Session, error: StoreUnavailable) -> None:
+        """Remember that the store didn't answer; log it, where nobody else will hear of it."""
+        session._failure = error
+        if self.on_store_error != "raise":
+            journal().error("%s", error)
 
     def flash_entry(self, queue: str, message: Any) -> Any:
         """Return a flash message as it is kept: in Flask's cookie as Flask has it."""

@@ -196,7 +196,8 @@ class SessionMiddleware(Middleware):
         if session is None or not session._is_touched:
             return None
         if isinstance(error, StoreUnavailable):
-            session._failure = error
+            if session._failure is None:  # a lock, or another late asking
+                self.manager.note_failure(session, error)
             if self.manager.on_store_error != "raise":
                 return exchange.reply(_UNAVAILABLE, _UNAVAILABLE_TEXT, headers=_unavailable_headers())
             return None
@@ -269,7 +270,7 @@ class SessionMiddleware(Middleware):
         except StoreUnavailable as error:
             if self.manager.on_store_error == "raise":
                 raise
-            session._failure = error
+            self.manager.note_failure(session, error)
             self._answer_unavailable(exchange)
             return
         session._sent = lines

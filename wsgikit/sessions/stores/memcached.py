@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from wsgikit.exceptions import ConfigurationError, complaint
-from wsgikit.sessions.errors import StoreUnavailable
+from wsgikit.sessions.errors import SessionTooLarge, StoreUnavailable
 from wsgikit.sessions.stores.base import Record, SessionStore
 from wsgikit.sessions.stores.processes import PerProcess
 
@@ -69,14 +69,17 @@ class MemcachedStore(SessionStore):
         name = self._prefix + key
         value = _times(record.expires, record.accessed) + record.data
         ttl = _ttl(record.expires)
-        if expected is None:
-            written = self._run(lambda client: client.add(name, value, expire=ttl, noreply=False))
-            if not written and self.load(key) is None:
-                # One that has expired by our clock, though not yet by memcached's whole seconds.
-                self._run(lambda client: client.delete(name, noreply=False))
-                written = self._run(lambda client: client.add(name, value, expire=ttl, noreply=False))
-        else:
-            written = self._run(partial(_swap, name, value, expected, ttl))
+        try:
+            written = self._write(name, value, ttl, expected)
+        except StoreUnavailable as error:
+            if "too large" not in str(error.__cause__):
+                raise
+            raise SessionTooLarge(
+                f"MemcachedStore: record: expected what memcached takes (1 MiB by default), got {len(value)} bytes. "
+                "Keep less in the session, or start memcached with a larger -I.",
+                [],
+                len(value),
+            ) from error
         if not written:
             return None
         if record.expires <= time.time():
@@ -85,6 +88,21 @@ class MemcachedStore(SessionStore):
         present, version = self._run(lambda client: client.gets(name))
         # Where another was faster even now, its version must not pass for ours.
         return version if present == value else b"0"
+
+    def _write(self, name: str, value: bytes, ttl: int, expected: Any) -> bool:
+        if expected is not None:
+            return self._run(partial(_swap, name, value, expected, ttl))
+
+        def add(client: Any) -> bool:
+            return bool(client.add(name, value, expire=ttl, noreply=False))
+
+        if self._run(add):
+            return True
+        if self.load(name[len(self._prefix) :]) is not None:
+            return False
+        # One that has expired by our clock, though not yet by memcached's whole seconds, is in the way at most.
+        self._run(lambda client: client.delete(name, noreply=False))
+        return self._run(add)
 
     def delete(self, key: str) -> bool:
         return bool(self._run(lambda client: client.delete(self._prefix + key, noreply=False)))
