@@ -26,6 +26,7 @@ from wsgikit.context.locals import current_exchange, g, has_request_context, req
 from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
+from wsgikit.options.flags import check_flags
 from wsgikit.routing.dispatch import Matched
 from wsgikit.routing.router import Router
 from wsgikit.views.flashes import get_flashed_messages
@@ -113,6 +114,7 @@ class Templates:
     ) -> None:
         if jinja2 is None:
             raise ConfigurationError("Templates: Jinja2 is missing. Install it: pip install 'wsgikit[templates]'.")
+        check_flags("Templates", debug=debug)
         self._own_folders = _paths(folders)
         for folder in self._own_folders:
             if not folder.is_dir():

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.options.flags import check_flags
 from wsgikit.sessions.backends import Backend, Conflict, CookieBackend, StoreBackend
 from wsgikit.sessions.cookies import CookieWriter, SameSite, cookie_finder
 from wsgikit.sessions.errors import StoreUnavailable
@@ -74,6 +75,13 @@ class SessionManager:
         sweep_probability: float = 0.0,
         session_class: type[Session] = Session,
     ) -> None:
+        check_flags(
+            where,
+            cookie_httponly=cookie_httponly,
+            cookie_partitioned=cookie_partitioned,
+            cookie_permanent=cookie_permanent,
+            encrypt=encrypt,
+        )
         secrets = check_secrets(where, secret_key)
         self.writer = CookieWriter(
             where,

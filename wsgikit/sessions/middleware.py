@@ -11,6 +11,7 @@ from weakref import ref
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.headers import Headers
 from wsgikit.onion.middleware import Middleware
+from wsgikit.options.flags import check_flags
 from wsgikit.sessions.backends import Conflict
 from wsgikit.sessions.cookies import SameSite
 from wsgikit.sessions.errors import StoreUnavailable
@@ -129,6 +130,7 @@ class SessionMiddleware(Middleware):
     ) -> None:
         super().__init__(app)
         where = type(self).__name__
+        check_flags(where, save_on_error=save_on_error)
         session_class = Session
         self._is_beaker = environ_key == "beaker.session"
         if self._is_beaker:
