@@ -37,6 +37,7 @@ from wsgikit.routing.answers import (
 )
 from wsgikit.routing.hooks import Hooks
 from wsgikit.routing.invoke import Wants, as_sync, name_of, wants_of, with_wants
+from wsgikit.routing.match import Match
 from wsgikit.wsgi import EXCHANGE, REQUEST_LIMITS, THROW_ERRORS, Environ, StartResponse, WSGIApplication
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Plan:
         return None
 
 
-class Matched:
+class Matched(Match):
     """A request that a rule matched: what is known of it, and the WSGI application that answers it.
 
     It is in environ under ``wsgikit.routing``.
@@ -125,12 +126,15 @@ class Matched:
 
     # Set one by one after the making; what most requests leave as it is stands on the class. __init__ costs twice that.
     plan: Plan
-    rule: Route | None = None
-    values: dict[str, Any] | None = None
+    rule: Route | None = None  # type: ignore[assignment]  # there is none in the record of a miss
+    values: dict[str, Any] | None = None  # type: ignore[assignment]  # as above
     parent: Any = None
     error: Exception | None = None
     raised: Exception | None = None
     after: list[Callable[..., Any]] | None = None
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self.rule is not None else "<Match of no rule>"
 
     @property
     def router(self) -> Router:
@@ -138,9 +142,10 @@ class Matched:
         return self.plan.router
 
     @property
-    def endpoint(self) -> str | None:
+    def endpoint(self) -> str | None:  # type: ignore[override]  # as above
         """The name of the matched endpoint."""
-        return self.plan.endpoint
+        rule = self.rule
+        return rule.endpoint if rule is not None else None
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         plan = self.plan

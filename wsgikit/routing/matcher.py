@@ -49,7 +49,16 @@ class RouteMap:
         host_matching: True compares rules by their `host`, not by `subdomain`.
         server_name: the host that subdomains stand before, with its port if that is not the scheme's. Without it
             every request is in `default_subdomain`, whatever its host.
+
+    Attributes:
+        match_class: what is made for a path that has a rule. A router has its own, to make one object in place of two.
+        literal: the rule of each ASCII path without placeholders and each method, where one dict is all that is needed
+            to tell; None where more is. What isn't in it may have a rule all the same.
+        keeps_literal: False leaves `literal` empty, for paths that need a closer look.
     """
+
+    match_class: type[Match] = Match
+    keeps_literal = True
 
     def __init__(
         self,
@@ -88,6 +97,7 @@ class RouteMap:
     def _forget(self) -> None:
         """Drop what was made of the rules so far. A request that is just being matched keeps what it holds."""
         self._static: dict[str, dict[str, Rule | None]] = {}
+        self.literal: dict[str, dict[str, Rule | None]] = {}
         self._home: Node | None = None
         self._root: Node | None = None
         self._builder: UrlBuilder | None = None
@@ -159,7 +169,7 @@ class RouteMap:
             if known is not None:
                 rule = known.get(method)
                 if rule is not None:
-                    match = Match()
+                    match = self.match_class()
                     match.rule = rule
                     match.values = {}
                     return match
@@ -211,7 +221,7 @@ class RouteMap:
             if known is not None:
                 rule = known.get(method)
                 if rule is not None:
-                    match = Match()
+                    match = self.match_class()
                     match.rule = rule
                     match.values = {}
                     return match
@@ -256,7 +266,7 @@ class RouteMap:
             return None if "//" in path and self.merge_slashes else NOT_FOUND
         if bound.is_special:
             return None
-        match = Match()
+        match = self.match_class()
         match.rule = bound.rule
         try:
             match.values = bound.bind(segments)
@@ -323,6 +333,8 @@ class RouteMap:
             self._root = root
             self._home = home
             self._static = literal_paths(matching, domain)
+            if self.is_one_domain and self.keeps_literal:
+                self.literal = {path: rules for path, rules in self._static.items() if path.isascii()}
             return root, home
 
     def _prepare_builder(self) -> UrlBuilder:
@@ -337,6 +349,13 @@ class RouteMap:
             return self._builder
 
     # ---- building
+
+    def build_plain(self, endpoint: str, values: Mapping[str, Any]) -> str | None:
+        """Return the path where an endpoint has one rule that needs no more than the values; None asks for `build`."""
+        writer = (self._builder or self._prepare_builder()).plain.get(endpoint)
+        if writer is None or len(values) != writer.count:
+            return None
+        return writer.try_plain(values)
 
     def build(
         self,
@@ -375,14 +394,11 @@ class RouteMap:
             ApplicationError: the URL needs a host, and none is known.
             ValueError: a converter can't write the value it got.
         """
-        builder = self._builder or self._prepare_builder()
         if method is None and not external and anchor is None and subdomain is None:
-            # One rule, and nothing but its own values: no need to look at anything else.
-            writer = builder.plain.get(endpoint)
-            if writer is not None and (len(values) if values else 0) == writer.count:
-                path = writer.try_plain(values or {})
-                if path is not None:
-                    return path if not script_name else with_script_name(script_name, path)
+            path = self.build_plain(endpoint, values or {})
+            if path is not None:
+                return path if not script_name else with_script_name(script_name, path)
+        builder = self._builder or self._prepare_builder()
         binding = self._binding(host, subdomain, "", script_name, scheme or "", default_method)
         if binding is None:
             binding = Binding(self.server_name, self.default_subdomain, "", script_name, scheme or "", default_method)

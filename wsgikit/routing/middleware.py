@@ -58,6 +58,7 @@ class RouterMiddleware(Middleware):
             )
         self.router: Router = found
         self.pass_method_not_allowed = pass_method_not_allowed
+        self._map = found.map
         self._find_rule = found.find_rule
         self._mounts = found.mounts.mounts  # the list itself: mounts may be added after this
         self._nowhere = found.nowhere
@@ -74,18 +75,24 @@ class RouterMiddleware(Middleware):
     def before_request(self, exchange: Exchange) -> WSGIApplication | None:
         """Answer with the matched view; None lets the request through."""
         environ = exchange.environ
-        found = self._find_rule(environ)
-        rule: Any = found.rule
-        if rule is not None and (plan := rule.direct_plan) is not None:
-            # What Router.take does, without what only some routers and requests need.
-            matched = Matched()
+        # What find_rule and Router.take do, without what only some routers and requests need.
+        rules = self._map.literal.get(environ.get("PATH_INFO", ""))
+        rule: Any = None if rules is None else rules.get(environ["REQUEST_METHOD"])
+        found: Any
+        if rule is None:
+            found = self._find_rule(environ)
+            rule = found.rule
+        else:
+            found = Matched()
+            found.rule = rule
+            found.values = {}
+        if rule is not None and type(found) is Matched and (plan := rule.direct_plan) is not None:
+            matched = found
             matched.plan = plan
-            matched.rule = rule
-            matched.values = values = found.values
             if ROUTING in environ:
                 matched.parent = environ[ROUTING]
             environ[ROUTING] = matched
-            environ[ROUTING_ARGS] = ((), values)
+            environ[ROUTING_ARGS] = ((), matched.values)
             return matched
         if found is NOT_FOUND and not self._mounts:
             if ROUTING not in environ:  # url_for works for the application behind, too

@@ -116,6 +116,8 @@ class Router(Registry):
             default_subdomain=default_subdomain,
             server_name=server_name,
         )
+        self.map.match_class = Matched
+        self.map.keeps_literal = not raw_path
         self.server_name = server_name
         self.find_rule: Callable[[Environ], Match | Miss] = (
             partial(self.map.find_environ, raw_path=True) if raw_path else self.map.find_environ
@@ -192,13 +194,16 @@ class Router(Registry):
             plan = rule.plan = self._make_plan(rule.endpoint, self._targets[rule.endpoint], frozenset(rule.arguments))
             if not self.mounts.mounts:
                 rule.direct_plan = plan
-        matched = Matched()
+        if type(found) is Matched:
+            matched = found
+        else:  # it took more than a walk: a default, a converter that refused
+            matched = Matched()
+            matched.rule = rule
+            matched.values = found.values
         matched.plan = plan
-        matched.rule = rule
-        matched.values = values = found.values
         matched.parent = environ.get(ROUTING)
         environ[ROUTING] = matched
-        environ[ROUTING_ARGS] = ((), values)
+        environ[ROUTING_ARGS] = ((), matched.values)
         return matched
 
     def missed(self, environ: Environ, error: Exception) -> Matched:

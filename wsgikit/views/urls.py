@@ -9,8 +9,8 @@ from typing import Any
 from wsgikit.context.locals import current_exchange
 from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.onion.ending import CURRENT
+from wsgikit.routing.build import with_script_name
 from wsgikit.routing.dispatch import Matched
-from wsgikit.routing.matcher import BuildError
 from wsgikit.routing.mount import router_in
 from wsgikit.routing.router import Router
 from wsgikit.routing.urls import build_url
@@ -52,16 +52,9 @@ def url_for(
         router = matched.plan.router
         script_name = environ.get("SCRIPT_NAME", "")
         if endpoint in router.plain_endpoints and matched.rule is not None and script_name.isascii():
-            try:
-                return router.map.build(
-                    endpoint,
-                    values,
-                    default_method=environ["REQUEST_METHOD"],
-                    script_name=script_name,
-                    scheme=environ["wsgi.url_scheme"],
-                )
-            except BuildError:
-                pass  # what follows asks the router's handlers
+            path = router.map.build_plain(endpoint, values)
+            if path is not None:
+                return path if not script_name else with_script_name(script_name, path)
     return build_url(current_router(environ), endpoint, values, environ, _anchor, _method, _scheme, _external)
 
 
