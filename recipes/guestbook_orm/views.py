@@ -23,7 +23,7 @@ def load_user() -> None:
 
 @router.before_request
 def check_token() -> None:
-    if request.method == "POST" and request.form.get("csrf_token") != session.get_csrf_token():
+    if request.method == "POST" and not session.check_csrf_token(request.form.get("csrf_token")):
         abort(400, "The form is out of date. Go back, reload the page and send it again.")
 
 

@@ -56,7 +56,7 @@ def create_table() -> None:
 
 
 def check_token() -> None:
-    if request.form.get("csrf_token") != session.get_csrf_token():
+    if not session.check_csrf_token(request.form.get("csrf_token")):
         abort(400, "The form is out of date. Go back, reload the page and send it again.")
 
 
