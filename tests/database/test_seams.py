@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 from collections import Counter
@@ -533,3 +534,159 @@ def test_a_long_request_keeps_the_last_thousand_statements(wrap, sqlite, call):
         return ok(start_response, f"{len(recorded)} {recorded[-1][0]} {handle.queries.count}".encode())
 
     assert call(wrap(app, url=sqlite.url, record_queries=True)).body == b"1000 SELECT 'last' 1011"
+
+
+# ---------------------------------------------------------------------- more seams
+
+
+def test_a_chunked_body_is_read_again_as_servers_give_it(wrap, postgresql, call):
+    """D13, B54: no CONTENT_LENGTH, and ``wsgi.input_terminated`` as gunicorn and waitress say it."""
+    seen = []
+
+    class Lost(Exception):
+        sqlstate = "40P01"
+
+    def app(environ, start_response):
+        environ["PATH_INFO"] = "/moved"
+        environ["SCRIPT_NAME"] = "/there"
+        seen.append((environ["wsgi.input"].read(), environ.get("mark")))
+        environ["mark"] = True
+        if len(seen) < 3:
+            raise Lost
+        return ok(start_response)
+
+    layer = wrap(app, url=postgresql.url, retries=2, retry_backoff_seconds=0)
+    answer = call(layer, method="PUT", body=b"chunked", **{"CONTENT_LENGTH": "", "wsgi.input_terminated": True})
+    assert answer.code == 200
+    assert seen == [(b"chunked", None)] * 3
+
+
+@pytest.mark.parametrize("order", ["session inside", "session outside"])
+def test_retries_beside_a_session_layer(layers, postgresql, call, order):
+    """B54: inside, the session of a lost attempt is forgotten."""
+    from wsgikit import SessionMiddleware, session
+
+    class Lost(Exception):
+        sqlstate = "40001"
+
+    def app(environ, start_response):
+        session["count"] = session.get("count", 0) + 1
+        if environ["wsgikit.db.attempt"] == 1:
+            raise Lost
+        return ok(start_response, str(session["count"]).encode())
+
+    sessions = use(SessionMiddleware, secret_key="k" * 32)
+    database = use(DatabaseMiddleware, url=postgresql.url, retries=1, retry_backoff_seconds=0)
+    inner = [database, sessions] if order == "session inside" else [sessions, database]
+    stack = build_stack(app, ContextMiddleware, *inner)
+    layers.append(stack)
+    answer = call(stack)
+    assert answer.body == (b"1" if order == "session inside" else b"2")
+    assert len([name for name, _ in answer.headers if name == "Set-Cookie"]) == 1
+
+
+def test_two_applications_in_a_process_have_nothing_in_common(layers, sqlite, postgresql, call):
+    def app(environ, start_response):
+        insert(environ, environ["PATH_INFO"])
+        return ok(start_response)
+
+    one = build_stack(app, use(DatabaseMiddleware, url=sqlite.url))
+    other = build_stack(app, use(DatabaseMiddleware, url=postgresql.url))
+    layers.extend([one, other])
+    call(one, "/one")
+    call(other, "/other")
+    one.close()
+    call(other, "/more")
+    assert (sqlite.texts(), postgresql.texts()) == (["/one"], ["/other", "/more"])
+
+
+@pytest.mark.parametrize("status", ["200 OK", "304 Not Modified", "204 No Content"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_responses_without_a_body_commit_before_the_head(wrap, database, call, status, method):
+    seen = []
+
+    def app(environ, start_response):
+        insert(environ, "a")
+        start_response(status, [])
+        return []
+
+    call(wrap(app, url=database.url), method=method, on_start=lambda: seen.extend(database.texts()))
+    assert seen == ["a"]
+
+
+def test_an_application_that_begins_blocks_of_its_own_is_committed_too(wrap, database, call):
+    """``with db.begin_nested():`` around what may fail, and a commit of its own in between."""
+
+    def app(environ, start_response):
+        handle = environ["wsgikit.db"]
+        insert(environ, "kept")
+        handle.commit()
+        with contextlib.suppress(RuntimeError), handle.begin_nested():
+            insert(environ, "undone")
+            raise RuntimeError
+        insert(environ, "last")
+        return ok(start_response)
+
+    layer = wrap(app, url=database.url)
+    counts = counted(layer)
+    call(layer)
+    assert database.texts() == ["kept", "last"]
+    assert counts == {"out": 1, "in": 1}
+
+
+def test_closing_the_session_in_the_view_gives_the_connection_back_once(wrap, database, call):
+    """The application's own ``db.close()`` drops what wasn't committed; what follows is a transaction again."""
+
+    def app(environ, start_response):
+        insert(environ, "dropped")
+        environ["wsgikit.db"].close()
+        insert(environ, "kept")
+        return ok(start_response)
+
+    layer = wrap(app, url=database.url, pool_size=1, max_overflow=0, pool_timeout=1)
+    counts = counted(layer)
+    for _ in range(2):
+        call(layer)
+    assert database.texts() == ["kept", "kept"]
+    assert counts["out"] == counts["in"]
+
+
+def test_a_connection_that_the_server_ended_in_the_request_is_an_error_and_not_the_next_ones(wrap, postgresql, call):
+    """D9: no statement is run again behind the application's back; the next request has a living one."""
+
+    def app(environ, start_response):
+        handle = environ["wsgikit.db"]
+        insert(environ, "lost")
+        if environ["PATH_INFO"] == "/cut":
+            pid = handle.execute(sa.text("SELECT pg_backend_pid()")).scalar()
+            postgresql.run(f"SELECT pg_terminate_backend({pid})")
+        insert(environ, "second")
+        return ok(start_response)
+
+    layer = wrap(app, url=postgresql.url, pool_size=1, max_overflow=0, pool_timeout=1)
+    with pytest.raises(sa.exc.OperationalError):
+        call(layer, "/cut")
+    assert postgresql.texts() == []
+    assert call(layer).code == 200
+    assert postgresql.texts() == ["lost", "second"]
+
+
+def test_a_lost_connection_that_the_application_swallows_commits_no_half(wrap, postgresql, call):
+    """D9, D4: after it, a session would connect anew, and only what came later would be committed."""
+
+    def app(environ, start_response):
+        handle = environ["wsgikit.db"]
+        insert(environ, "first half")
+        pid = handle.execute(sa.text("SELECT pg_backend_pid()")).scalar()
+        postgresql.run(f"SELECT pg_terminate_backend({pid})")
+        for _ in range(2):
+            try:
+                insert(environ, "second half")
+            except sa.exc.SQLAlchemyError:
+                pass
+        return ok(start_response)
+
+    layer = wrap(app, url=postgresql.url)
+    with pytest.raises(Exception, match="rolled back|reconnect"):
+        call(layer)
+    assert postgresql.texts() == []

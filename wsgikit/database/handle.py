@@ -49,9 +49,7 @@ class Handle(Reference):
     def __getattr__(self, name: str) -> Any:
         if name[:2] == "__":  # a question of Python's (is it copyable, is it wrapped): no reason to connect
             raise AttributeError(name)
-        work = self._work()
-        target = work.target
-        return getattr(work.open() if target is None else target, name)
+        return getattr(self.__wsgikit_open__(), name)
 
     # What Python looks for on the class, not by __getattr__.
 
@@ -102,10 +100,13 @@ class Handle(Reference):
     def _work(self) -> Work:
         exchange = self()
         layer = self._layer
-        if exchange is not None and not exchange._finished:
-            return layer.work_of(exchange)
-        # While layers inside tear down, what was opened can be used; it says itself when it is over.
-        work: Work | None = None if exchange is None else exchange.state.get(layer)
+        work: Work | None = None
+        if exchange is not None:
+            # While layers inside tear down, what was opened can be used; it says itself when it is over.
+            state = exchange._state
+            work = None if state is None else state.get(layer)
+            if work is None and not exchange._finished:
+                work = layer.work_of(exchange)
         if work is None:
             raise ApplicationError(
                 f"DatabaseMiddleware {layer.name!r}: environ[{layer.environ_key!r}]: the request has ended. "

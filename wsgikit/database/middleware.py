@@ -234,10 +234,7 @@ class DatabaseMiddleware(Middleware):
         """Settle what a stream has done, and give the connection back."""
         state = exchange.state
         if self in state:
-            work = state[self]
-            self._end(exchange, work)
-            if work.outer is not None:
-                exchange.environ[self.environ_key] = work.outer
+            self.settle(exchange, state[self])
 
     def close(self) -> None:
         """Dispose of the pool of this process."""
@@ -290,11 +287,12 @@ class DatabaseMiddleware(Middleware):
         if self._is_released_early:
             work.release()
 
-    def _end(self, exchange: Exchange, work: Work) -> None:
+    def settle(self, exchange: Exchange, work: Work) -> None:
+        """Commit or roll back what was done since, a stream's work mostly, and give everything back."""
         try:
             if work.has_failed or not exchange.is_complete:
                 work.rollback()
-            elif not self._is_idle(work):
+            elif work.on_commit or work.on_rollback or (work.target is not None and work.source.in_transaction(work)):
                 if self._should_commit(exchange):
                     self._commit(exchange, work)
                 else:
@@ -306,21 +304,12 @@ class DatabaseMiddleware(Middleware):
             if self._is_traced or not work.is_settled:
                 self._warn(exchange, work)
             work.end()
-
-    def _is_idle(self, work: Work) -> bool:
-        """Tell whether nothing is left to be committed."""
-        if work.on_commit or work.on_rollback:
-            return False
-        if work.target is None:
-            return True
-        return not work.source.in_transaction(work)
+            if work.outer is not None:
+                exchange.environ[self.environ_key] = work.outer
 
     def _commit(self, exchange: Exchange, work: Work) -> None:
         try:
-            if work.target is not None and work.managed is None:
-                work.perform_commit()
-            else:
-                work.commit()
+            work.commit()
         except Exception as error:
             committed = exchange.state.get(_COMMITTED)
             if committed:
@@ -338,10 +327,10 @@ class DatabaseMiddleware(Middleware):
 
     def _should_commit(self, exchange: Exchange) -> bool:
         environ = exchange.environ
-        for key in (self._commit_key, DB_COMMIT):
-            if key in environ and environ[key] is not None:
-                return bool(environ[key])
-        return self._rule(exchange)
+        wanted = environ.get(self._commit_key)
+        if wanted is None:
+            wanted = environ.get(DB_COMMIT)
+        return self._rule(exchange) if wanted is None else bool(wanted)
 
     def _warn(self, exchange: Exchange, work: Work) -> None:
         """Log what a developer or an operator should know of this request."""

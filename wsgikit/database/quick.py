@@ -26,7 +26,6 @@ def quick_hooks(
     """
     key = layer.environ_key
     handle = layer.handle
-    tear_down = type(layer).teardown_request
 
     def after_request(exchange: Exchange) -> None:
         state = exchange._state  # None where no layer has state: making one for a look costs more than the look
@@ -36,7 +35,7 @@ def quick_hooks(
     def teardown_request(exchange: Exchange) -> None:
         state = exchange._state
         if state is not None and layer in state:
-            tear_down(layer, exchange)
+            layer.settle(exchange, state[layer])
 
     if enter is None:
         return {"after_request": after_request, "teardown_request": teardown_request}
