@@ -11,7 +11,7 @@ from webtest import TestApp
 
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.onion.middleware import Middleware
-from wsgikit.sessions.errors import SessionValueError
+from wsgikit.sessions.errors import SessionCommitted, SessionValueError
 from wsgikit.sessions.flask import SessionInterface
 from wsgikit.sessions.middleware import SessionMiddleware
 from wsgikit.sessions.stores.memory import MemoryStore
@@ -296,3 +296,26 @@ def test_a_weak_secret_in_flasks_configuration_is_refused():
     app.session_interface = SessionInterface(store="memory://")
     with pytest.raises(ConfigurationError, match="SessionInterface: secret_key"):
         app.test_client().get("/get")
+
+
+@pytest.mark.parametrize("store", ["cookie", "memory://"])
+@pytest.mark.parametrize("is_read", [False, True])
+def test_s3_a_change_in_a_stream_that_nothing_would_save_is_an_error(store, is_read):
+    app = flask.Flask("streaming")
+    app.secret_key = SECRET
+    app.session_interface = SessionInterface(store=store)
+
+    @app.get("/")
+    def stream():
+        if is_read:
+            flask.session.get("a")
+
+        def chunks():
+            yield "first"
+            with pytest.raises(SessionCommitted, match="session: key 'late': expected a change before the head"):
+                flask.session["late"] = 1
+            yield "last"
+
+        return flask.Response(flask.stream_with_context(chunks()))
+
+    assert TestApp(app).get("/").text == "firstlast"

@@ -9,6 +9,7 @@ from webtest import TestApp
 from zope.interface.verify import verifyObject
 
 from wsgikit.exceptions import ConfigurationError
+from wsgikit.sessions.errors import SessionCommitted
 from wsgikit.sessions.middleware import SessionMiddleware
 from wsgikit.sessions.pyramid import session_factory
 from wsgikit.sessions.stores.memory import MemoryStore
@@ -96,3 +97,27 @@ def test_without_a_layer_and_without_options_the_error_says_what_to_do():
 def test_options_are_checked_when_the_factory_is_made():
     with pytest.raises(ConfigurationError, match="session_factory: secret_key: expected at least 16 bytes"):
         session_factory(secret_key="short")
+
+
+@pytest.mark.parametrize("store", ["cookie", "memory://"])
+@pytest.mark.parametrize("is_read", [False, True])
+def test_s3_a_change_in_a_stream_that_nothing_would_save_is_an_error(store, is_read):
+    def stream(request):
+        session = request.session
+        if is_read:
+            session.get("a")
+
+        def chunks():
+            yield b"first"
+            with pytest.raises(SessionCommitted, match="session: key 'late': expected a change before the head"):
+                session["late"] = 1
+            yield b"last"
+
+        return Response(app_iter=chunks())
+
+    with Configurator() as config:
+        config.set_session_factory(session_factory(secret_key=SECRET, store=store))
+        config.add_route("stream", "/")
+        config.add_view(stream, route_name="stream")
+        app = config.make_wsgi_app()
+    assert TestApp(app).get("/").text == "firstlast"

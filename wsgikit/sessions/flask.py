@@ -56,16 +56,17 @@ class SessionInterface(FlaskSessionInterface):
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Save the session with the response; the layer around the app does so by itself."""
-        if not self._options or not isinstance(session, Session) or not session.accessed:
+        if not self._options or not isinstance(session, Session):
             return
-        response.vary.add("Cookie")
-        if response.status_code >= 500:
-            return
-        from flask import request  # only inside a request
+        if session.accessed:
+            response.vary.add("Cookie")
+            if response.status_code < 500:
+                from flask import request  # only inside a request
 
-        for line in self.manager(app).commit(session, is_https=request.is_secure, mount=request.script_root):
-            response.headers.add("Set-Cookie", line)
-        session._mark_saved(False)
+                for line in self.manager(app).commit(session, is_https=request.is_secure, mount=request.script_root):
+                    response.headers.add("Set-Cookie", line)
+                session._mark_saved(False)
+        session._close()
 
     def manager(self, app: Flask) -> SessionManager:
         """Return what manages an app's sessions: made at its first request, when its configuration is complete."""

@@ -53,16 +53,16 @@ def session_factory(*, environ_key: str = SESSION, **options: Any) -> Callable[[
         session = manager.new_session(request.environ.get("HTTP_COOKIE"))
 
         def save(request: Any, response: Any) -> None:
-            if not session.accessed:
-                return
-            vary = merge_vary(response.headers.getall("Vary"), ["Cookie"])
-            if vary is not None:
-                response.headers["Vary"] = vary
-            if response.status_code >= 500:
-                return
-            for line in manager.commit(session, is_https=request.scheme == "https", mount=request.script_name):
-                response.headers.add("Set-Cookie", line)
-            session._mark_saved(False)
+            if session.accessed:
+                vary = merge_vary(response.headers.getall("Vary"), ["Cookie"])
+                if vary is not None:
+                    response.headers["Vary"] = vary
+                if response.status_code < 500:
+                    is_https = request.scheme == "https"
+                    for line in manager.commit(session, is_https=is_https, mount=request.script_name):
+                        response.headers.add("Set-Cookie", line)
+                    session._mark_saved(False)
+            session._close()
 
         request.add_response_callback(save)
         return session

@@ -7,10 +7,9 @@ __all__ = ["Session"]
 import hmac
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
-from weakref import ref
 
 from wsgikit.sessions import serializer
 from wsgikit.sessions.errors import SessionCommitted, SessionValueError
@@ -41,7 +40,8 @@ class Session(MutableMapping[str, Any]):
     _is_touched = False
     _shadowed: Any = None
     """What stood under the environ key before: the session of a stack around this one."""
-    _committed: ref[Exchange] | None = None
+    _committed: Callable[[], Exchange | None] | None = None
+    """Where the response has left or is about to: gives the exchange, while there is one."""
     _data: dict[str, Any] | None = None
     _changed: set[str] | None = None
     _lent: dict[str, bytes] | None = None
@@ -412,12 +412,17 @@ class Session(MutableMapping[str, Any]):
 
     def _too_late(self, key: str | None) -> SessionCommitted:
         what = f"key {key!r}" if key else "change"
+        remedy = "Change it before the first chunk of the body"
+        if not self._manager.backend.can_save_late(self):
+            remedy += "; a server-side store saves later changes of sessions that exist already"
         return SessionCommitted(
-            f"session: {what}: expected a change before the head of the response leaves, got one after. "
-            "Change it before the first chunk of the body; a server-side store saves later changes of sessions "
-            "that exist already.",
+            f"session: {what}: expected a change before the head of the response leaves, got one after. {remedy}.",
             key,
         )
+
+    def _close(self) -> None:
+        """Refuse changes from now on: the response is complete, and nothing saves them."""
+        self._committed = _nobody
 
     def _plan_late_save(self) -> bool:
         """Have the session saved when the request ends; return False where it has ended."""
@@ -481,6 +486,10 @@ class Session(MutableMapping[str, Any]):
 
 
 _OF_THE_REQUEST = ("_header", "_is_touched", "_shadowed", "_committed", "_sent", "_is_late_save_planned", "_has_cookie")
+
+
+def _nobody() -> None:
+    """Be the exchange of a session that isn't the layer's."""
 
 
 def new_id() -> str:
