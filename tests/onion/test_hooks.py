@@ -149,12 +149,34 @@ def test_a_hook_that_can_take_its_arguments_is_called(hook, call):
 # ---------------------------------------------------------------------- results
 
 
-def test_an_after_hook_that_returns_something_is_told_how_to_change_the_response(call, onion):
+def writing(environ, start_response):
+    start_response("200 OK", [])(b"written")
+    return []
+
+
+def replacing(environ, start_response):
+    start_response("200 OK", [])
+    yield b""
+    start_response("201 Created", [], (ValueError, ValueError(), None))
+    yield b"replaced"
+
+
+def raising(environ, start_response):
+    raise ValueError
+
+
+class Inner(Middleware):
+    def handle_exception(self, exchange, error):
+        return exchange.reply(500, "inner")
+
+
+@pytest.mark.parametrize("app", [answering([b"body"]), answering(Body(b"lazy")), writing, replacing, raising])
+def test_an_after_hook_that_returns_something_is_told_how_to_change_the_response(app, call, onion):
     class Returning(Middleware):
         def after_request(self, exchange):
-            return exchange
+            return exchange if exchange.status != "200 OK" or app is not replacing else None
 
-    answer = call(onion(answering([b"body"]), ErrorPage, Returning)).finish()
+    answer = call(onion(app, ErrorPage, Returning, Inner)).finish()
     assert answer.content.decode() == (
         "ApplicationError: Returning.after_request: result: expected None. It is given to nobody: assign "
         "exchange.body, or change exchange.status and exchange.headers."
@@ -222,12 +244,12 @@ def test_there_is_no_status_to_be_changed_before_there_is_a_response(attribute, 
     )
 
 
-def writing(environ, start_response):
+def writing_a_number(environ, start_response):
     start_response(404, [])(b"written")
     return []
 
 
-def replacing(environ, start_response):
+def replacing_by_a_number(environ, start_response):
     start_response("200 OK", [])
     start_response(404, [], (ValueError, ValueError(), None))
     return [b""]
@@ -235,7 +257,7 @@ def replacing(environ, start_response):
 
 @pytest.mark.parametrize(
     "app",
-    [answering([b""], status=404), answering(Body(b"lazy"), status=404), writing, replacing],
+    [answering([b""], status=404), answering(Body(b"lazy"), status=404), writing_a_number, replacing_by_a_number],
     ids=["list", "lazy", "write", "exc_info"],
 )
 def test_an_application_whose_status_is_no_text_is_told_so_before_a_hook_sees_it(app, call, onion):

@@ -16,8 +16,8 @@ from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 from wsgikit.error_pages.redact import HIDDEN, Redactor, is_secret_name, tells_a_secret
-from wsgikit.error_pages.report import HOOKS
 from wsgikit.error_pages.safe_repr import safe_repr
+from wsgikit.onion.hooks import HOOKS
 from wsgikit.onion.middleware import Middleware
 
 _OWN_CONTEXT = 5  # lines of source on either side: a screen holds five frames

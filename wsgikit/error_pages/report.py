@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 __all__ = [
-    "HOOKS",
     "LOGGER",
     "ErrorReport",
     "error_chain",
@@ -28,6 +27,7 @@ from types import TracebackType
 from typing import Any
 
 from wsgikit.onion.exchange import Exchange
+from wsgikit.onion.hooks import HOOKS
 from wsgikit.onion.log import exc_info_of, mark_logged
 from wsgikit.onion.middleware import Middleware
 from wsgikit.wsgi import REQUEST_ID, ROUTING, ROUTING_ARGS, STACK, Environ
@@ -37,7 +37,6 @@ LOGGER = "wsgikit.errors"
 
 # Crockford's letters: no I, L, O or U, so that an id can be read out on the telephone.
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-HOOKS = frozenset({"before_request", "after_request", "handle_exception", "teardown_request"})
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
