@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 
 import pytest
@@ -80,19 +79,6 @@ def test_the_dev_server_closes_the_stack_at_its_end(reload, started, monkeypatch
     stack = build_stack(broken, use(Pool))
     servers.run_dev_server(lambda: stack, reload=reload)
     assert closed == list(stack.layers)
-
-
-def test_a_port_in_use_is_told_with_its_number():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(ConfigurationError) as raised:
-            servers.run_waitress(broken, "127.0.0.1", port)
-    assert str(raised.value) == (
-        f"serve: 127.0.0.1:{port}: expected a host and port that can be listened on, got: Address already in use. "
-        "Stop the other program, or take another port."
-    )
 
 
 def test_an_ini_server_section_refuses_what_it_does_not_know(started):

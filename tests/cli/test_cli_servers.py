@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 
 import pytest
@@ -67,6 +68,19 @@ def test_without_reload_a_mistake_ends_the_server_with_one_line(serve, folder):
     output = server.stop()
     assert output.count("\n") == 1
     assert output.startswith("wsgikit: app.ini:2 [app:main]: use: expected an application")
+
+
+def test_waitress_tells_which_port_is_taken(serve):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        server = serve("wsgikit", "serve", "cli_app:app", "--port", str(port), "--server", "waitress")
+        assert server.process.wait(timeout=20) == 1
+    assert server.stop() == (
+        f"wsgikit: serve: 127.0.0.1:{port}: expected a host and port that can be listened on, got: "
+        "Address already in use. Stop the other program, or take another port.\n"
+    )
 
 
 def test_gunicorn_tells_a_mistake_in_one_line_of_its_own(serve, folder):
