@@ -73,6 +73,9 @@ class FileAnswer:
         from werkzeug.exceptions import NotFound
         from werkzeug.utils import send_file
 
+        if "," in environ.get("HTTP_RANGE", ""):
+            # Several ranges are more than Werkzeug sends. RFC 9110 §14.2: a server may ignore the field, and send all.
+            environ = {key: value for key, value in environ.items() if key != "HTTP_RANGE"}
         target: Any = self.path_or_file
         options = self.options
         if hasattr(target, "read"):

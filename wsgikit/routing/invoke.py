@@ -144,7 +144,14 @@ class _Loop:
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         # A copy: the request's own context is entered by this thread already, and a task enters its own.
-        return self.runner.run(coroutine, context=copy_context())
+        context = copy_context()
+        try:
+            return self.runner.run(coroutine, context=context)
+        finally:
+            # What a hook sets is for the view, as if it were no coroutine.
+            for variable, value in context.items():
+                if variable.get(_UNSET) is not value:
+                    variable.set(value)
 
     def __del__(self) -> None:
         try:
@@ -154,6 +161,7 @@ class _Loop:
 
 
 _thread = threading.local()
+_UNSET: Any = object()
 
 
 def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
