@@ -690,3 +690,28 @@ def test_a_lost_connection_that_the_application_swallows_commits_no_half(wrap, p
     with pytest.raises(Exception, match="rolled back|reconnect"):
         call(layer)
     assert postgresql.texts() == []
+
+
+@pytest.mark.parametrize(
+    "use_it",
+    [
+        pytest.param(lambda handle: setattr(handle, "autoflush", False), id="set an attribute"),
+        pytest.param(list, id="iterate"),
+        pytest.param(lambda handle: 1 in handle, id="in"),
+        pytest.param(lambda handle: handle.__enter__(), id="with"),
+    ],
+)
+def test_the_database_of_an_excluded_path_says_so_however_it_is_used(wrap, sqlite, call, use_it):
+    """D14."""
+    layer = wrap(lambda environ, start_response: use_it(environ["wsgikit.db"]), url=sqlite.url, exclude_paths=["/s"])
+    with pytest.raises(ApplicationError, match="exclude_paths= names"):
+        call(layer, "/s")
+
+
+@pytest.mark.parametrize(
+    "option", ["retries", "max_age_seconds", "sticky_seconds", "max_queries", "held_warning_seconds"]
+)
+@pytest.mark.parametrize("value", ["3", -1, True])
+def test_what_is_no_number_is_refused_while_building(option, value):
+    with pytest.raises(ConfigurationError, match=f"{option}: expected 0 or more, got {value!r}"):
+        DatabaseMiddleware(ok, url="sqlite://", **{option: value})

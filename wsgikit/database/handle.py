@@ -21,7 +21,35 @@ else:
     Reference = ref
 
 
-class Handle(Reference):
+class Standing:
+    """What stands for another object, also where Python asks the class and not `__getattr__`."""
+
+    __slots__ = ()
+
+    def __wsgikit_open__(self) -> Any:
+        """Return the object, or raise."""
+        raise NotImplementedError
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.__wsgikit_open__(), name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self.__wsgikit_open__(), name)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.__wsgikit_open__()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.__wsgikit_open__())
+
+    def __enter__(self) -> Any:
+        return self.__wsgikit_open__().__enter__()
+
+    def __exit__(self, *raised: Any) -> Any:
+        return self.__wsgikit_open__().__exit__(*raised)
+
+
+class Handle(Standing, Reference):
     """The database of one request: a name for a session or connection that is opened when it is first used.
 
     Any attribute is that of the session or connection, so ``environ["wsgikit.db"].execute(…)`` works. The `db` local
@@ -50,26 +78,6 @@ class Handle(Reference):
         if name[:2] == "__":  # a question of Python's (is it copyable, is it wrapped): no reason to connect
             raise AttributeError(name)
         return getattr(self.__wsgikit_open__(), name)
-
-    # What Python looks for on the class, not by __getattr__.
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self.__wsgikit_open__(), name, value)
-
-    def __delattr__(self, name: str) -> None:
-        delattr(self.__wsgikit_open__(), name)
-
-    def __contains__(self, item: object) -> bool:
-        return item in self.__wsgikit_open__()
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.__wsgikit_open__())
-
-    def __enter__(self) -> Any:
-        return self.__wsgikit_open__().__enter__()
-
-    def __exit__(self, *raised: Any) -> Any:
-        return self.__wsgikit_open__().__exit__(*raised)
 
     def __repr__(self) -> str:
         exchange = self()
@@ -115,14 +123,17 @@ class Handle(Reference):
         return work
 
 
-class Excluded:
+class Excluded(Standing):
     """What stands in environ on a path without a database: it says so when it is used, and leaks nothing."""
 
     __slots__ = ("_name", "_request")
 
+    _name: str
+    _request: str
+
     def __init__(self, name: str, request: str) -> None:
-        self._name = name
-        self._request = request
+        object.__setattr__(self, "_name", name)
+        object.__setattr__(self, "_request", request)
 
     def __wsgikit_open__(self) -> Any:
         """Raise: there is none."""

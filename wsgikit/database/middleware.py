@@ -130,6 +130,17 @@ class DatabaseMiddleware(Middleware):
         super().__init__(app)
         where = f"DatabaseMiddleware {name!r}"
         check_flags(where, ping=ping, record_queries=record_queries)
+        _check_numbers(
+            where,
+            retries=retries,
+            retry_backoff_seconds=retry_backoff_seconds,
+            max_age_seconds=max_age_seconds,
+            statement_timeout_seconds=statement_timeout_seconds,
+            sticky_seconds=sticky_seconds,
+            max_queries=max_queries,
+            slow_query_seconds=slow_query_seconds,
+            held_warning_seconds=held_warning_seconds,
+        )
         if kind not in ("session", "connection"):
             raise ConfigurationError(complaint(where, "kind", "'session' or 'connection'", kind))
         if release not in ("close", "response"):
@@ -151,8 +162,6 @@ class DatabaseMiddleware(Middleware):
         self._slow_query_seconds = slow_query_seconds
         self._held_warning_seconds = held_warning_seconds
         self._is_traced = record_queries or max_queries is not None or slow_query_seconds is not None
-        if retries < 0:
-            raise ConfigurationError(complaint(where, "retries", "0 or more", retries))
         self._retry_methods = frozenset(method.upper() for method in retry_methods) if retries else frozenset()
         self._manager = None if manager is None else manager_factory(where, manager)
         self._is_plain = not (self._excluded or retries or manager is not None)
@@ -257,8 +266,9 @@ class DatabaseMiddleware(Middleware):
                 queries.log = state.setdefault(SQL, [])
                 queries.slow_query_seconds = self._slow_query_seconds
             # One step: two threads of a request get the same one.
-            work = state.setdefault(self, Work(source, exchange.environ, queries))
-            state.setdefault(self._queries_key, work.queries)
+            kept: Work = state.setdefault(self, Work(source, exchange.environ, queries))
+            state.setdefault(self._queries_key, kept.queries)
+            return kept
         return work
 
     def conclude(self, exchange: Exchange, work: Work) -> None:
@@ -381,6 +391,12 @@ class DatabaseMiddleware(Middleware):
         """Tell whether the transaction is this layer's, not that of a stack around it."""
         handle = exchange.environ.get(self.environ_key)
         return isinstance(handle, Handle) and handle() is exchange
+
+
+def _check_numbers(where: str, **options: object) -> None:
+    for name, value in options.items():
+        if value is not None and (type(value) not in (int, float) or value < 0):  # type: ignore[operator]  # a number
+            raise ConfigurationError(complaint(where, name, "0 or more", value))
 
 
 def _is_around(candidate: Exchange, exchange: Exchange) -> bool:
