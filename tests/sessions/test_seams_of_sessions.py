@@ -1,11 +1,14 @@
 """Where a session is lost, undone or badly explained between two of its parts."""
 
+import copy
+import inspect
 import os
 
 import pytest
 
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.sessions.errors import SessionTooLarge, SessionValueError, StoreUnavailable
+from wsgikit.sessions.manager import SessionManager
 from wsgikit.sessions.middleware import SessionMiddleware
 from wsgikit.sessions.signing import encode_base64
 from wsgikit.sessions.stores.memcached import MemcachedStore
@@ -117,6 +120,22 @@ def test_s7_what_was_put_in_under_a_lock_may_still_be_changed_inside_after_it():
     assert layer.open_session(cookie)["cart"] == [1]
 
 
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_s2_a_copy_is_a_dict_and_counts_as_reading(browse, duplicate):
+    kinds = []
+    browser = browse(lambda session, environ: kinds.append(type(duplicate(session))))
+    assert browser.send().headers.getall("Vary") == ["Cookie"]
+    assert kinds == [dict]
+
+
+def test_the_manager_has_the_options_of_the_layer_and_their_defaults():
+    ours, theirs = (inspect.signature(each.__init__).parameters for each in (SessionMiddleware, SessionManager))
+    assert {*ours} - {*theirs} == {"app", "environ_key", "save_on_error"}
+    assert {*theirs} - {*ours} == {"where", "session_class"}
+    for name in {*ours} & {*theirs}:
+        assert (ours[name].default, ours[name].annotation) == (theirs[name].default, theirs[name].annotation), name
+
+
 # ---------------------------------------------------------------------- values
 
 
@@ -222,6 +241,24 @@ def test_s19_with_raise_nothing_is_logged_twice(browse, caplog):
     with pytest.raises(StoreUnavailable):
         browser.send()
     assert caplog.records == []
+
+
+def test_s2_a_page_made_in_place_of_what_a_store_did_not_tell_says_vary(browse):
+    def view(session, environ):
+        try:
+            return session.get("a")
+        except StoreUnavailable:
+            return "somebody"
+
+    store = DownStore()
+    browser = browse(view, store=store)
+    session = browser.app.open_session()
+    session["a"] = 1
+    browser.cookie = save(browser.app, session).partition("=")[2]
+    store.is_down = True
+    response = browser.send()
+    assert (response.text, response.headers.getall("Vary")) == ("somebody", ["Cookie"])
+    assert "Set-Cookie" not in response.headers
 
 
 def test_what_memcached_has_no_room_for_is_too_large_rather_than_an_outage():

@@ -233,7 +233,7 @@ class SessionMiddleware(Middleware):
             if self.manager.on_store_error != "raise":
                 self._answer_unavailable(exchange)
             return
-        if session._data is None:
+        if session._data is None and session._failure is None:
             session._committed = ref(exchange)
             return
         headers = exchange.headers

@@ -164,6 +164,13 @@ class Session(MutableMapping[str, Any]):
         """Return the keys and values as a dict of its own."""
         return dict(self.items())
 
+    __copy__ = copy
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        from copy import deepcopy
+
+        return deepcopy(self.copy(), memo)
+
     def has_key(self, key: str) -> bool:
         """Tell whether the key is there."""
         return key in self
