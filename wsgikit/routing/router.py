@@ -335,6 +335,11 @@ class Router(Registry):
             BuildError: there is no such endpoint, or a value is missing.
             ValueError: `_scheme` without `_external`.
         """
+        is_usual = _environ is None and _anchor is None and _method is None and _scheme is None and not _external
+        if is_usual and endpoint in self.plain_endpoints:
+            path = self.map.build_plain(endpoint, values)
+            if path is not None:
+                return path
         return build_url(self, endpoint, values, _environ, _anchor, _method, _scheme, _external)
 
     # ------------------------------------------------------------------ folders
