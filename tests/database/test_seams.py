@@ -715,3 +715,26 @@ def test_the_database_of_an_excluded_path_says_so_however_it_is_used(wrap, sqlit
 def test_what_is_no_number_is_refused_while_building(option, value):
     with pytest.raises(ConfigurationError, match=f"{option}: expected 0 or more, got {value!r}"):
         DatabaseMiddleware(ok, url="sqlite://", **{option: value})
+
+
+def test_of_two_layers_that_repeat_each_counts_its_own_attempts(layers, sqlite, tmp_path, call):
+    """D13, D15: the last attempt of the outer one sends its page, though it is the first of the inner one."""
+    seen = []
+
+    class Lost(Exception):
+        sqlstate = "40001"
+
+    def app(environ, start_response):
+        seen.append(environ["wsgikit.db.attempt"])
+        environ["wsgikit.db"]._work().conflict = Lost()
+        start_response("409 Conflict", [])
+        return [b"sorry"]
+
+    stack = build_stack(
+        app,
+        use(DatabaseMiddleware, url=sqlite.url, retries=1, retry_backoff_seconds=0),
+        use(DatabaseMiddleware, url=f"sqlite:///{tmp_path}/other.db", name="other", retries=3),
+    )
+    layers.append(stack)
+    assert call(stack).body == b"sorry"
+    assert seen == [1, 1]

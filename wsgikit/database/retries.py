@@ -77,6 +77,9 @@ class Attempts:
                 self._wait(environ, attempt, error)
             finally:
                 environ.setdefault(EXCHANGE, exchange)
+                for key in (ATTEMPT, ATTEMPTS):  # those of a layer around this one, which repeats too
+                    if key in snapshot:
+                        environ[key] = snapshot[key]
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _wait(self, environ: Environ, attempt: int, error: Exception) -> None:
