@@ -198,7 +198,7 @@ def machine_for(layer, is_server_side):
                 if request.data:
                     self.jars[client] = {"data": copy.deepcopy(request.data), "gone": False}
                 return
-            if not request.data:  # emptied: that ends it
+            if not request.data and (request.is_rotated or row["gone"]):
                 row["gone"] = True
                 self.jars[client] = None
                 return
@@ -210,7 +210,10 @@ def machine_for(layer, is_server_side):
                     merged[key] = copy.deepcopy(request.data[key])
                 else:
                     merged.pop(key, None)
-            if request.is_rotated:
+            if not request.data and not merged:  # emptied, and nobody else put anything in: that ends it
+                row["gone"] = True
+                self.jars[client] = None
+            elif request.is_rotated:
                 row["gone"] = True
                 self.jars[client] = {"data": merged, "gone": False}
             else:
