@@ -13,6 +13,7 @@ from wsgikit.exceptions import (
     OutsideRequestError,
     ProtocolError,
     WsgikitError,
+    a_kind,
     complaint,
     did_you_mean,
 )
@@ -75,3 +76,10 @@ def test_the_name_that_was_probably_meant(name, known, hint):
 
 def test_a_bad_request_says_its_status():
     assert BadRequest.status == "400 Bad Request"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1, "an int"), ({}, "a dict"), (object(), "an object")], ids=["int", "dict", "object"]
+)
+def test_a_kind_has_its_article(value, text):
+    assert a_kind(value) == text

@@ -14,6 +14,7 @@ __all__ = [
     "OutsideRequestError",
     "ProtocolError",
     "WsgikitError",
+    "a_kind",
     "complaint",
     "did_you_mean",
     "sentence",
@@ -84,6 +85,12 @@ def did_you_mean(name: str, known: Iterable[str], *, likeness: float = 0.6) -> s
 
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=likeness)
     return f"Did you mean {near[0]!r}?" if near else ""
+
+
+def a_kind(value: object) -> str:
+    """Return the name of a value's class with its article: ``an int``, for values that may be secrets."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
 
 
 def sentence(text: str) -> str:

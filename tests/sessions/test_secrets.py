@@ -45,9 +45,9 @@ def theirs(secret, digest=hashlib.sha256):
             "secret_key: expected whole secrets, got 17 of one character. A str was taken apart into a list",
         ),
         (tuple("ab"), "expected whole secrets, got 2 of one character"),
-        (42, "secret_key: expected a str or a list of str, got a int."),
+        (42, "secret_key: expected a str or a list of str, got an int."),
         ({"a": 1}, "expected a str or a list of str, got a dict."),
-        ([NEW, 42], "secret_key[1]: expected a str or bytes, got a int."),
+        ([NEW, 42], "secret_key[1]: expected a str or bytes, got an int."),
     ],
     ids=repr,
 )

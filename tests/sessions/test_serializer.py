@@ -105,7 +105,7 @@ def test_s13_whatever_is_written_is_read_the_same(value):
         (
             {"cart": [{"price": object()}]},
             "cart[0].price",
-            "session: cart[0].price: expected a value that JSON or wsgikit can write, got a object.",
+            "session: cart[0].price: expected a value that JSON or wsgikit can write, got an object.",
         ),
         ({"a": {"b": ({"c": lambda: 0},)}}, "a.b[0].c", "got a function"),
         ({"user": pathlib.Path("/")}, "user", "got a PosixPath"),

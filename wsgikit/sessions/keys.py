@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from wsgikit.exceptions import ConfigurationError
+from wsgikit.exceptions import ConfigurationError, a_kind
 
 Secret: TypeAlias = str | bytes | Sequence[str | bytes]
 
@@ -39,8 +39,9 @@ def check_secrets(where: str, secret_key: object, option: str = "secret_key") ->
     if isinstance(secret_key, (str, bytes)):
         return (_checked(where, option, secret_key),)
     if not isinstance(secret_key, Sequence):
-        kind = type(secret_key).__name__
-        raise ConfigurationError(f"{where}: {option}: expected a str or a list of str, got a {kind}. {_MAKE_ONE}.")
+        raise ConfigurationError(
+            f"{where}: {option}: expected a str or a list of str, got {a_kind(secret_key)}. {_MAKE_ONE}."
+        )
     if len(secret_key) > 1 and all(isinstance(part, (str, bytes)) and len(part) <= 1 for part in secret_key):
         raise ConfigurationError(
             f"{where}: {option}: expected whole secrets, got {len(secret_key)} of one character. "
@@ -53,8 +54,7 @@ def _checked(where: str, option: str, secret: object) -> bytes:
     if isinstance(secret, str):
         secret = secret.encode()
     if not isinstance(secret, bytes):
-        kind = type(secret).__name__
-        raise ConfigurationError(f"{where}: {option}: expected a str or bytes, got a {kind}. {_MAKE_ONE}.")
+        raise ConfigurationError(f"{where}: {option}: expected a str or bytes, got {a_kind(secret)}. {_MAKE_ONE}.")
     if _PLACEHOLDER.search(re.sub(r"[^a-z0-9]", "", secret.decode("latin-1").lower())):
         raise ConfigurationError(f"{where}: {option}: expected a secret, got a placeholder. {_MAKE_ONE}.")
     if len(secret) < MINIMUM_BYTES:

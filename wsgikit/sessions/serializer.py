@@ -16,6 +16,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from wsgikit.exceptions import a_kind
 from wsgikit.sessions.errors import SessionValueError
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
@@ -180,7 +181,7 @@ def _tag_subclass(value: Any) -> Any:
             return write(value)
     raise _Unwritable(
         value,
-        f"session: {{}}: expected a value that JSON or wsgikit can write, got a {type(value).__name__}. Store its id, "
+        f"session: {{}}: expected a value that JSON or wsgikit can write, got {a_kind(value)}. Store its id, "
         "or convert it to str, int, float, bool, list, dict, tuple, set, bytes, datetime, UUID or Decimal.",
     )
 

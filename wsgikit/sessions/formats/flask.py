@@ -12,6 +12,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 from uuid import UUID
 
+from wsgikit.exceptions import a_kind
 from wsgikit.sessions.errors import SessionValueError
 from wsgikit.sessions.formats.base import CookieFormat, Envelope, compress, decompress
 from wsgikit.sessions.serializer import explain
@@ -81,7 +82,7 @@ def _tag(value: Any, path: str) -> Any:
     if value is None or isinstance(value, (str, int, float)):
         return value
     raise SessionValueError(
-        f"session: {path or 'value'}: expected what Flask's session can hold, got a {type(value).__name__}. "
+        f"session: {path or 'value'}: expected what Flask's session can hold, got {a_kind(value)}. "
         "Convert it, or use another cookie_format.",
         path,
     )

@@ -7,6 +7,7 @@ __all__ = ["dump_plain"]
 import json
 from typing import Any
 
+from wsgikit.exceptions import a_kind
 from wsgikit.sessions.errors import SessionValueError
 from wsgikit.sessions.serializer import explain
 
@@ -41,7 +42,7 @@ def _check(value: Any, whose: str, path: str) -> None:
 
 def _unwritable(path: str, value: object, whose: str, expected: str) -> SessionValueError:
     return SessionValueError(
-        f"session: {path}: expected {expected}, got a {type(value).__name__}. "
+        f"session: {path}: expected {expected}, got {a_kind(value)}. "
         f"{whose} cookie is plain JSON: convert the value, or use another cookie_format.",
         path,
     )
