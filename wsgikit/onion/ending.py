@@ -38,7 +38,7 @@ class Ending:
     _is_plain: bool
     _closers: list[tuple[Context | None, Callable[[], object]]] | None = None
     _context: Context | None = None
-    _teardown: tuple[tuple[Any, ...], tuple[Any, ...]] | None = None
+    _teardown: tuple[tuple[Any, ...], tuple[Any, ...]]  # hooks in the request's context, and outside it
     _outer: Exchange | None = None
     _nested: list[Exchange] | None = None
     _stack: Any = None  # of a nested exchange: its own, while environ holds that of the one around it
@@ -46,7 +46,13 @@ class Ending:
     _home: Exchange | None = None  # of a nested exchange: the one in whose context it was called, and ends
     _callbacks: list[tuple[Context, Callable[[], object]]] | None = None
     _finished: bool = False
-    _failure: BaseException | None = None  # the first of closing and tearing down, until somebody raises or logs it
+    # Of the other half, to be let go at the end.
+    _body: Any
+    _exc_info: Any
+    _innermost: Any
+    _pending: Any
+    _server_write: Any
+    _failure: BaseException | None  # the first of closing and tearing down, until somebody raises or logs it
 
     def on_teardown(self, function: Callable[[], object]) -> None:
         """Call `function` once when the request has ended: the last one registered first, before the layers' teardown.
@@ -170,7 +176,7 @@ class Ending:
         if self._callbacks is not None or self._nested is not None:
             self._finish_extras()
         self._finished = True
-        inside, outside = self._teardown or self._onion.teardown
+        inside, outside = self._teardown
         if inside:
             context = self._context
             if context is None:

@@ -216,12 +216,11 @@ class Onion:
         innermost = self.outside.inside or self.outside
         self.teardown = self.teardown_of(innermost, innermost.last)
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request (PEP 3333)."""
+    def answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request (PEP 3333). A method, not ``__call__``: Python enters those by a longer way."""
         exchange = Exchange(self, environ, start_response)
-        outer = environ.get(EXCHANGE)
-        if outer is not None and not outer._finished:
-            exchange._join(outer)
+        if EXCHANGE in environ and not environ[EXCHANGE]._finished:
+            exchange._join(environ[EXCHANGE])
         environ[EXCHANGE] = exchange
         try:
             self.outside.turn(exchange)
@@ -245,13 +244,13 @@ class Onion:
             exchange._end()
         else:  # what Exchange._finish does, where there is nothing but the layers' hooks to run
             exchange._finished = True
-            inside, outside = exchange._teardown or self.teardown
+            inside, outside = exchange._teardown
             if inside:
                 exchange._context.run(exchange._tear_down, inside)  # type: ignore[union-attr]  # it was entered
             if outside:
                 exchange._tear_down(outside)
             exchange._context = None  # it leads here: no cycle is left behind
-            if environ.get(EXCHANGE) is exchange:
+            if EXCHANGE in environ:
                 del environ[EXCHANGE]
         if exchange._failure is not None:
             raise exchange._pop_failure()

@@ -49,7 +49,7 @@ class Exchange(Ending):
             that an error cut it short.
     """
 
-    # What most requests leave as it is stands on the class, so that making an exchange costs five assignments.
+    # What most requests leave as it is stands on the class, so that making an exchange costs few assignments.
     _raw_headers: HeaderList | None = None
     _headers: Headers | None = None  # over the list that _raw_headers then is
     _exc_info: ExcInfo | None = None
@@ -73,6 +73,8 @@ class Exchange(Ending):
         self.environ = environ
         self._server = start_response
         self._status: str | None = None
+        self._teardown = onion.teardown
+        self._failure: BaseException | None = None
         # True while nothing has happened but one head and one body: the engine then has one thing to ask, not ten.
         self._is_plain = True
 

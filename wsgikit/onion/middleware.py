@@ -111,7 +111,7 @@ class Middleware(metaclass=_Assembled):
 
     def __call__(self, environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        return self._onion(environ, start_response)
+        return self._onion.answer(environ, start_response)
 
     def _assemble(self) -> None:
         if "app" not in self.__dict__:

@@ -99,7 +99,7 @@ class Stack:
         self.app = app
         # A fused onion is entered without the detour through its outermost layer.
         fused = isinstance(entry, Middleware) and type(entry).__call__ is Middleware.__call__
-        self._entry = entry._onion if fused else entry  # type: ignore[attr-defined]  # fused
+        self._entry = entry._onion.answer if fused else entry  # type: ignore[attr-defined]  # fused
         self._named = tuple(layers)
         self.layers: tuple[Any, ...] = tuple(layer for _, layer in self._named)
 
