@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from wsgikit.database.handle import Excluded, Handle
 from wsgikit.database.manager import Managed, ManagerOption, manager_factory
@@ -96,6 +96,8 @@ class DatabaseMiddleware(Middleware):
 
         build_stack(app, use(DatabaseMiddleware, url="postgresql+psycopg://shop@localhost/shop", pool_size=10))
     """
+
+    teardown_needs_state: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -202,7 +202,7 @@ class Onion:
         app: what the innermost wraps.
     """
 
-    __slots__ = ("app", "layers", "outside", "teardown")
+    __slots__ = ("app", "layers", "outside", "teardown", "tears_always")
 
     def __init__(self, layers: Sequence[Middleware], app: WSGIApplication) -> None:
         self.layers = tuple(layers)
@@ -213,6 +213,9 @@ class Onion:
             self.outside = Segment(layers[: own[0]], None, inside)
         else:
             self.outside = Segment(layers, app, None)
+        inner = layers[own[0] :] if own else ()
+        hooks = _overridden(inner, "teardown_request")
+        self.tears_always = any(not inner[level].teardown_needs_state for level, _ in hooks)
         innermost = self.outside.inside or self.outside
         self.teardown = self.teardown_of(innermost, innermost.last)
 
@@ -245,7 +248,7 @@ class Onion:
         else:  # what Exchange._finish does, where there is nothing but the layers' hooks to run
             exchange._finished = True
             inside, outside = exchange._teardown
-            if inside:
+            if inside and (self.tears_always or exchange._state is not None):
                 exchange._context.run(exchange._tear_down, inside)  # type: ignore[union-attr]  # it was entered
             if outside:
                 exchange._tear_down(outside)

@@ -29,6 +29,14 @@ class _Assembled(ABCMeta):  # so that a layer may be an ABC
                 layer._assemble()
             return layer
 
+        @property
+        def __signature__(cls):
+            # For inspect and help(), which would show that of __call__ above.
+            import inspect
+
+            of_init = inspect.signature(cls.__init__)
+            return of_init.replace(parameters=list(of_init.parameters.values())[1:])
+
 
 class Middleware(metaclass=_Assembled):
     """A layer of the onion: subclass it and override the hooks you need.
@@ -46,6 +54,8 @@ class Middleware(metaclass=_Assembled):
         provides: environ keys that this layer sets for those inside it.
         inside_of: names of classes that, where they are in the stack, must stand outside this one.
         outside_of: names of classes that, where they are in the stack, must stand inside this one.
+        teardown_needs_state: whether `teardown_request` has nothing to do where no layer has put anything into
+            `Exchange.state`: such requests are then spared it.
         own_context: whether the request runs, from this layer inwards, in a `contextvars.Context` of its own.
 
     Raises:
@@ -62,6 +72,7 @@ class Middleware(metaclass=_Assembled):
     inside_of: ClassVar[tuple[str, ...]] = ()
     outside_of: ClassVar[tuple[str, ...]] = ()
     own_context: ClassVar[bool] = False
+    teardown_needs_state: ClassVar[bool] = False
 
     app: WSGIApplication
     _onion: Onion

@@ -121,9 +121,12 @@ class Stack:
 
     def __call__(self, environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        outer = environ.get(STACK)
+        if STACK not in environ:
+            environ[STACK] = self
+            return self._entry(environ, start_response)
+        outer = environ[STACK]
         environ[STACK] = self
-        if outer is None or outer is self or EXCHANGE not in environ:
+        if outer is self or EXCHANGE not in environ:
             return self._entry(environ, start_response)
         try:
             return self._entry(environ, start_response)

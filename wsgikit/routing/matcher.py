@@ -251,6 +251,17 @@ class RouteMap:
         found = self.find(path, "--", host=host, subdomain=subdomain)
         return sorted(found.methods) if isinstance(found, Miss) else []
 
+    def is_far(self, path: str) -> bool:
+        """Tell at little cost that no rule is near a path as it came: the first segment decides. False decides nothing."""
+        home = self._home
+        if home is None or home.branches is not None or not self.is_one_domain:
+            return False
+        end = path.find("/", 1)
+        head = path[1:] if end < 0 else path[1:end]
+        if head in home.static or (not head and home.extra is not None):
+            return False
+        return path[:1] == "/" and path.isascii() and "//" not in path
+
     def _find_quickly(self, path: str, method: str, domain: str | None = None) -> Match | Miss | None:
         """Walk the trie, from the only domain there is or from the one given; None where that doesn't decide."""
         segments = path.split("/")

@@ -59,6 +59,7 @@ class RouterMiddleware(Middleware):
         self.router: Router = found
         self.pass_method_not_allowed = pass_method_not_allowed
         self._map = found.map
+        self._is_simple = found.map.keeps_literal  # the path is matched as PATH_INFO has it
         self._find_rule = found.find_rule
         self._mounts = found.mounts.mounts  # the list itself: mounts may be added after this
         self._nowhere = found.nowhere
@@ -76,7 +77,12 @@ class RouterMiddleware(Middleware):
         """Answer with the matched view; None lets the request through."""
         environ = exchange.environ
         # What find_rule and Router.take do, without what only some routers and requests need.
-        rules = self._map.literal.get(environ.get("PATH_INFO", ""))
+        path = environ.get("PATH_INFO", "")
+        rules = self._map.literal.get(path)
+        if rules is None and self._is_simple and not self._mounts and self._map.is_far(path):
+            if ROUTING not in environ:  # url_for works for the application behind, too
+                environ[ROUTING] = self._nowhere
+            return None
         rule: Any = None if rules is None else rules.get(environ["REQUEST_METHOD"])
         found: Any
         if rule is None:
@@ -95,7 +101,7 @@ class RouterMiddleware(Middleware):
             environ[ROUTING_ARGS] = ((), matched.values)
             return matched
         if found is NOT_FOUND and not self._mounts:
-            if ROUTING not in environ:  # url_for works for the application behind, too
+            if ROUTING not in environ:
                 environ[ROUTING] = self._nowhere
             return None
         return self._take(environ, found)
