@@ -252,7 +252,7 @@ class RouteMap:
         return sorted(found.methods) if isinstance(found, Miss) else []
 
     def is_far(self, path: str) -> bool:
-        """Tell at little cost that no rule is near a path as it came: the first segment decides. False decides nothing."""
+        """Tell at little cost that no rule is near a path, by its first segment. False decides nothing."""
         home = self._home
         if home is None or home.branches is not None or not self.is_one_domain:
             return False
