@@ -110,6 +110,9 @@ class ErrorPagesMiddleware(Middleware):
         if isinstance(debug_hosts, str):
             debug_hosts = (debug_hosts,)
         self.debug = debug
+        if debug:
+            # Set on the instance, where the engine looks first: without debug there is no hook to be run.
+            setattr(self, "before_request", self.before_debugged_request)  # noqa: B010  # it hides a method on purpose
         self.replace_empty = replace_empty
         self.show_locals = show_locals
         self.statuses = _checked_statuses(statuses or {})
@@ -136,6 +139,11 @@ class ErrorPagesMiddleware(Middleware):
             from wsgikit.error_pages.traceback_page import editor_pattern
 
             editor_pattern(editor)
+
+    def before_debugged_request(self, exchange: Exchange) -> WSGIApplication | None:
+        """Have the database layers inside record their statements, for the traceback page."""
+        exchange.state.setdefault("wsgikit.sql", [])
+        return None
 
     def after_request(self, exchange: Exchange) -> None:
         """Give a page to an error response that has no body."""

@@ -117,6 +117,10 @@ class Session(MutableMapping[str, Any]):
             return "<Session, not read yet>"
         return f"<Session with {', '.join(map(repr, self._data)) or 'nothing'}>"
 
+    def __wsgikit_peek__(self) -> list[str] | None:
+        """Return the keys, for a debug page; None where nobody has read the session, which this doesn't do either."""
+        return None if self._data is None else list(self._data)
+
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a key, or `default`."""
         data = self._data

@@ -1,0 +1,57 @@
+"""The traceback page shows what the layers of this request have done: session keys and statements, no values."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from wsgikit import (
+    ContextMiddleware,
+    DatabaseMiddleware,
+    ErrorPagesMiddleware,
+    SessionMiddleware,
+    build_stack,
+    db,
+    session,
+    use,
+)
+from wsgikit.onion.visit import make_environ
+
+
+PLANTED = "-".join(["planted", "value"])  # so that the source on the page doesn't have it
+
+
+def failing(environ, start_response):
+    if environ["PATH_INFO"] == "/touches":
+        session["basket"] = PLANTED
+        db.execute(sa.text("SELECT 41 + 1")).scalar()
+    raise ValueError("broken")
+
+
+def page_of(path):
+    stack = build_stack(
+        failing,
+        use(ErrorPagesMiddleware, debug=True),
+        use(ContextMiddleware),
+        use(SessionMiddleware, secret_key="0123456789abcdef" * 4),
+        use(DatabaseMiddleware, url="sqlite://"),
+    )
+    head: list[object] = []
+    environ = {**make_environ(path), "HTTP_ACCEPT": "text/html"}
+    body = b"".join(stack(environ, lambda *given: head.append(given)))
+    stack.close()
+    return head[0][0], dict(head[0][1]), body.decode()
+
+
+def test_keys_of_the_session_and_statements_are_shown_and_no_value():
+    status, _, page = page_of("/touches")
+    assert status.startswith("500")
+    facts = page.rpartition("</pre>")[2]  # after the last line of source
+    assert "basket" in facts
+    assert "SELECT 41 + 1" in facts
+    assert PLANTED not in page
+
+
+def test_a_session_that_nobody_read_stays_unread():
+    _, headers, page = page_of("/leaves")
+    assert "Cookie" not in headers.get("Vary", "")
+    assert "basket" not in page.rpartition("</pre>")[2]
