@@ -16,7 +16,6 @@ from wsgikit import (
 )
 from wsgikit.onion.visit import make_environ
 
-
 PLANTED = "-".join(["planted", "value"])  # so that the source on the page doesn't have it
 
 
