@@ -31,9 +31,9 @@ class ConsoleErrorPagesMiddleware(ErrorPagesMiddleware):
         super().__init__(app, **options)
         self.debugger = _Debugger()
 
-    def before_debugged_request(self, exchange: Exchange) -> WSGIApplication | None:
+    def _begin_in_debug(self, exchange: Exchange) -> WSGIApplication | None:
         """Answer what the debugger's own page asks: its script, a PIN, a line to be run."""
-        super().before_debugged_request(exchange)
+        super()._begin_in_debug(exchange)
         # Werkzeug's page sends __debugger__=yes with each of its requests.
         if "__debugger__=yes" not in exchange.environ.get("QUERY_STRING", ""):
             return None

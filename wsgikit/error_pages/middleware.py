@@ -112,7 +112,7 @@ class ErrorPagesMiddleware(Middleware):
         self.debug = debug
         if debug:
             # Set on the instance, where the engine looks first: without debug there is no hook to be run.
-            setattr(self, "before_request", self.before_debugged_request)  # noqa: B010  # it hides a method on purpose
+            setattr(self, "before_request", self._begin_in_debug)  # noqa: B010  # it hides a method on purpose
         self.replace_empty = replace_empty
         self.show_locals = show_locals
         self.statuses = _checked_statuses(statuses or {})
@@ -140,7 +140,7 @@ class ErrorPagesMiddleware(Middleware):
 
             editor_pattern(editor)
 
-    def before_debugged_request(self, exchange: Exchange) -> WSGIApplication | None:
+    def _begin_in_debug(self, exchange: Exchange) -> WSGIApplication | None:
         """Have the database layers inside record their statements, for the traceback page."""
         exchange.state.setdefault("wsgikit.sql", [])
         return None
