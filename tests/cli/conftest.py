@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -127,17 +128,21 @@ class Server:
         end = time.monotonic() + seconds
         while True:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
-                    text = response.read().decode()
-            except urllib.error.HTTPError as error:
-                text = f"{error.code} {error.read().decode()}"
-            except (OSError, urllib.error.URLError):
+                text = self._fetch(path)
+            except (OSError, http.client.HTTPException):  # not up yet, or just restarting in the middle of an answer
                 text = None
             if text is not None and (wanted is None or wanted in text):
                 return text
             if time.monotonic() > end or self.process.poll() is not None:
                 raise AssertionError(f"no answer: {text!r}\n{self.stop()}")
             time.sleep(0.05)  # between two attempts, never as a measure
+
+    def _fetch(self, path: str) -> str:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
+                return response.read().decode()
+        except urllib.error.HTTPError as error:
+            return f"{error.code} {error.read().decode()}"
 
     def stop(self) -> str:
         """Stop the server and its workers; return what it printed."""
