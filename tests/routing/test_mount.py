@@ -8,7 +8,9 @@ import pytest
 
 from wsgikit.context.locals import request
 from wsgikit.context.middleware import ContextMiddleware
-from wsgikit.onion.stack import build_stack, use
+from wsgikit.ini.applications import PrefixMounts
+from wsgikit.onion.middleware import Middleware
+from wsgikit.onion.stack import Stack, build_stack, use
 from wsgikit.routing.middleware import RouterMiddleware
 from wsgikit.routing.router import Router
 from wsgikit.views import url_for
@@ -342,3 +344,108 @@ def test_an_included_router_brings_its_mounts(client):
     blog.mount("/app", where)
     router.include(blog, "/blog")
     assert client(router).get("/blog/app/y").text == "/blog/app|/y"
+
+
+# ---------------------------------------------------------------------- the end of the process
+
+
+class Pool(Middleware):
+    """A layer that has something to give back."""
+
+    def __init__(self, app, *, closed, name, fails=False):
+        super().__init__(app)
+        self.closed, self.name, self.fails = closed, name, fails
+
+    def close(self):
+        self.closed.append(self.name)
+        if self.fails:
+            raise OSError(f"{self.name} can't be closed")
+
+
+def test_closing_a_stack_closes_what_its_router_mounts_before_the_layers_around():
+    closed = []
+    router = Router("x")
+    router.mount("/built", build_stack(where, use(Pool, closed=closed, name="built")))
+    router.mount("/nested", Pool(Pool(where, closed=closed, name="inner"), closed=closed, name="outer"))
+    build_stack(router, use(Pool, closed=closed, name="around")).close()
+    assert closed == ["built", "inner", "outer", "around"]
+
+
+def test_closing_a_stack_closes_what_the_router_of_a_layer_mounts():
+    closed = []
+    router = Router("x")
+    router.mount("/new", build_stack(where, use(Pool, closed=closed, name="mounted")))
+    build_stack(
+        build_stack(where, use(Pool, closed=closed, name="behind")), use(RouterMiddleware, router=router)
+    ).close()
+    assert closed == ["behind", "mounted"]
+
+
+def test_what_included_and_mounted_routers_mount_is_closed():
+    closed = []
+    part, inner, router = Router("part"), Router("inner"), Router("x")
+    part.mount("/a", build_stack(where, use(Pool, closed=closed, name="in a part")))
+    inner.mount("/b", build_stack(where, use(Pool, closed=closed, name="in a mount")))
+    router.include(part, "/part")
+    router.mount("/inner", inner)
+    router.close()
+    assert closed == ["in a part", "in a mount"]
+
+
+def test_what_is_mounted_twice_is_closed_once_each_time():
+    closed = []
+    stack = build_stack(where, use(Pool, closed=closed, name="pool"))
+    router = Router("x")
+    router.mount("/a", stack)
+    router.mount("/b", stack)
+    router.mount("/", stack, host="example.org")
+    router.close()
+    assert closed == ["pool"]
+    router.close()
+    assert closed == ["pool", "pool"]
+
+
+def test_a_mount_that_fails_to_close_does_not_keep_the_others_from_it():
+    closed = []
+    router = Router("x")
+    for name, fails in (("first", True), ("second", True), ("third", False)):
+        router.mount(f"/{name}", build_stack(where, use(Pool, closed=closed, name=name, fails=fails)))
+    stack = build_stack(router, use(Pool, closed=closed, name="around"))
+    with pytest.raises(OSError, match="first can't be closed"):
+        stack.close()
+    assert closed == ["first", "second", "third", "around"]
+
+
+def test_a_router_that_is_mounted_in_itself_is_closed():
+    closed = []
+    router = Router("x")
+    router.mount("/pool", Pool(where, closed=closed, name="pool"))
+    router.mount("/again", build_stack(router, use(Pool, closed=closed, name="around")))
+    router.close()
+    assert closed == ["pool", "around"]
+
+
+def test_an_application_of_others_that_has_itself_inside_is_left_alone():
+    class Odd:
+        def __init__(self):
+            self.app = self
+
+        def __call__(self, environ, start_response):
+            return where(environ, start_response)
+
+        def close(self):
+            raise AssertionError("it is not ours to close")
+
+    router = Router("x")
+    router.mount("/odd", Odd())
+    router.close()
+
+
+def test_a_stack_in_a_composite_or_in_a_layer_closes_what_its_router_mounts_once():
+    closed = []
+    router = Router("x")
+    router.mount("/a", build_stack(where, use(Pool, closed=closed, name="mounted")))
+    stack = build_stack(router, use(Pool, closed=closed, name="around"))
+    Stack.around(Pool(stack, closed=closed, name="by hand")).close()
+    PrefixMounts({"/b": stack}).__wsgikit_close__()
+    assert closed == ["mounted", "around", "by hand", "mounted", "around"]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 from wsgikit.exceptions import ConfigurationError
-from wsgikit.onion.stack import Stack, walk
+from wsgikit.onion.stack import close_all, walk
 from wsgikit.options import load_dotted
 from wsgikit.wsgi import Environ, StartResponse, WSGIApplication
 
@@ -84,12 +84,4 @@ class PrefixMounts:
 
     def __wsgikit_close__(self) -> None:
         """Close the onion at each prefix, once: `Stack.close` of the stack around calls this."""
-        first: Exception | None = None
-        for app in {id(app): app for app in self.apps.values()}.values():
-            *layers, inner = walk(app)
-            try:  # the order was checked with what is around; here only what has to be closed counts
-                Stack(inner, app, [("", layer) for layer in layers]).close()
-            except Exception as error:  # noqa: BLE001 - raised when all are closed
-                first = first or error
-        if first is not None:
-            raise first
+        close_all(part for app in self.apps.values() for part in reversed([*walk(app)]))

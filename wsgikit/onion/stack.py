@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Layer", "Stack", "build_stack", "use", "walk"]
+__all__ = ["Layer", "Stack", "build_stack", "close_all", "use", "walk"]
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -186,17 +186,7 @@ class Stack:
 
     def close(self) -> None:
         """Give back what the layers hold across requests, innermost first. The stack can be used again after it."""
-        first: Exception | None = None
-        for part in (self.app, *reversed(self.layers)):
-            # An application of ours that holds onions (a mount, another stack) says so by this name.
-            close = part.close if isinstance(part, Middleware) else getattr(part, "__wsgikit_close__", None)
-            try:
-                if close is not None:
-                    close()
-            except Exception as error:  # noqa: BLE001  # raised when all are closed
-                first = first or error
-        if first is not None:
-            raise first
+        close_all((self.app, *reversed(self.layers)))
 
     __wsgikit_close__ = close
 
@@ -309,7 +299,24 @@ def _shown(options: dict[str, Any], form: str) -> str:
 
 
 def walk(app: Any) -> Iterator[Any]:
-    """Go through layers that wrap one another, outermost first, and the application last."""
-    while app is not None:
+    """Go through layers that wrap one another, outermost first, and last the application, which may be a stack."""
+    seen: set[int] = set()
+    while app is not None and id(app) not in seen:  # an object of others may have itself as its `app`
+        seen.add(id(app))
         yield app
-        app = _inside_of(app)
+        app = None if isinstance(app, Stack) else _inside_of(app)
+
+
+def close_all(parts: Iterable[Any]) -> None:
+    """Close layers and applications, each once; the first error is raised when all are closed."""
+    first: Exception | None = None
+    for part in {id(part): part for part in parts}.values():
+        # An application of ours that holds onions (a router, a mount, a stack) says so by this name.
+        close = part.close if isinstance(part, Middleware) else getattr(part, "__wsgikit_close__", None)
+        try:
+            if close is not None:
+                close()
+        except Exception as error:  # noqa: BLE001  # raised when all are closed
+            first = first or error
+    if first is not None:
+        raise first

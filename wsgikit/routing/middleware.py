@@ -106,6 +106,10 @@ class RouterMiddleware(Middleware):
             return None
         return self._take(environ, found)
 
+    def close(self) -> None:
+        """Close what is mounted in the router."""
+        self.router.close()
+
     def _take(self, environ: Environ, found: Any) -> WSGIApplication | None:
         app = self.router.take(environ, found)
         if app is None:

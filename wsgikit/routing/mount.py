@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.onion.stack import close_all, walk
 from wsgikit.wsgi import ROUTING, ROUTING_ARGS, Environ, StartResponse, WSGIApplication, is_at_rest
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ class MountTable:
         self._by_prefix: dict[str, list[Mount]] = {}
         self._patterns: list[Mount] = []
         self._depths: list[int] = []
+        self._is_closing = False
 
     def add(self, mount: Mount) -> None:
         """Add a mount.
@@ -172,6 +174,16 @@ class MountTable:
                 if mount.takes_host(environ):
                     return mount, len(prefix)
         return None
+
+    def close(self) -> None:
+        """Close each mounted application and the layers around it, once; the first error is raised at the end."""
+        if self._is_closing:  # a router may be mounted in itself, by way of others
+            return
+        self._is_closing = True
+        try:
+            close_all(part for mount in self.mounts for part in reversed([*walk(mount.app)]))
+        finally:
+            self._is_closing = False
 
 
 def _put(environ: Environ, values: dict[str, Any]) -> None:
