@@ -36,7 +36,21 @@ def request(app):
     assert app({"REQUEST_METHOD": "GET"}, lambda status, headers: None) == [b"hello"]
 
 
-@pytest.mark.parametrize(("kind", "uses", "times"), [(Lazy, False, 0), (Lazy, True, 1), (Eager, False, 1)])
+class Overriding(Lazy):
+    def teardown_request(self, exchange):
+        super().teardown_request(exchange)
+
+
+class OnTheInstance(Middleware):
+    def __init__(self, app, *, log, uses=False):
+        super().__init__(app)
+        self.teardown_request = lambda exchange: log.append("torn down")
+
+
+@pytest.mark.parametrize(
+    ("kind", "uses", "times"),
+    [(Lazy, False, 0), (Lazy, True, 1), (Eager, False, 1), (Overriding, False, 1), (OnTheInstance, False, 1)],
+)
 def test_a_teardown_that_needs_state_is_spared_where_none_was_used(kind, uses, times):
     log: list[str] = []
     request(ContextMiddleware(kind(hello, log=log, uses=uses)))

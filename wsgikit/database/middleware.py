@@ -186,7 +186,7 @@ class DatabaseMiddleware(Middleware):
             self._stickiness = Stickiness(where, name, self.environ_key, sticky_seconds, secret_key)
             self._replica = cast("AlchemySource", make(f"{name} replica", url=replica_url, is_replica=True))
         self._attempts = Attempts(self._once(), retries, retry_backoff_seconds) if retries else None
-        self._hasten()
+        self._hasten(DatabaseMiddleware, *quick_hooks(self, self._enter if self._is_plain else None))
 
     @property
     def provides(self) -> tuple[str, ...]:
@@ -213,13 +213,9 @@ class DatabaseMiddleware(Middleware):
         once._attempts = None
         once._retry_methods = frozenset()
         once.handle = Handle.of(once)
-        once._hasten()
+        once._hasten(DatabaseMiddleware, *quick_hooks(once, once._enter if self._is_plain else None))
         once._assemble()
         return once
-
-    def _hasten(self) -> None:
-        for name, hook in quick_hooks(self, self._enter if self._is_plain else None).items():
-            setattr(self, name, hook)
 
     # ------------------------------------------------------------------ the hooks
 

@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 
 def quick_hooks(
     layer: DatabaseMiddleware, enter: Callable[[Exchange], WSGIApplication | None] | None
-) -> dict[str, Callable[[Exchange], Any]]:
-    """Make hooks to be set on the instance, where the engine looks before it looks on the class.
-
-    They do what the methods do, with all they need at hand, in two thirds of the time.
+) -> list[Callable[[Exchange], Any]]:
+    """Make hooks that do what the methods do, with all they need at hand, in two thirds of the time.
 
     Args:
         enter: the whole of `before_request`, for requests that need more than a handle in environ; None where all do.
@@ -38,7 +36,7 @@ def quick_hooks(
             layer.settle(exchange, state[layer])
 
     if enter is None:
-        return {"after_request": after_request, "teardown_request": teardown_request}
+        return [after_request, teardown_request]
     enter_wholly = enter
 
     def before_request(exchange: Exchange) -> WSGIApplication | None:
@@ -48,4 +46,4 @@ def quick_hooks(
         environ[key] = handle(exchange)
         return None
 
-    return {"before_request": before_request, "after_request": after_request, "teardown_request": teardown_request}
+    return [before_request, after_request, teardown_request]

@@ -214,8 +214,7 @@ class Onion:
         else:
             self.outside = Segment(layers, app, None)
         inner = layers[own[0] :] if own else ()
-        hooks = _overridden(inner, "teardown_request")
-        self.tears_always = any(not inner[level].teardown_needs_state for level, _ in hooks)
+        self.tears_always = any(map(_tears_always, inner))
         innermost = self.outside.inside or self.outside
         self.teardown = self.teardown_of(innermost, innermost.last)
 
@@ -323,6 +322,21 @@ class Onion:
         exchange._log_failure("while closing the body of a request that failed")
         exchange._end()
         exchange._log_failure("while ending a request that failed")
+
+
+def _tears_always(layer: Middleware) -> bool:
+    """Tell whether a layer has something to tear down that isn't in the state of the exchange."""
+    from wsgikit.onion.middleware import Middleware  # that module imports this one
+
+    if "teardown_request" in vars(layer) and type(layer).teardown_request is Middleware.teardown_request:
+        return True
+    for cls in type(layer).__mro__:
+        said = vars(cls)
+        if "teardown_needs_state" in said:
+            return cls is not Middleware and not said["teardown_needs_state"]
+        if "teardown_request" in said:  # what its bases say of theirs isn't true of this one
+            return True
+    return False
 
 
 def _overridden(layers: Sequence[Middleware], name: str) -> list[Leveled]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["Middleware"]
 
 from abc import ABCMeta
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint
@@ -123,6 +123,17 @@ class Middleware(metaclass=_Assembled):
     def __call__(self, environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
         return self._onion.answer(environ, start_response)
+
+    def _hasten(self, cls: type[Middleware], *hooks: Callable[..., Any]) -> None:
+        """Have the engine call these in place of the hooks of `cls` that they are named after.
+
+        They do the same in less time, for what they need is at hand in their closure. A hook that a subclass overrides
+        stays what it is.
+        """
+        for hook in hooks:
+            name = hook.__name__
+            if getattr(type(self), name) is getattr(cls, name):
+                setattr(self, name, hook)
 
     def _assemble(self) -> None:
         if "app" not in self.__dict__:

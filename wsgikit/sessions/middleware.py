@@ -168,7 +168,7 @@ class SessionMiddleware(Middleware):
         self._save_on_error = save_on_error
         self._session_class = self.manager.session_class
         self._warns_of_processes = self.manager.store is not None and not self.manager.store.is_shared
-        self._has_extras = self._is_beaker or self._warns_of_processes
+        self._hasten(SessionMiddleware, *self._quick_hooks())
 
     @property
     def provides(self) -> tuple[str, ...]:
@@ -183,15 +183,36 @@ class SessionMiddleware(Middleware):
         session._header = environ.get("HTTP_COOKIE")
         if environ.setdefault(self._environ_key, session) is not session:
             self._shadow(environ, session)
-        if self._has_extras:
-            self._add_extras(environ)
+        if self._is_beaker:
+            environ["beaker.get_session"] = environ[self._environ_key]._myself
+        if self._warns_of_processes and environ.get("wsgi.multiprocess"):
+            self._warn_of_processes()
 
     def after_request(self, exchange: Exchange) -> None:
-        session: Any = exchange.environ.get(self._environ_key)
-        if type(session) is self._session_class and not session._is_touched:
-            session._committed = ref(exchange)
-        else:
-            self._finish(exchange)
+        self._finish(exchange)
+
+    def _quick_hooks(self) -> list[Callable[[Exchange], None]]:
+        """Make hooks that do what the two above do, with what they need at hand: most requests touch no session."""
+        key = self._environ_key
+        session_class = self._session_class
+        shadow = self._shadow
+        finish = self._finish
+
+        def before_request(exchange: Exchange) -> None:
+            environ = exchange.environ
+            session = session_class()
+            session._header = environ.get("HTTP_COOKIE")
+            if environ.setdefault(key, session) is not session:
+                shadow(environ, session)
+
+        def after_request(exchange: Exchange) -> None:
+            session: Any = exchange.environ.get(key)
+            if type(session) is session_class and not session._is_touched:
+                session._committed = ref(exchange)
+            else:
+                finish(exchange)
+
+        return [after_request] if self._is_beaker or self._warns_of_processes else [before_request, after_request]
 
     def handle_exception(self, exchange: Exchange, error: Exception) -> WSGIApplication | None:
         session = self._session_of(exchange)
@@ -337,17 +358,14 @@ class SessionMiddleware(Middleware):
             session = session._shadowed
         return None
 
-    def _add_extras(self, environ: Environ) -> None:
-        if self._is_beaker:
-            environ["beaker.get_session"] = environ[self._environ_key]._myself
-        if self._warns_of_processes and environ.get("wsgi.multiprocess"):
-            self.manager.warn_once(
-                "processes",
-                "%s: store: expected one that all processes share, got %s in a server with several. Visitors will "
-                "lose their session from request to request. Use store='redis://…', a database, or 'cookie'.",
-                type(self).__name__,
-                type(self.manager.store).__name__,
-            )
+    def _warn_of_processes(self) -> None:
+        self.manager.warn_once(
+            "processes",
+            "%s: store: expected one that all processes share, got %s in a server with several. Visitors will lose "
+            "their session from request to request. Use store='redis://…', a database, or 'cookie'.",
+            type(self).__name__,
+            type(self.manager.store).__name__,
+        )
 
     def _look_around(self, environ: Environ, is_https: bool) -> None:
         """Warn of what would keep the cookie that was just set from coming back, or from being safe."""
