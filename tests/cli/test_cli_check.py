@@ -194,3 +194,47 @@ def test_the_name_of_beakers_cookie_is_no_secret(check):
         ),
         "one.ini: 1 layer, no problem.",
     ]
+
+
+VIEWS = """
+from wsgikit import ContextMiddleware, ErrorPagesMiddleware, Router, build_stack, use
+
+router, blog = Router("main"), Router("blog")
+
+@blog.get("/<int:number>")
+def entry(name):
+    return ""
+
+router.add_url_rule("/later", "later")
+router.add_url_rule("/moved", "moved", redirect_to="/")
+router.add_url_rule("/file/<name>", "file", build_only=True)
+router.mount("/blog", build_stack(blog, use(ErrorPagesMiddleware, debug=True)))
+router.mount("/news", build_stack(blog, use(ContextMiddleware)))
+router.mount("/again", router)
+stack = build_stack(router, use(ContextMiddleware))
+"""
+
+
+def test_views_that_cannot_be_called_are_told_also_in_what_is_mounted(run, folder):
+    (folder / "cli_views.py").write_text(VIEWS)
+    status, output, _ = run("check", "cli_views:stack")
+    lines = output.splitlines()
+    assert (status, len(lines)) == (1, 4)
+    assert lines[0].startswith("problem: ErrorPagesMiddleware: debug is on")
+    assert lines[1] == (
+        "problem: <Router 'main'>: rule '/later': endpoint 'later': expected a view, got None. Add one with endpoint()."
+    )
+    assert lines[2].startswith(
+        "problem: <Router 'blog'>: rule '/<int:number>': view cli_views.entry: expected the parameters (number), got "
+    )
+    assert lines[3] == "cli_views:stack: 3 problems."
+
+
+def test_layers_of_what_is_mounted_are_counted_once(run, folder):
+    (folder / "cli_views.py").write_text(
+        VIEWS + "blog = Router('x')\nrouter = Router('y')\n"
+        "inner = build_stack(blog, use(ContextMiddleware))\n"
+        "router.mount('/a', inner)\nrouter.mount('/b', inner)\n"
+        "stack = build_stack(router, use(ErrorPagesMiddleware))\n"
+    )
+    assert run("check", "cli_views:stack") == (0, "cli_views:stack: 2 layers, no problem.\n", "")

@@ -195,6 +195,51 @@ def test_routes_of_mounted_apps_have_their_prefix(run, folder):
     assert "/site/posts/<int:post_id>" in run("routes", "m.ini")[1]
 
 
+MOUNTS = """
+import re
+from wsgikit import ContextMiddleware, ErrorPagesMiddleware, Router, build_stack, use
+from cli_app import app
+
+blog, router, hosts = Router("blog"), Router("main"), Router("hosts", host_matching=True)
+blog.add_url_rule("/<int:number>", "entry", lambda number: "")
+router.add_url_rule("/", "index", lambda: "")
+router.mount("/blog", build_stack(blog, use(ContextMiddleware)))
+router.mount("/old", ErrorPagesMiddleware(app), host="old.example.org")
+router.mount("/kept", blog, "kept", keep_path=True)
+router.mount(re.compile(r"/v[0-9]"), blog)
+router.mount("/again", router)
+hosts.add_url_rule("/x", "x", lambda: "", host="x.example.org")
+subdomains = Router("subdomains", server_name="example.org")
+subdomains.add_url_rule("/x", "x", lambda: "", subdomain="api")
+stack = build_stack(build_stack(router, use(ContextMiddleware)), use(ErrorPagesMiddleware))
+"""
+
+
+def test_routes_lists_what_is_mounted_with_its_prefix_and_its_routes(run, folder):
+    (folder / "cli_mounts.py").write_text(MOUNTS)
+    assert run("routes", "cli_mounts:stack")[1].splitlines() == [
+        "METHODS           RULE                  ENDPOINT",
+        "GET,HEAD,OPTIONS  /                     index",
+        "mount             /blog                 <Router 'blog'>",
+        "GET,HEAD,OPTIONS  /blog/<int:number>    blog.entry",
+        "mount             old.example.org/old   cli_app.app",
+        "mount             /kept                 <Router 'blog'>",
+        "GET,HEAD,OPTIONS  /<int:number>         kept.entry",
+        "mount             /v[0-9]               <Router 'blog'>",
+        "GET,HEAD,OPTIONS  /v[0-9]/<int:number>  blog.entry",
+        "mount             /again                <Router 'main'>",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [("hosts", "x.example.org/x      x"), ("subdomains", "api.example.org/x  x")],
+)
+def test_routes_names_the_host_of_a_rule(run, folder, name, row):
+    (folder / "cli_mounts.py").write_text(MOUNTS)
+    assert run("routes", f"cli_mounts:{name}")[1].splitlines()[1].split()[1:] == row.split()
+
+
 def test_routes_of_an_onion_without_a_router_says_so(run):
     assert run("routes", "cli_app:app") == (0, "There are no routes: the onion has no router.\n", "")
 

@@ -11,13 +11,14 @@ from typing import Any
 import click
 
 from wsgikit.cli import PROBLEM
+from wsgikit.cli.inside import all_stacks, routers_of
 from wsgikit.cli.target import is_ini, load_target, split_ini, with_settings
 from wsgikit.ini.interpolation import find_bare_percents
 from wsgikit.ini.locate import read_with_includes
-from wsgikit.ini.mounted import mounted_stacks
 from wsgikit.onion.stack import Stack
 from wsgikit.options import describe_options, is_secret
 from wsgikit.options.masking import hide_credentials
+from wsgikit.routing.fitting import misfits, viewless
 
 RECOMMENDED_SECRET = 32  # characters: 128 bits, written in hexadecimal; layers refuse only what is far below it
 # What stands in examples, and is found by anyone who tries.
@@ -53,7 +54,7 @@ def command(target: str, settings: dict[str, str]) -> None:
     """
     with load_target(target, settings) as stack:
         findings = [*find_problems(stack), *(_findings_in_file(target) if is_ini(target) else ())]
-        layers = _count_layers(stack)
+        layers = sum(len(each.layers) for each in all_stacks(stack))
     for finding in findings:
         click.echo(str(finding))
     problems = sum(not finding.is_note for finding in findings)
@@ -64,7 +65,17 @@ def command(target: str, settings: dict[str, str]) -> None:
 
 
 def find_problems(stack: Stack) -> Iterator[Finding]:
-    """Go through what is unsafe in the options of a stack's layers."""
+    """Go through what is unsafe or can't work in a stack, and in those inside it."""
+    routers: dict[int, Any] = {}
+    for each in all_stacks(stack):
+        yield from _unsafe_options(each)
+        routers.update((id(router), router) for router in routers_of(each))
+    for router in routers.values():
+        for text in (*misfits(router), *viewless(router)):
+            yield Finding(repr(router), text)
+
+
+def _unsafe_options(stack: Stack) -> Iterator[Finding]:
     for layer in stack.layers:
         name = type(layer).__name__
         options = {option.name: option.default for option in describe_options(type(layer)) if not option.is_required}
@@ -74,12 +85,6 @@ def find_problems(stack: Stack) -> Iterator[Finding]:
         for key, value in options.items():
             if is_secret(key):
                 yield from _weak_secrets(name, key, value)
-    for _, mounted in mounted_stacks(stack):
-        yield from find_problems(mounted)
-
-
-def _count_layers(stack: Stack) -> int:
-    return len(stack.layers) + sum(_count_layers(mounted) for _, mounted in mounted_stacks(stack))
 
 
 def _unsafe_switches(name: str, options: Mapping[str, Any]) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["check_mounted", "mounted_stacks"]
+__all__ = ["as_stack", "check_mounted", "mounted_stacks"]
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +23,7 @@ def mounted_stacks(stack: Stack) -> Iterator[tuple[str, Stack]]:
     """Go through the prefixes of a composite in the middle of a stack, and the onion at each."""
     if isinstance(stack.app, PrefixMounts):
         for prefix, app in sorted(stack.app.apps.items()):
-            yield prefix or "/", app if isinstance(app, Stack) else Stack(*_taken_apart(app))
+            yield prefix or "/", as_stack(app)
 
 
 def check_mounted(stack: Stack, where: str, provided: tuple[str, ...] = ()) -> None:
@@ -39,6 +39,9 @@ def check_mounted(stack: Stack, where: str, provided: tuple[str, ...] = ()) -> N
         check_mounted(inner, f"{where} at {prefix}", outside)
 
 
-def _taken_apart(app: Any) -> tuple[Any, Any, list[tuple[str, Any]]]:
+def as_stack(app: Any) -> Stack:
+    """Return a mounted application as a stack of the layers around it. Their order isn't checked."""
+    if isinstance(app, Stack):
+        return app
     *layers, inner = walk(app)
-    return inner, app, [(type(layer).__name__, layer) for layer in layers]
+    return Stack(inner, app, [(type(layer).__name__, layer) for layer in layers])

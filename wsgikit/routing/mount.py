@@ -92,6 +92,11 @@ class Mount:
         self.host = host.lower() if host else None
         self.keep_path = keep_path
 
+    @property
+    def path(self) -> str:
+        """The prefix as it was given, or the text of the regular expression."""
+        return self.text or "/" if self.pattern is None else self.pattern.pattern
+
     def takes_host(self, environ: Environ) -> bool:
         """Tell whether the request is for this mount's host."""
         if self.host is None:

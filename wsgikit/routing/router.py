@@ -19,8 +19,8 @@ from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
 from wsgikit.routing.answers import http_answer
 from wsgikit.routing.dispatch import Matched, Plan, make_response
+from wsgikit.routing.fitting import misfits
 from wsgikit.routing.hooks import Hooks
-from wsgikit.routing.invoke import misfit_of, name_of
 from wsgikit.routing.json import JsonProvider
 from wsgikit.routing.keywords import refuses_unknown
 from wsgikit.routing.match import Match, Miss
@@ -263,27 +263,8 @@ class Router(Registry):
         Raises:
             ConfigurationError: a view's parameters don't fit its rule.
         """
-        shared = self._app_scope()
-        if shared.before or shared.preprocessors:
-            return
-        for bound in self.map.iter_bound():
-            rule = bound.rule
-            target = self._targets.get(rule.endpoint)
-            if target is None or target.view is None or rule.build_only or bound.may_redirect:
-                continue
-            if any(owner.hooks.before or owner.hooks.preprocessors for owner in target.owners):
-                continue
-            misfit = misfit_of(target.view, bound.arguments)
-            if misfit:
-                raise ConfigurationError(
-                    complaint(
-                        f"rule {rule.rule!r}",
-                        f"view {name_of(target.view)}",
-                        f"the parameters ({', '.join(sorted(bound.arguments))})",
-                        target.view,
-                        f"As it is, {misfit}; name its parameters as the rule names its variables",
-                    )
-                )
+        for text in misfits(self):
+            raise ConfigurationError(text)
 
     def _start_serving(self) -> None:
         if not self._is_serving:
