@@ -319,3 +319,85 @@ def test_s3_a_change_in_a_stream_that_nothing_would_save_is_an_error(store, is_r
         return flask.Response(flask.stream_with_context(chunks()))
 
     assert TestApp(app).get("/").text == "firstlast"
+
+
+@pytest.fixture
+def streaming():
+    """A Flask app whose stream does a step of the test's, and a client of it that has a session already."""
+
+    def build(store, step, **response):
+        app = flask.Flask("streaming")
+        app.secret_key = SECRET
+        app.session_interface = SessionInterface(store=store)
+
+        @app.get("/begin")
+        def begin():
+            flask.session.update(a=1, l=[])
+            return "begun"
+
+        @app.get("/look")
+        def look():
+            return repr(flask.session.copy())
+
+        @app.get("/")
+        def stream():
+            flask.session["l"].append("before")
+
+            def chunks():
+                yield "first"
+                step(flask.session)
+                yield "last"
+
+            return flask.Response(flask.stream_with_context(chunks()), **response)
+
+        client = TestApp(app)
+        client.get("/begin")
+        return client
+
+    return build
+
+
+CHANGES = {
+    "set": (lambda s: s.__setitem__("b", 2), {"a": 1, "l": ["before"], "b": 2}),
+    "nested": (lambda s: s["l"].append("late"), {"a": 1, "l": ["before", "late"]}),
+    "destroy": (lambda s: s.destroy(), {}),
+}
+
+
+@pytest.mark.parametrize(("step", "expected"), CHANGES.values(), ids=CHANGES)
+def test_s3_a_store_saves_what_a_stream_changes(streaming, step, expected):
+    client = streaming(MemoryStore(), step)
+    assert client.get("/").text == "firstlast"
+    assert client.get("/look").text == repr(expected)
+
+
+def test_s3_with_cookies_a_value_changed_inside_in_a_stream_is_logged(streaming, caplog):
+    client = streaming("cookie", lambda session: session["l"].append("late"))
+    client.get("/")
+    assert "session: 'l' changed after the head of the response left, and can't be saved any more" in caplog.text
+    assert client.get("/look").text == "{'a': 1, 'l': ['before']}"
+
+
+def test_s20_a_stream_that_breaks_off_with_an_error_drops_its_changes(streaming):
+    def fail(session):
+        session["b"] = 2
+        raise ValueError("broken")
+
+    client = streaming(MemoryStore(), fail)
+    with pytest.raises(ValueError, match="broken"):
+        client.get("/")
+    assert client.get("/look").text == "{'a': 1, 'l': ['before']}"
+
+
+def test_s20_a_streamed_500_drops_what_came_before_and_after_its_head(streaming):
+    client = streaming(MemoryStore(), lambda session: session.update(b=2), status=500)
+    client.get("/", status=500)
+    assert client.get("/look").text == "{'a': 1, 'l': []}"
+
+
+def test_s3_a_change_after_the_end_of_a_stream_is_a_named_error(streaming):
+    held = []
+    client = streaming(MemoryStore(), lambda session: held.append(session._get_current_object()))
+    client.get("/")
+    with pytest.raises(SessionCommitted, match="session: key 'late'"):
+        held[0]["late"] = 1

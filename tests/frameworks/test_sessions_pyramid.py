@@ -121,3 +121,77 @@ def test_s3_a_change_in_a_stream_that_nothing_would_save_is_an_error(store, is_r
         config.add_view(stream, route_name="stream")
         app = config.make_wsgi_app()
     assert TestApp(app).get("/").text == "firstlast"
+
+
+@pytest.fixture
+def streaming():
+    """A Pyramid app whose stream does a step of the test's, and a client of it that has a session already."""
+
+    def build(store, step, **response):
+        def begin(request):
+            request.session.update(a=1, l=[])
+            return Response("begun")
+
+        def look(request):
+            return Response(repr(request.session.copy()))
+
+        def stream(request):
+            session = request.session
+            session["l"].append("before")
+
+            def chunks():
+                yield b"first"
+                step(session)
+                yield b"last"
+
+            return Response(app_iter=chunks(), content_length=9, **response)
+
+        with Configurator() as config:
+            config.set_session_factory(session_factory(secret_key=SECRET, store=store))
+            for name, each in (("begin", begin), ("look", look), ("", stream)):
+                config.add_route(name or "stream", f"/{name}")
+                config.add_view(each, route_name=name or "stream")
+            client = TestApp(config.make_wsgi_app())
+        client.get("/begin")
+        return client
+
+    return build
+
+
+CHANGES = {
+    "set": (lambda s: s.__setitem__("b", 2), {"a": 1, "l": ["before"], "b": 2}),
+    "nested": (lambda s: s["l"].append("late"), {"a": 1, "l": ["before", "late"]}),
+    "destroy": (lambda s: s.destroy(), {}),
+}
+
+
+@pytest.mark.parametrize(("step", "expected"), CHANGES.values(), ids=CHANGES)
+def test_s3_a_store_saves_what_a_stream_changes(streaming, step, expected):
+    client = streaming(MemoryStore(), step)
+    response = client.get("/")
+    assert (response.text, response.content_length) == ("firstlast", 9)
+    assert client.get("/look").text == repr(expected)
+
+
+def test_s3_with_cookies_a_value_changed_inside_in_a_stream_is_logged(streaming, caplog):
+    client = streaming("cookie", lambda session: session["l"].append("late"))
+    client.get("/")
+    assert "session: 'l' changed after the head of the response left, and can't be saved any more" in caplog.text
+    assert client.get("/look").text == "{'a': 1, 'l': ['before']}"
+
+
+def test_s20_a_stream_that_breaks_off_with_an_error_drops_its_changes(streaming):
+    def fail(session):
+        session["b"] = 2
+        raise ValueError("broken")
+
+    client = streaming(MemoryStore(), fail)
+    with pytest.raises(ValueError, match="broken"):
+        client.get("/")
+    assert client.get("/look").text == "{'a': 1, 'l': ['before']}"
+
+
+def test_s20_a_streamed_500_drops_what_came_before_and_after_its_head(streaming):
+    client = streaming(MemoryStore(), lambda session: session.update(b=2), status=500)
+    client.get("/", status=500)
+    assert client.get("/look").text == "{'a': 1, 'l': []}"

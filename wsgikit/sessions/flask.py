@@ -12,6 +12,7 @@ from flask.sessions import SessionInterface as FlaskSessionInterface
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.sessions.manager import SessionManager
 from wsgikit.sessions.session import Session
+from wsgikit.sessions.stream import WatchedBody
 from wsgikit.wsgi import SESSION
 
 if TYPE_CHECKING:
@@ -58,15 +59,20 @@ class SessionInterface(FlaskSessionInterface):
         """Save the session with the response; the layer around the app does so by itself."""
         if not self._options or not isinstance(session, Session):
             return
+        is_kept = response.status_code < 500
         if session.accessed:
             response.vary.add("Cookie")
-            if response.status_code < 500:
+            if is_kept:
                 from flask import request  # only inside a request
 
                 for line in self.manager(app).commit(session, is_https=request.is_secure, mount=request.script_root):
                     response.headers.add("Set-Cookie", line)
-                session._mark_saved(False)
-        session._close()
+        session._is_dropped = not is_kept
+        if response.is_sequence or response.direct_passthrough:  # no code of the application's runs from now on
+            session._mark_saved(False)
+            session._close()
+        else:
+            response.response = WatchedBody(response.response, session)
 
     def manager(self, app: Flask) -> SessionManager:
         """Return what manages an app's sessions: made at its first request, when its configuration is complete."""

@@ -14,7 +14,8 @@ from wsgikit.exceptions import ConfigurationError
 from wsgikit.headers import merge_vary
 from wsgikit.sessions.manager import SessionManager
 from wsgikit.sessions.session import Session
-from wsgikit.wsgi import SESSION
+from wsgikit.sessions.stream import WatchedBody
+from wsgikit.wsgi import SESSION, is_at_rest
 
 classImplements(Session, ISession)
 
@@ -53,16 +54,23 @@ def session_factory(*, environ_key: str = SESSION, **options: Any) -> Callable[[
         session = manager.new_session(request.environ.get("HTTP_COOKIE"))
 
         def save(request: Any, response: Any) -> None:
+            is_kept = response.status_code < 500
             if session.accessed:
                 vary = merge_vary(response.headers.getall("Vary"), ["Cookie"])
                 if vary is not None:
                     response.headers["Vary"] = vary
-                if response.status_code < 500:
+                if is_kept:
                     is_https = request.scheme == "https"
                     for line in manager.commit(session, is_https=is_https, mount=request.script_name):
                         response.headers.add("Set-Cookie", line)
-                    session._mark_saved(False)
-            session._close()
+            session._is_dropped = not is_kept
+            if is_at_rest(response.app_iter, request.environ):  # no code of the application's runs from now on
+                session._mark_saved(False)
+                session._close()
+            else:
+                length = response.content_length  # which webob forgets with the old body
+                response.app_iter = WatchedBody(response.app_iter, session)
+                response.content_length = length
 
         request.add_response_callback(save)
         return session
