@@ -121,5 +121,21 @@ def spy():
 
 
 @pytest.fixture
+def claims(monkeypatch):
+    """What the contract suite of stores has claimed in this test; a claim that doesn't hold raises by itself."""
+    from wsgikit.testing import stores
+
+    tried = []
+    genuine = stores.claim
+
+    def claim(holds, *texts):
+        tried.append(bool(holds))
+        genuine(holds, *texts)
+
+    monkeypatch.setattr(stores, "claim", claim)
+    return tried
+
+
+@pytest.fixture
 def new_browser():
     return Browser

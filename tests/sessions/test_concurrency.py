@@ -167,8 +167,9 @@ def test_s4_an_error_under_a_lock_saves_nothing_and_gives_the_lock_back(visitor)
     with pytest.raises(ValueError, match="broken"):
         fail()
     assert visitor.read() == {"n": 0}
-    with visitor.open().lock(timeout_seconds=0):
-        pass
+    with visitor.open().lock(timeout_seconds=0) as again:
+        assert again["n"] == 0
+    assert visitor.store.count() == 1, "no record of a lock is left"
 
 
 def test_s4_a_new_session_needs_no_lock(visitor):
@@ -192,10 +193,17 @@ def test_s4_a_lock_that_is_held_for_too_long_is_an_error_with_its_name(visitor):
 
 def test_s21_a_lock_whose_holder_died_expires(visitor, clock):
     visitor.change(n=0)
-    visitor.open().lock(hold_seconds=5).__enter__()
-    clock.move(6)
-    with visitor.open().lock(timeout_seconds=0):
-        pass
+    dead = visitor.open().lock(hold_seconds=5)  # kept: a lock that nobody has any more gives itself back
+    dead.__enter__()
+    clock.move(4)
+    with pytest.raises(LockTimeout):
+        visitor.open().lock(timeout_seconds=0).__enter__()
+    clock.move(2)
+    with visitor.open().lock(timeout_seconds=0) as session:
+        session["n"] = 1
+    assert visitor.read() == {"n": 1}
+    dead.__exit__(None, None, None)
+    assert visitor.store.count() == 1, "no record of a lock is left"
 
 
 def test_s4_a_session_in_a_cookie_cannot_be_locked(secret):

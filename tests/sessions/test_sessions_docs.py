@@ -18,9 +18,12 @@ PAGES = ["howto/sessions.md", "reference/session-stores.md"]
 def test_the_python_on_the_page_runs_from_top_to_bottom(page):
     text = (DOCS / page).read_text()
     space = {"__name__": "docs"}
-    for match in re.finditer(r"^```python\n(.*?)^```", text, re.S | re.M):
+    blocks = list(re.finditer(r"^```python\n(.*?)^```", text, re.S | re.M))
+    for match in blocks:
         line = text[: match.start()].count("\n") + 1
         exec(compile("\n" * line + match[1], str(DOCS / page), "exec"), space)
+    assert len(blocks) == text.count("```python"), "each block was found, and ran"
+    assert {PAGES[0]: "stack", PAGES[1]: "DictStore"}[page] in space
 
 
 def test_the_functions_of_the_howto_do_what_it_says(secret):

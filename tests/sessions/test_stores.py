@@ -10,9 +10,10 @@ import time
 import pytest
 
 from wsgikit.exceptions import ConfigurationError
-from wsgikit.sessions.errors import StoreUnavailable
+from wsgikit.sessions.errors import StoreUnavailable, UnsupportedByStore
 from wsgikit.sessions.stores import open_store
 from wsgikit.sessions.stores.base import Record, SessionStore
+from wsgikit.sessions.stores.memcached import MemcachedStore
 from wsgikit.sessions.stores.memory import MemoryStore
 from wsgikit.testing.conformance import ConformanceError
 from wsgikit.testing.stores import STORE_SCENARIOS, assert_store_conforms
@@ -73,8 +74,14 @@ def store(url):
 
 
 @pytest.mark.parametrize("scenario", STORE_SCENARIOS, ids=lambda scenario: scenario.name)
-def test_each_store_keeps_the_contract(store, scenario):
+def test_each_store_keeps_the_contract(store, scenario, claims):
     scenario.run(store)
+    if scenario.name == "count" and isinstance(store, MemcachedStore):
+        with pytest.raises(UnsupportedByStore):
+            store.count()
+    else:
+        assert claims, "a rule that claims nothing shows nothing"
+    assert all(claims)
 
 
 def test_the_contract_suite_names_every_rule_that_a_bad_store_breaks():
@@ -91,8 +98,164 @@ def test_the_contract_suite_names_every_rule_that_a_bad_store_breaks():
     assert "Saving over a record that was deleted writes nothing" in str(caught.value)
 
 
-def test_the_contract_suite_passes_on_a_good_store():
+class Inventing(MemoryStore):
+    def load(self, key):
+        return super().load(key) or Record(b"[]", time.time(), time.time() + 60, 1)
+
+
+class Rounding(MemoryStore):
+    def save(self, key, record, expected=None):
+        return super().save(key, record._replace(accessed=int(record.accessed) - 1), expected)
+
+
+class Text(MemoryStore):
+    def save(self, key, record, expected=None):
+        return super().save(key, record._replace(data=record.data.strip()), expected)
+
+
+class Unversioned(MemoryStore):
+    def save(self, key, record, expected=None):
+        return None if super().save(key, record, self._version_of(key)) is None else 1
+
+    def load(self, key):
+        record = super().load(key)
+        return record and record._replace(version=1)
+
+    def _version_of(self, key):
+        record = super().load(key)
+        return record and record.version
+
+
+class Reviving(MemoryStore):
+    def save(self, key, record, expected=None):
+        return super().save(key, record, expected if self.load(key) else None)
+
+
+class Obstructed(MemoryStore):
+    def save(self, key, record, expected=None):
+        return None if expected is None and key in self._records else super().save(key, record, expected)
+
+
+class Mute(MemoryStore):
+    def delete(self, key):
+        super().delete(key)
+
+
+class Rash(MemoryStore):
+    def delete(self, key):
+        found = super().delete(key)
+        self._records.clear()
+        return found
+
+
+class Untouched(MemoryStore):
+    def touch(self, key, accessed, expires):
+        return self.load(key) is not None
+
+
+class Wiping(MemoryStore):
+    def touch(self, key, accessed, expires):
+        record = self.load(key)
+        return record is not None and self.save(key, record._replace(data=b"", expires=expires), record.version) > 0
+
+
+class Making(MemoryStore):
+    def touch(self, key, accessed, expires):
+        return super().touch(key, accessed, expires) or self.save(key, Record(b"", accessed, expires)) is None
+
+
+class Stuck(MemoryStore):
+    def touch(self, key, accessed, expires):
+        found = super().touch(key, accessed, expires)
+        if found:
+            self._records[key] = self._records[key]._replace(version=-1)
+        return found
+
+    def save(self, key, record, expected=None):
+        return None if expected == -1 else super().save(key, record, expected)
+
+
+class Unguarded(MemoryStore):
+    def save(self, key, record, expected=None):
+        present = self.load(key)
+        if (present and present.version) != expected:
+            return None
+        time.sleep(0.01)  # all the others get here too
+        self._version += 1
+        self._records[key] = record._replace(version=self._version)
+        return self._version
+
+
+class Sweeping(MemoryStore):
+    def sweep(self, limit=1000):
+        return super().sweep(10**6)
+
+
+class Clearing(MemoryStore):
+    def sweep(self, limit=1000):
+        swept, self._records = len(self._records), {}
+        return min(swept, limit)
+
+
+class Counting(MemoryStore):
+    def count(self):
+        return len(self._records)
+
+
+class Closed(MemoryStore):
+    is_closed = False
+
+    def close(self):
+        self.is_closed = True
+
+    def load(self, key):
+        if self.is_closed:
+            raise StoreUnavailable("closed")
+        return super().load(key)
+
+
+class Once(MemoryStore):
+    is_made = False
+
+    def create(self):
+        if self.is_made:
+            raise StoreUnavailable("there already")
+        self.is_made = True
+
+
+@pytest.mark.parametrize(
+    ("broken", "rules"),
+    [
+        (Inventing, {"unknown_key"}),
+        (Rounding, {"load_after_save"}),
+        (Text, {"any_bytes"}),
+        (Unversioned, {"swap", "outdated_version"}),
+        (Reviving, {"no_resurrection", "no_revival"}),
+        (Obstructed, {"after_expiry"}),
+        (Mute, {"delete"}),
+        (Rash, {"delete_one"}),
+        (Untouched, {"touch"}),
+        (Wiping, {"touch"}),
+        (Making, {"touch_nothing"}),
+        (Stuck, {"save_after_touch"}),
+        (Unguarded, {"one_winner", "one_beginner"}),
+        (Sweeping, {"sweep"}),
+        (Clearing, {"sweep"}),
+        (Counting, {"count"}),
+        (Closed, {"after_close"}),
+        (Once, {"create_twice"}),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_the_contract_suite_names_the_rule_that_a_store_breaks(broken, rules):
+    with pytest.raises(ConformanceError) as caught:
+        assert_store_conforms(broken)
+    assert rules <= {failure.name for failure in caught.value.failures}
+
+
+def test_the_contract_suite_passes_on_a_good_store(claims):
     assert_store_conforms(MemoryStore)
+    assert len(claims) > len(STORE_SCENARIOS)
 
 
 @pytest.mark.parametrize(
@@ -237,6 +400,24 @@ def test_a_redis_client_that_is_given_is_used_and_left_open(require_service):
         store.close()
         assert client.ping()
         client.close()
+
+
+@pytest.mark.parametrize("kind", ["PooledClient", "HashClient"])
+def test_a_client_of_memcached_that_is_given_is_used_and_left_open(memcached, claims, kind):
+    import pymemcache
+
+    host, port = memcached.removeprefix("memcached://").split(":")
+    place = (host, int(port))
+    # HashClient is for one thread unless it pools.
+    if kind == "PooledClient":
+        client = pymemcache.PooledClient(place, default_noreply=False)
+    else:
+        client = pymemcache.HashClient([place], use_pooling=True, default_noreply=False)
+    assert_store_conforms(lambda: MemcachedStore(client))
+    assert all(claims)
+    assert client.set("still", b"open")
+    assert client.get("still") == b"open"
+    client.close()
 
 
 def test_redis_expires_sessions_by_itself(require_service):
