@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 import transaction
+from repoze.tm import TM
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
 from wsgikit.database.middleware import DatabaseMiddleware
@@ -70,7 +71,6 @@ def test_the_layer_drives_models_of_zope_sqlalchemy(wrap, database, legacy, call
 
 def test_a_layer_inside_repoze_tm_leaves_the_transaction_to_it(wrap, postgresql, call):
     """B57"""
-    from repoze.tm import TM
 
     def app(environ, start_response):
         environ["wsgikit.db"].add(Note(text=environ["PATH_INFO"]))
@@ -87,8 +87,6 @@ def test_a_layer_inside_repoze_tm_leaves_the_transaction_to_it(wrap, postgresql,
 
 
 def test_a_failing_response_inside_repoze_tm_dooms_its_transaction(wrap, postgresql, call):
-    from repoze.tm import TM
-
     def app(environ, start_response):
         environ["wsgikit.db"].add(Note(text="lost"))
         start_response("500 Oops", [])
@@ -124,6 +122,111 @@ def test_pyramid_tm_inside_the_layer_steps_back(wrap, postgresql, call):
     call(layer, QUERY_STRING="status=404")
     assert postgresql.texts() == ["row"]
     assert seen == [True, True]
+
+
+@pytest.mark.parametrize("is_written", [True, False], ids=["after a write", "without a statement"])
+def test_a_doomed_transaction_is_aborted_and_the_response_goes_out(wrap, database, call, is_written):
+    """B57: so do repoze.tm2 and pyramid_tm; ``request.tm.doom()`` is how their users say that nothing shall stay."""
+    seen = []
+
+    def app(environ, start_response):
+        db = environ["wsgikit.db"]
+        db.on_commit(lambda: seen.append("committed"))
+        db.on_rollback(lambda: seen.append("rolled back"))
+        if is_written:
+            db.add(Note(text="row"))
+        environ["tm.manager"].doom()
+        start_response("200 OK", [])
+        return [b"x"]
+
+    layer = wrap(app, url=database.url, manager=True)
+    assert call(layer).code == 200
+    assert (database.texts(), seen) == ([], ["rolled back"])
+    assert layer.engine.pool.checkedout() == 0
+
+
+@pytest.mark.parametrize("around", [lambda app: app, lambda app: TM(app)], ids=["by itself", "inside repoze.tm2"])
+@pytest.mark.parametrize(
+    ("path", "expected"), [("/200", "committed"), ("/500", "rolled back"), ("/doomed", "rolled back")]
+)
+def test_functions_that_wait_for_the_end_need_no_statement(wrap, sqlite, call, around, path, expected):
+    """B61: a mail can wait for a commit in which only another resource takes part."""
+    seen = []
+
+    def app(environ, start_response):
+        environ["wsgikit.db"].on_commit(lambda: seen.append("committed"))
+        environ["wsgikit.db"].on_rollback(lambda: seen.append("rolled back"))
+        start_response("500 Oops" if path == "/500" else "200 OK", [])
+        if path == "/doomed":
+            transaction.doom()
+        return [b"x"]
+
+    layer = wrap(app, url=sqlite.url, manager=True)
+    call(around(layer), path)
+    assert seen == [expected]
+    assert layer.engine.pool.checkedin() == 0
+
+
+COMMANDS = {"/ok": 200, "/found": 302, "/bad": 400, "/doomed": 200, "/stream": 200}
+
+
+@pytest.fixture
+def starter(database):
+    """An application as Pyramid's cookiecutter makes it: pyramid_tm, zope.sqlalchemy, a manager for each request."""
+    from pyramid.config import Configurator
+    from pyramid.httpexceptions import HTTPFound
+    from pyramid.response import Response
+    from zope.sqlalchemy import register
+
+    engine = sa.create_engine(database.url)
+    factory = sessionmaker(engine)
+
+    def get_tm_session(request):
+        session = factory(info={"request": request})
+        register(session, transaction_manager=request.tm)
+        return session
+
+    def view(request):
+        request.dbsession.add(Note(text=request.path))
+        match request.path:
+            case "/found":
+                raise HTTPFound("/")
+            case "/doomed":
+                request.tm.doom()
+            case "/raises":
+                raise LookupError("view")
+            case "/stream":
+                return Response(app_iter=iter([b"1", b"2"]))
+        return Response("x", status=COMMANDS[request.path])
+
+    with Configurator(settings={"tm.manager_hook": "pyramid_tm.explicit_manager"}) as config:
+        config.include("pyramid_tm")
+        config.add_request_method(get_tm_session, "dbsession", reify=True)
+        config.add_route("all", "/{way}")
+        config.add_view(view, route_name="all")
+        yield config.make_wsgi_app(), engine
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "manager",
+    [True, lambda environ: transaction.TransactionManager(explicit=True)],
+    ids=["of the thread", "of the request"],
+)
+def test_an_application_of_pyramids_cookiecutter_runs_as_it_is(wrap, database, starter, call, manager):
+    """B57: ``request.tm`` is the layer's manager, and ``request.dbsession`` joins it; on each database."""
+    app, engine = starter
+    layer = wrap(app, url=database.url, manager=manager)
+    for path, code in COMMANDS.items():
+        committed = []
+        assert call(layer, path, on_start=lambda: committed.append(database.texts())).code == code
+        kept = [path] if path in ("/ok", "/found", "/stream") else []
+        assert (path, committed[-1:], database.texts()) == (path, [kept], kept)
+        database.clear()
+    with pytest.raises(LookupError):
+        call(layer, "/raises")
+    assert database.texts() == []
+    assert (engine.pool.checkedout(), layer.engine.pool.checkedout()) == (0, 0)
 
 
 class Refuses:

@@ -7,7 +7,6 @@ import logging
 import pytest
 import sqlalchemy as sa
 
-from wsgikit.database.exceptions import TransactionAbortedError
 from wsgikit.database.middleware import DatabaseMiddleware
 from wsgikit.database.rules import commit_unless_vetoed
 from wsgikit.exceptions import ApplicationError, ConfigurationError
@@ -303,26 +302,6 @@ def test_a_request_that_only_reads_is_committed_without_being_told(wrap, databas
     call(layer)
     call(layer, method="POST")
     assert database.texts() == ["row"]
-
-
-# ---------------------------------------------------------------------- errors the application swallowed
-
-
-def test_postgresql_would_lose_the_rows_silently_so_the_commit_is_an_error(wrap, postgresql, call):
-    """PostgreSQL answers COMMIT with ROLLBACK after an error: a page that says 'saved' would lie."""
-
-    def app(environ, start_response):
-        insert(environ)
-        try:
-            environ["wsgikit.db"].execute(sa.text("SELECT * FROM no_such_table"))
-        except sa.exc.ProgrammingError:
-            pass
-        start_response("200 OK", [])
-        return [b"saved"]
-
-    with pytest.raises(TransactionAbortedError, match="expected a transaction that is alive"):
-        call(wrap(app, url=postgresql.url, kind="connection"))
-    assert postgresql.texts() == []
 
 
 # ---------------------------------------------------------------------- B61: hooks

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any
 
+from wsgikit.database.aborted import check_alive
 from wsgikit.database.conflicts import is_rolled_back
 from wsgikit.database.holders import Holders
 from wsgikit.database.processes import current_pid
@@ -103,6 +104,7 @@ class DbapiSource:
 
     def commit(self, work: Work) -> None:
         """Commit."""
+        check_alive(work.target)
         try:
             work.target.commit()
         except Exception as error:

@@ -59,6 +59,7 @@ class Managed:
         self.is_driver = not any(environ.get(mark) for mark in _MARKS)
         self._environ = environ
         self._is_begun = False
+        self._is_awaited = False
         if self.is_driver:
             for mark in _MARKS:
                 environ[mark] = True
@@ -74,15 +75,26 @@ class Managed:
         self._manager.get().join(DataManager(work, self._manager))
 
     def commit(self, work: Work) -> None:
-        """Commit all that has joined, and begin the transaction of the stream that may follow."""
+        """Commit all that has joined, and begin the transaction of the stream that may follow.
+
+        A transaction that somebody doomed is aborted, and the response goes out, as with repoze.tm2 and pyramid_tm.
+        """
         if not self.is_driver:
+            self._await_end(work)
             return
         self._is_begun = False
+        has_joined = work.target is not None
+        is_doomed = self._manager.isDoomed()
         try:
-            self._manager.commit()
+            if is_doomed:
+                self._manager.abort()
+            else:
+                self._manager.commit()
         except BaseException:
             self._manager.abort()
             raise
+        if not has_joined:
+            _ended(work, not is_doomed)
         self._begin()
         if work.target is not None:
             self.join(work)
@@ -93,8 +105,19 @@ class Managed:
             if self._is_begun:
                 self._is_begun = False
                 self._manager.abort()
+            if work.target is None:
+                work.rolled_back()
         else:
+            self._await_end(work)
             self._manager.get().doom()
+
+    def _await_end(self, work: Work) -> None:
+        """Have the functions called that wait for a commit or rollback, where no session or connection has joined."""
+        if work.target is None and not self._is_awaited and (work.on_commit or work.on_rollback):
+            self._is_awaited = True
+            transaction = self._manager.get()
+            transaction.addAfterCommitHook(lambda is_committed: _ended(work, is_committed))
+            transaction.addAfterAbortHook(work.rolled_back)
 
     def end(self) -> None:
         """Leave nothing behind for the thread's next request."""
@@ -104,6 +127,13 @@ class Managed:
                 self._manager.abort()
             for mark in (*_MARKS, "tm.manager"):
                 self._environ.pop(mark, None)
+
+
+def _ended(work: Work, is_committed: bool) -> None:
+    if is_committed:
+        work.committed()
+    else:
+        work.rolled_back()
 
 
 class DataManager:

@@ -1,0 +1,109 @@
+"""D4: an error that the application ignores may have ended its transaction. A page that says 'saved' would lie."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+import pytest
+import sqlalchemy as sa
+
+from wsgikit.database.exceptions import TransactionAbortedError
+
+KINDS = ("session", "connection", "driver")
+
+
+def options_of(database, kind):
+    return {"connect": database.connect} if kind == "driver" else {"url": database.url, "kind": kind}
+
+
+def run(environ, statement):
+    handle = environ["wsgikit.db"]
+    if not hasattr(handle, "cursor"):
+        return handle.execute(sa.text(statement))
+    cursor = handle.cursor()
+    cursor.execute(statement)
+    return cursor
+
+
+def saved(start_response):
+    start_response("200 OK", [])
+    return [b"saved"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_postgresql_would_lose_the_rows_silently_so_the_commit_is_an_error(wrap, postgresql, call, kind):
+    """D4: PostgreSQL answers COMMIT with ROLLBACK after an error."""
+    hooks = []
+
+    def app(environ, start_response):
+        environ["wsgikit.db"].on_commit(lambda: hooks.append("commit"))
+        run(environ, "INSERT INTO notes (text) VALUES ('row')")
+        with contextlib.suppress(Exception):
+            run(environ, "SELECT * FROM no_such_table")
+        return saved(start_response)
+
+    with pytest.raises(TransactionAbortedError, match="expected a transaction that is alive"):
+        call(wrap(app, **options_of(postgresql, kind)))
+    assert (postgresql.texts(), hooks) == ([], [])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_savepoint_around_what_may_fail_keeps_the_rest(wrap, postgresql, call, kind):
+    def app(environ, start_response):
+        run(environ, "INSERT INTO notes (text) VALUES ('row')")
+        run(environ, "SAVEPOINT here")
+        with contextlib.suppress(Exception):
+            run(environ, "SELECT * FROM no_such_table")
+        run(environ, "ROLLBACK TO SAVEPOINT here")
+        return saved(start_response)
+
+    call(wrap(app, **options_of(postgresql, kind)))
+    assert postgresql.texts() == ["row"]
+
+
+@pytest.mark.parametrize("kind", ["session", "connection"])
+def test_a_deadlock_that_is_ignored_on_mariadb_commits_no_half(wrap, mariadb, call, kind):
+    """D4: MariaDB has rolled back, and begins another transaction unasked: only the second half would be left."""
+    mariadb.run("INSERT INTO notes (id, text) VALUES (-1, 'a')", "INSERT INTO notes (id, text) VALUES (-2, 'b')")
+    other = mariadb.connect()
+    cursor = other.cursor()
+    # Of two in each other's way the one with fewer changes is rolled back: that shall be the request.
+    cursor.execute("INSERT INTO notes (text) VALUES ('other'), ('other'), ('other')")
+    cursor.execute("UPDATE notes SET text = 'other' WHERE id = -2")
+    waits = threading.Thread(target=lambda: cursor.execute("UPDATE notes SET text = 'other' WHERE id = -1"))
+
+    def app(environ, start_response):
+        run(environ, "UPDATE notes SET text = 'first half' WHERE id = -1")
+        waits.start()
+        with contextlib.suppress(sa.exc.OperationalError):
+            run(environ, "UPDATE notes SET text = 'mine' WHERE id = -2")
+        run(environ, "INSERT INTO notes (text) VALUES ('second half')")
+        return saved(start_response)
+
+    with pytest.raises(TransactionAbortedError, match="the server rolled back after OperationalError"):
+        call(wrap(app, url=mariadb.url, kind=kind))
+    waits.join(20)
+    other.rollback()
+    other.close()
+    assert mariadb.texts() == ["b", "a"]
+
+
+def test_after_a_deadlock_the_application_may_roll_back_and_begin_anew(wrap, mariadb, call):
+    """The error is over with the rollback of the application's own."""
+
+    class Deadlock(Exception):
+        pass
+
+    Deadlock.__module__ = "pymysql.err"
+
+    def app(environ, start_response):
+        handle = environ["wsgikit.db"]
+        run(environ, "INSERT INTO notes (text) VALUES ('lost')")
+        handle._work().aborted_by = Deadlock(1213, "Deadlock found")
+        handle.rollback()
+        run(environ, "INSERT INTO notes (text) VALUES ('kept')")
+        return saved(start_response)
+
+    assert call(wrap(app, url=mariadb.url)).body == b"saved"
+    assert mariadb.texts() == ["kept"]
