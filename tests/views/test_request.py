@@ -11,6 +11,7 @@ import werkzeug.wrappers
 from webtest import TestApp
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
+from wsgikit.context.locals import request as request_local
 from wsgikit.onion.request import Request, Response
 from wsgikit.routing.router import Router
 
@@ -265,3 +266,79 @@ def test_a_conditional_response_answers_304():
 def test_repeated_headers_of_a_response_are_kept():
     response = Response("x", headers=[("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
     assert response.headers.getall("Set-Cookie") == ["a=1", "b=2"]
+
+
+# ---------------------------------------------------------------------- what is no UTF-8
+
+
+def of_bytes(path, script_name=""):
+    return Request({**environ_of(), "PATH_INFO": path, "SCRIPT_NAME": script_name})
+
+
+@pytest.mark.parametrize("name", ["path_info", "script_root", "full_path"])
+@pytest.mark.parametrize("path", ["/a\xff/b", "/\xc0\x80", "/gr\xc3\xbcn", "/%FF"])
+def test_a_path_that_is_no_utf_8_reads_as_werkzeugs(name, path):
+    ours = of_bytes(path, script_name=path)
+    theirs = werkzeug.wrappers.Request(ours.environ)
+    werkzeugs = {"path_info": "path", "script_root": "root_path"}.get(name, name)
+    assert getattr(ours, name) == getattr(theirs, werkzeugs)
+
+
+def test_urls_of_a_path_that_is_no_utf_8_keep_its_bytes():
+    request = of_bytes("/a\xff/b", "/s\xfe")
+    assert request.path == "/s%FE/a%FF/b"
+    assert request.url == request.base_url == request.path_url == "http://localhost/s%FE/a%FF/b"
+    assert request.url_root == "http://localhost/s%FE/"
+    assert request.path_qs == "/s%FE/a%FF/b"
+
+
+def test_paths_may_be_left_out_of_environ():
+    """PEP 3333 "environ Variables": one that is empty may be missing."""
+    environ = environ_of()
+    del environ["PATH_INFO"], environ["SCRIPT_NAME"]
+    request = Request(environ)
+    assert (request.path, request.path_info, request.script_name, request.url) == ("", "", "", "http://localhost")
+
+
+def test_a_path_that_an_application_left_as_text_can_be_read():
+    """Bottle and Django put the decoded path into environ."""
+    request = of_bytes("/日本")
+    assert (request.path_info, request.path) == ("/日本", "/%E6%97%A5%E6%9C%AC")
+
+
+def test_paths_can_be_set_as_text():
+    request = of_bytes("/")
+    request.path_info, request.script_name = "/ü", "/ß"
+    assert (request.environ["PATH_INFO"], request.environ["SCRIPT_NAME"]) == ("/\xc3\xbc", "/\xc3\x9f")
+    assert (request.path_info, request.script_name) == ("/ü", "/ß")
+    assert (request.path_info_pop(), request.script_name, request.path_info) == ("ü", "/ß/ü", "")
+
+
+@pytest.mark.parametrize("header", ["bad=\xff; good=1", 'bad="\\377"; good=1', "\xff=1; good=1"])
+def test_a_cookie_that_is_no_utf_8_does_not_hide_the_others(header):
+    request = Request({**environ_of(), "HTTP_COOKIE": header})
+    assert request.cookies["good"] == "1"
+    assert request.cookies.get("bad", "") in ("\ufffd", "")  # webob takes no raw byte above 127 in a value
+    request.cookies["more"] = "2"
+    assert request.cookies["more"] == "2"
+
+
+def test_a_query_that_is_no_utf_8_is_a_bad_request_where_it_is_read_the_way_of_webob():
+    request = Request(environ_of("/?a=1&bad=%FF"))
+    for read in (lambda: request.GET, lambda: request.params["a"]):
+        with pytest.raises(BadRequest, match=r"The query string is no UTF-8\."):
+            read()
+    assert request.args["a"] == "1"
+
+
+def test_a_path_that_is_no_utf_8_is_a_400_that_hooks_and_handlers_can_read():
+    router, seen = Router("x"), []
+    router.before_request(lambda: seen.append(request_local.path))
+    router.register_error_handler(400, lambda error: (request_local.path_info, 400))
+    router.add_url_rule("/<path:p>", "all", lambda p: "")
+    response = TestApp(router).get("/", extra_environ={"PATH_INFO": "/a\xff"}, expect_errors=True)
+    assert (response.status_int, response.body.decode(), seen) == (400, "/a\ufffd", ["/a%FF"])
+    mounting = Router("y")
+    mounting.mount("/m", router)
+    response = TestApp(mounting).get("/", extra_environ={"PATH_INFO": "/m/a\xff"}, expect_errors=True)
+    assert (response.status_int, seen[1]) == (400, "/m/a%FF")

@@ -12,12 +12,12 @@ import json as json_module
 from typing import IO, Any
 from urllib.parse import parse_qsl
 
-import webob
 import werkzeug.urls  # noqa: F401  # it registers the error handler that `args` names
 from werkzeug.datastructures import FileStorage, ImmutableMultiDict, MIMEAccept
 from werkzeug.exceptions import BadRequest, BadRequestKeyError, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.http import parse_accept_header, parse_options_header
 
+from wsgikit.onion.lenient_request import LenientRequest
 from wsgikit.onion.response import Response
 from wsgikit.wsgi import EXCHANGE, REQUEST_LIMITS, ROUTING
 
@@ -42,7 +42,7 @@ class Fields(ImmutableMultiDict[Any, Any]):
             raise MissingField(key) from None
 
 
-class Request(webob.Request):
+class Request(LenientRequest):
     """A request: webob's, made from environ on first use, with Flask's names for query, form, files and JSON.
 
     What a form parser reads of the body is kept, so that an application or a layer that comes later can read it again.

@@ -1,0 +1,90 @@
+"""webob's request where a visitor sends bytes that are no UTF-8.
+
+webob raises a UnicodeDecodeError, which would be a 500. Here text is read as Werkzeug reads it, with U+FFFD for what
+can't be decoded; URLs keep the bytes.
+"""
+
+from __future__ import annotations
+
+__all__ = ["LenientRequest"]
+
+from typing import Any
+from urllib.parse import quote
+
+import webob
+from webob.cookies import RequestCookies, parse_cookie  # type: ignore[attr-defined]  # its stubs lack the second
+from webob.request import PATH_SAFE  # type: ignore[attr-defined]  # as above
+from werkzeug.exceptions import BadRequest
+
+_COOKIES = "webob._parsed_cookies"
+
+
+class LenientRequest(webob.Request):
+    """webob's request, with a path, cookies and query that can be read whatever a visitor sent."""
+
+    def _path_bytes(self, key: str) -> bytes:
+        # PEP 3333 "environ Variables": one that is empty may be missing.
+        text: str = self.environ.get(key, "")
+        try:
+            return text.encode("latin-1")
+        except UnicodeEncodeError:  # an application inside has decoded it in place: Bottle and Django do
+            return text.encode()
+
+    @property
+    def path_info(self) -> str:
+        """The path inside the application, as text."""
+        return self._path_bytes("PATH_INFO").decode(self.url_encoding, "replace")
+
+    @path_info.setter
+    def path_info(self, value: str) -> None:
+        self.encset("PATH_INFO", value, encattr="url_encoding")
+
+    @property
+    def script_name(self) -> str:
+        """The prefix that the application is mounted under, as text."""
+        return self._path_bytes("SCRIPT_NAME").decode(self.url_encoding, "replace")
+
+    @script_name.setter
+    def script_name(self, value: str) -> None:
+        self.encset("SCRIPT_NAME", value, encattr="url_encoding")
+
+    @property
+    def application_url(self) -> str:
+        """The address of the application's root, without a slash at its end."""
+        return str(self.host_url) + quote(self._path_bytes("SCRIPT_NAME"), PATH_SAFE)
+
+    @property
+    def path(self) -> str:
+        """The path, quoted, with the prefix that the application is mounted under."""
+        return quote(self._path_bytes("SCRIPT_NAME") + self._path_bytes("PATH_INFO"), PATH_SAFE)
+
+    @property
+    def path_url(self) -> str:
+        """The address without the query string."""
+        return str(self.host_url) + self.path
+
+    def _get_cookies(self) -> RequestCookies:
+        environ = self.environ
+        header = environ.get("HTTP_COOKIE", "")
+        if environ.get(_COOKIES, ({}, None))[1] != header:  # parsed here, and kept where webob looks for it
+            pairs = {_text(name): _text(value) for name, value in parse_cookie(header)}
+            environ[_COOKIES] = (pairs, header)
+        return RequestCookies(environ)
+
+    cookies = property(_get_cookies, webob.Request.cookies.fset, doc="The cookies by name.")
+
+    @property
+    def GET(self) -> Any:
+        """The query as webob reads it.
+
+        Raises:
+            BadRequest: it is no UTF-8 (400); `args` reads what is.
+        """
+        try:
+            return super().GET
+        except UnicodeDecodeError:
+            raise BadRequest("The query string is no UTF-8.") from None
+
+
+def _text(encoded: bytes) -> str:
+    return encoded.decode("utf-8", "replace")
