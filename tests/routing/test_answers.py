@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import os
 import sys
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -309,6 +312,147 @@ def test_a_path_is_sent_by_the_file_wrapper_of_the_server(file):
     body = router({**environ, "wsgi.input": io.BytesIO()}, lambda *head: None)
     assert type(body) is Wrapper
     body.close()
+
+
+def at(file, position):
+    file.seek(position)
+    return file
+
+
+def read_first(file, count):
+    assert file.read(count)
+    return file
+
+
+def temporary(path, make):
+    file = make()
+    file.write(path.read_bytes())
+    return at(file, 10)
+
+
+def text_after_a_line(path, encoding):
+    path.write_text("ä\nü\n" * 10, encoding=encoding)
+    file = path.open(encoding=encoding)
+    file.readline()
+    return file
+
+
+def text_in_a_loop(path, encoding):
+    path.write_text("ä\nü\n" * 10, encoding=encoding)
+    file = path.open(encoding=encoding)
+    next(file)
+    return file
+
+
+PARTS = {
+    "from the beginning": lambda path: (path.open("rb"), 0),
+    "from the middle": lambda path: (at(path.open("rb"), 30), 30),
+    "from where a buffered read ended": lambda path: (read_first(path.open("rb"), 3), 3),
+    "from the end": lambda path: (at(path.open("rb"), 100), 100),
+    "from behind the end": lambda path: (at(path.open("rb"), 200), 100),
+    "unbuffered": lambda path: (at(path.open("rb", buffering=0), 7), 7),
+    "for reading and writing": lambda path: (at(path.open("r+b"), 7), 7),
+    "a temporary file": lambda path: (temporary(path, tempfile.TemporaryFile), 10),
+    "a temporary file with a name": lambda path: (temporary(path, tempfile.NamedTemporaryFile), 10),
+    "bytes in memory": lambda path: (at(io.BytesIO(path.read_bytes()), 30), 30),
+}
+
+
+class SendsByDescriptor:
+    """A server's file wrapper that takes what has a descriptor from where that stands, as gunicorn's does."""
+
+    def __init__(self, file, size=8192):
+        self.file = file
+
+    def __iter__(self):
+        try:
+            descriptor = self.file.fileno()
+            start = os.lseek(descriptor, 0, os.SEEK_CUR)
+        except (AttributeError, OSError):
+            yield from iter(lambda: self.file.read(10), b"")
+        else:
+            yield os.pread(descriptor, 10_000, start)
+
+    def close(self):
+        self.file.close()
+
+
+def length_of(view, **environ):
+    """What an application says its body's length is (a test client may work it out itself), and the body."""
+    heads = []
+    router = Router("x")
+    router.add_url_rule("/", "view", view)
+
+    def app(environ, start_response):
+        def start(status, headers, *exc_info):
+            heads.append(dict(headers))
+            return start_response(status, headers, *exc_info)
+
+        return router(environ, start)
+
+    body = TestApp(app).get("/", extra_environ=environ).body
+    return heads[-1].get("Content-Length"), body
+
+
+WRAPPERS = {"no file wrapper": {}, "a server's file wrapper": {"wsgi.file_wrapper": SendsByDescriptor}}
+
+
+@pytest.mark.parametrize("environ", WRAPPERS.values(), ids=WRAPPERS.keys())
+@pytest.mark.parametrize("make", PARTS.values(), ids=PARTS.keys())
+def test_an_open_file_is_sent_from_its_position_with_its_length(file, make, environ):
+    content = file.read_bytes()
+    sent, position = make(file)
+    rest = content[position:]
+    assert length_of(lambda: sent, **environ) == (str(len(rest)), rest)
+    assert sent.closed
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
+@pytest.mark.parametrize("make", [text_after_a_line, text_in_a_loop])
+@pytest.mark.parametrize("environ", WRAPPERS.values(), ids=WRAPPERS.keys())
+def test_an_open_text_file_is_sent_from_its_position_as_utf_8(file, encoding, make, environ):
+    opened = make(file, encoding)
+    length, body = length_of(lambda: opened, **environ)
+    assert body.decode() == "ü\n" + "ä\nü\n" * 9
+    assert length == str(len(body))
+
+
+@pytest.mark.parametrize("environ", WRAPPERS.values(), ids=WRAPPERS.keys())
+def test_a_file_that_makes_its_bytes_is_sent_without_a_length(tmp_path, environ):
+    """It may have the descriptor of another file, as that of gzip has: its size isn't known."""
+    path = tmp_path / "page"
+    with gzip.open(path, "wb") as packed:
+        packed.write(b"0123456789" * 10)
+    assert length_of(lambda: gzip.open(path), **environ) == (None, b"0123456789" * 10)
+
+
+@pytest.mark.parametrize("mode", ["rb", "r"])
+def test_what_comes_out_of_a_pipe_is_sent_without_a_length(mode):
+    read, write = os.pipe()
+    os.write(write, b"piped")
+    os.close(write)
+    assert length_of(lambda: open(read, mode)) == (None, b"piped")
+
+
+def test_a_head_request_closes_an_open_file_and_has_its_length(file):
+    opened = file.open("rb")
+    response = app_of(lambda: opened).head("/")
+    assert (response.headers["Content-Length"], opened.closed) == ("100", True)
+
+
+def test_an_open_file_keeps_its_length_through_a_hook(file):
+    router = Router("x")
+    router.after_request(lambda response: response)
+    router.add_url_rule("/", "view", lambda: (file.open("rb"), {"X-Name": "value"}))
+    response = TestApp(router).head("/")
+    assert (response.headers["Content-Length"], response.headers["X-Name"]) == ("100", "value")
+
+
+def test_a_closed_file_is_an_error_before_the_head_is_sent(file):
+    opened = file.open("rb")
+    opened.close()
+    with pytest.raises(ValueError, match="closed file"):
+        app_of(lambda: opened).get("/")
 
 
 def test_a_path_without_a_file_is_a_404(tmp_path):

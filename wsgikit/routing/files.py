@@ -4,9 +4,11 @@ from __future__ import annotations
 
 __all__ = ["FileAnswer", "send_from_folder"]
 
+import os
+import stat
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from io import BytesIO
+from io import BufferedRandom, BufferedReader, BytesIO, FileIO
 from os import PathLike, fspath
 from pathlib import Path
 from typing import IO, Any
@@ -14,6 +16,7 @@ from typing import IO, Any
 from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.wsgi import Environ, StartResponse
 
+_PLAIN = (BufferedReader, BufferedRandom, FileIO)
 MaxAge = int | Callable[[str | None], int | None] | None
 
 
@@ -78,6 +81,7 @@ class FileAnswer:
             environ = {key: value for key, value in environ.items() if key != "HTTP_RANGE"}
         target: Any = self.path_or_file
         options = self.options
+        length: int | None = None
         if hasattr(target, "read"):
             if options["mimetype"] is None and options["download_name"] is None:
                 name = getattr(target, "name", None)
@@ -85,8 +89,7 @@ class FileAnswer:
                     options = {**options, "download_name": Path(name).name}
                 else:
                     options = {**options, "mimetype": "application/octet-stream"}
-            if hasattr(target, "encoding"):  # a text file: what it was opened on holds the bytes
-                target = target.detach() if hasattr(target, "buffer") else BytesIO(target.read().encode())
+            target, length = _rest_of(_as_bytes(target) if hasattr(target, "encoding") else target)
         else:
             path = Path(fspath(target))
             if not path.is_absolute():
@@ -94,7 +97,60 @@ class FileAnswer:
             if not path.is_file():
                 raise NotFound()
             target = path
-        return send_file(target, environ, **options)
+        response = send_file(target, environ, **options)
+        if length is not None and response.status_code == 200:
+            response.content_length = length
+        return response
+
+
+def _as_bytes(file: Any) -> Any:
+    """Return a text file, from its position on, as a binary one in UTF-8."""
+    if not hasattr(file, "buffer") or file.encoding.lower().replace("-", "") != "utf8":
+        return _copy(file)
+    if file.seekable():
+        try:
+            file.seek(file.tell())  # it has read ahead in the file below
+        except OSError:  # a loop over its lines was left
+            return _copy(file)
+    return file.detach()
+
+
+def _copy(file: Any) -> BytesIO:
+    rest = file.read()
+    file.close()
+    return BytesIO(rest.encode() if isinstance(rest, str) else rest)
+
+
+def _rest_of(file: Any) -> tuple[Any, int | None]:
+    """Return what an open file has from its position on, as a server may have it, and its length where that is known.
+
+    A server that sends by descriptor begins where the descriptor stands. So the descriptor is shown only where it is
+    that of the bytes themselves, and stands where the file does.
+    """
+    if isinstance(file, BytesIO):
+        return (_copy(file) if file.tell() else file), None  # Werkzeug sends what it has from the beginning on
+    inner = file.file if type(file).__module__ == "tempfile" and hasattr(file, "file") else file
+    if type(inner) not in _PLAIN or type(getattr(inner, "raw", inner)) is not FileIO:
+        return (_Reader(file) if hasattr(file, "fileno") else file), None
+    descriptor = file.fileno()
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        return file, None
+    position = file.tell()
+    is_there = os.lseek(descriptor, 0, os.SEEK_CUR) == position
+    # Files of /proc say that they are empty, and aren't.
+    length = max(status.st_size - position, 0) if status.st_size else None
+    return (file if is_there else _Reader(file)), length
+
+
+class _Reader:
+    """A file without its descriptor."""
+
+    __slots__ = ("close", "read")
+
+    def __init__(self, file: Any) -> None:
+        self.read = file.read
+        self.close = file.close
 
 
 def send_from_folder(folder: str | PathLike[str], path: str, **options: Any) -> FileAnswer:
