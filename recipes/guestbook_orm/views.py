@@ -27,6 +27,11 @@ def check_token() -> None:
         abort(400, "The form is out of date. Go back, reload the page and send it again.")
 
 
+def typed(name: str) -> str:
+    """Return what was typed into a field, without NUL, for which PostgreSQL has no room in a text."""
+    return request.form.get(name, "").replace("\0", "").strip()
+
+
 @router.get("/")
 def index() -> str:
     posts = db.scalars(select(Post).options(joinedload(Post.author)).order_by(Post.id.desc()).limit(50)).all()
@@ -37,7 +42,7 @@ def index() -> str:
 def write() -> Response:
     if g.user is None:
         abort(403)
-    text = request.form.get("text", "").strip()
+    text = typed("text")
     if text:
         db.add(Post(text=text, author=g.user))
     return redirect(url_for("index"))
@@ -47,11 +52,11 @@ def write() -> Response:
 def register() -> Any:
     if request.method == "GET":
         return render_template("register.html")
-    form = request.form
-    user = User(username=form.get("username", "").strip(), email=form.get("email", "").strip())
-    user.set_password(form.get("password", ""))
-    if not user.username or "@" not in user.email:
-        flash("A name and an e-mail address, please.")
+    user = User(username=typed("username"), email=typed("email"))
+    user.set_password(request.form.get("password", ""))
+    # PostgreSQL refuses what is longer than its column, SQLite doesn't.
+    if not 0 < len(user.username) <= 80 or "@" not in user.email or len(user.email) > 120:
+        flash("A name and an e-mail address, please, of no more than 80 and 120 characters.")
         return render_template("register.html"), 400
     try:
         # In a savepoint: the request's transaction goes on if the name is taken.
@@ -69,7 +74,7 @@ def register() -> Any:
 def login() -> Any:
     if request.method == "GET":
         return render_template("login.html")
-    user = db.scalar(select(User).where(User.username == request.form.get("username", "")))
+    user = db.scalar(select(User).where(User.username == typed("username")))
     if user is None or not user.has_password(request.form.get("password", "")):
         flash("That is not right.")
         return render_template("login.html"), 403

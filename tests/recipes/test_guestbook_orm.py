@@ -95,6 +95,23 @@ def test_a_name_that_is_taken_is_said_and_nothing_is_left(client, url):
     assert sql(url, "SELECT email FROM users") == ["ann@example.org"]
 
 
+@pytest.mark.parametrize("field", ["username", "email"])
+def test_what_is_longer_than_its_column_is_said_on_each_database(client, url, field):
+    """PostgreSQL refuses it with an error of its own, SQLite takes it."""
+    page = register(client, **{field if field == "email" else "name": "x" * 300 + "@example.org"}, status=400)
+    assert "no more than 80 and 120 characters" in page.text
+    assert sql(url, "SELECT count(*) FROM users") == [0]
+
+
+def test_text_with_a_nul_is_no_error(client, url):
+    register(client, name="a\0nn")
+    form = client.get("/").forms[1]
+    form["text"] = "a\0b"
+    form.submit(status=302)
+    assert sql(url, "SELECT text FROM posts") == ["ab"]
+    assert sql(url, "SELECT username FROM users") == ["ann"]
+
+
 def test_only_administrators_see_the_users(client, url):
     assert client.get("/admin").location == "/"
     register(client)
