@@ -106,6 +106,72 @@ def test_an_error_of_the_database_leaves_the_next_request_in_the_block_whole(pos
         assert call(layer, "/add/two").body == b"one two"
 
 
+@pytest.mark.parametrize("level", ["AUTOCOMMIT", "SERIALIZABLE"])
+@pytest.mark.parametrize("place", ["of the engine", "of the request"])
+def test_an_isolation_level_is_no_error_in_the_block(database, wrap, call, level, place):
+    """It can't be changed in the middle of a transaction; the requests are undone all the same."""
+
+    def strict(environ, start_response):
+        environ["wsgikit.db"].connection(execution_options={"isolation_level": level})
+        return app(environ, start_response)
+
+    layer = (
+        wrap(strict, url=database.url)
+        if place == "of the request"
+        else wrap(app, url=database.url, isolation_level=level)
+    )
+    for _ in range(2):
+        with rolled_back(layer):
+            call(layer, "/add/one")
+            assert call(layer, "/add/two").body == b"one two"
+        assert database.texts() == []
+    call(layer, "/add/three")
+    assert database.texts() == ["three"]
+
+
+def test_a_driver_that_was_told_to_commit_by_itself_is_undone_too(postgresql, wrap, call):
+    import psycopg
+
+    def connect():
+        url = postgresql.engine.url
+        return psycopg.connect(host=url.host, user=url.username, dbname=url.database, autocommit=True)
+
+    layer = wrap(app, connect=connect)
+    with rolled_back(layer):
+        call(layer, "/add/one")
+        assert call(layer, "/add/two").body == b"one two"
+    assert postgresql.texts() == []
+    call(layer, "/add/three")
+    assert postgresql.texts() == ["three"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"retries": 2}, {"manager": True}, {"release": "response"}, {"kind": "connection"}], ids=str
+)
+def test_retries_managers_and_streams_are_undone_too(database, wrap, call, options):
+    """X3: a stream's second transaction is in the test's, too."""
+
+    def streams(environ, start_response):
+        handle = environ["wsgikit.db"]
+        handle.execute(sa.text("INSERT INTO notes (text) VALUES ('head')"))
+        start_response("200 OK", [])
+
+        def stream():
+            yield b"1"
+            handle.execute(sa.text("INSERT INTO notes (text) VALUES ('stream')"))
+            yield b" 2"
+
+        return stream()
+
+    layer = wrap(streams, url=database.url, **options)
+    with rolled_back(layer):
+        call(layer)
+        call(layer, chunks=2)
+        with layer.engine.connect() as connection:
+            assert connection.scalar(sa.text("SELECT count(*) FROM notes")) == 3
+    assert database.texts() == []
+
+
 def test_a_replica_sees_in_the_block_what_was_just_written(sqlite, tmp_path, wrap, call):
     replica = f"sqlite:///{tmp_path}/replica.db"
     layer = wrap(app, url=sqlite.url, replica_url=replica, secret_key="a secret")

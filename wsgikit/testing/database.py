@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 _SAVEPOINT = "wsgikit_test"
-# psycopg begins by itself; in the others a savepoint outside of a transaction would be one of its own.
+# In these a savepoint outside of a transaction would be one of its own.
 _BEGIN = {"sqlite3": "BEGIN", "pymysql": "START TRANSACTION", "MySQLdb": "START TRANSACTION"}
+_BEGINS_BY_ITSELF = ("psycopg", "psycopg2")  # unless it was told not to
 
 
 @contextmanager
@@ -30,7 +31,8 @@ def rolled_back(*apps: Any) -> Iterator[None]:
     none of it. ``engine`` of the layer is in the transaction too: a test can put rows there and look for them.
 
     What the database commits by itself can't be undone: MariaDB does it with every ``CREATE`` and ``ALTER``. Make the
-    tables before. Requests that run at the same time would share the one connection: send them one after the other.
+    tables before. Requests that run at the same time would share the one connection: send them one after the other. An
+    isolation level is without effect in the block.
 
     Args:
         apps: stacks, or anything that layers wrap one another in; each `DatabaseMiddleware` in them is meant. Also
@@ -101,25 +103,29 @@ def _on_one_connection(engine: Engine) -> Iterator[None]:
     isolation_level = getattr(connection, "isolation_level", None)
     if dialect.name == "sqlite":
         connection.isolation_level = None  # sqlite3 shall not begin or commit by itself
-    _begin(connection)
     words: dict[str, Callable[[Any], object]] = {
         "do_begin": lambda _: None,
         "do_commit": lambda _: _move_on(connection),
         "do_rollback": lambda _: _go_back(connection),
         "do_close": lambda _: None,
         "do_terminate": lambda _: None,
+        # It can't be changed in the middle of a transaction.
+        "set_isolation_level": lambda *_: None,
+        "reset_isolation_level": lambda *_: None,
     }
     before = {word: dialect.__dict__[word] for word in words if word in dialect.__dict__}
-    dialect.__dict__.update(words)
-    engine.pool = StaticPool(lambda: connection, dialect=dialect)
     try:
-        yield
+        with _in_transaction(connection):
+            dialect.__dict__.update(words)
+            engine.pool = StaticPool(lambda: connection, dialect=dialect)
+            try:
+                yield
+            finally:
+                engine.pool = pool
+                for word in words:
+                    del dialect.__dict__[word]
+                dialect.__dict__.update(before)
     finally:
-        engine.pool = pool
-        for word in words:
-            del dialect.__dict__[word]
-        dialect.__dict__.update(before)
-        connection.rollback()
         if dialect.name == "sqlite":
             connection.isolation_level = isolation_level
         kept.close()
@@ -129,13 +135,11 @@ def _on_one_connection(engine: Engine) -> Iterator[None]:
 def _one_driver_connection(source: DbapiSource) -> Iterator[None]:
     """Let a driver's factory return the same connection always, with savepoints in place of its transactions."""
     connection = source.factory()
-    _begin(connection)
-    with source.using(lambda: _Kept(connection)):
-        try:
+    try:
+        with _in_transaction(connection), source.using(lambda: _Kept(connection)):
             yield
-        finally:
-            connection.rollback()
-            connection.close()
+    finally:
+        connection.close()
 
 
 class _Kept:
@@ -160,9 +164,21 @@ class _Kept:
         _go_back(self._connection)
 
 
-def _begin(connection: Any) -> None:
-    word = _BEGIN.get(type(connection).__module__.partition(".")[0])
+@contextmanager
+def _in_transaction(connection: Any) -> Iterator[None]:
+    """Begin a transaction with a savepoint in it, and undo all at the end."""
+    driver = type(connection).__module__.partition(".")[0]
+    is_autocommit = driver in _BEGINS_BY_ITSELF and connection.autocommit
+    if is_autocommit:
+        connection.autocommit = False
+    word = _BEGIN.get(driver)
     _execute(connection, *([word] if word else []), f"SAVEPOINT {_SAVEPOINT}")
+    try:
+        yield
+    finally:
+        connection.rollback()
+        if is_autocommit:
+            connection.autocommit = True
 
 
 def _move_on(connection: Any) -> None:
