@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 import io
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 
 def _load(name):
@@ -141,6 +143,46 @@ def call():
 @pytest.fixture
 def environ_of():
     return make_environ
+
+
+@pytest.fixture
+def note():
+    """The model of the table ``notes``."""
+    return databases.Note
+
+
+@pytest.fixture
+def insert():
+    """Add a note through what stands in environ."""
+
+    def run(environ, text):
+        environ["wsgikit.db"].execute(sa.text("INSERT INTO notes (text) VALUES (:text)"), {"text": text})
+
+    return run
+
+
+@pytest.fixture
+def ok():
+    """Answer with 200 and a text."""
+
+    def answer(start_response, body=b"ok"):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [body]
+
+    return answer
+
+
+@pytest.fixture
+def counted():
+    """Count what leaves the pool of a layer, ``out``, and what comes back, ``in``."""
+
+    def count(layer):
+        counts = Counter()
+        sa.event.listen(layer.engine, "checkout", lambda *_: counts.update(out=1))
+        sa.event.listen(layer.engine, "checkin", lambda *_: counts.update({"in": 1}))
+        return counts
+
+    return count
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import os
 import uuid
 
 import sqlalchemy as sa
+from sqlalchemy.orm import DeclarativeBase
 
 NAMES = ("sqlite", "postgresql", "mariadb")
 SERVERS = {
@@ -22,6 +23,14 @@ NOTES = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("text", sa.String(100), nullable=False),
 )
+
+
+class Base(DeclarativeBase):
+    metadata = METADATA
+
+
+class Note(Base):
+    __table__ = NOTES
 
 
 class Database:

@@ -4,46 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections import Counter
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from wsgikit import ContextMiddleware, DatabaseMiddleware, Middleware, build_stack, db, use
 from wsgikit.exceptions import ConfigurationError
 
-
-class Base(DeclarativeBase):
-    pass
-
-
-class Note(Base):
-    __tablename__ = "notes"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    text: Mapped[str]
-
-
-def insert(environ, text):
-    environ["wsgikit.db"].execute(sa.text("INSERT INTO notes (text) VALUES (:text)"), {"text": text})
-
-
-def ok(start_response, body=b"ok"):
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [body]
-
-
-def counted(layer):
-    counts = Counter()
-    sa.event.listen(layer.engine, "checkout", lambda *_: counts.update(out=1))
-    sa.event.listen(layer.engine, "checkin", lambda *_: counts.update({"in": 1}))
-    return counts
-
-
 # ---------------------------------------------------------------------- the handle
 
 
-def test_attributes_of_a_driver_connection_can_be_set_through_the_handle(wrap, sqlite, call):
+def test_attributes_of_a_driver_connection_can_be_set_through_the_handle(wrap, sqlite, call, ok):
     """``row_factory`` is how sqlite3 gives rows with names."""
 
     def app(environ, start_response):
@@ -54,16 +25,16 @@ def test_attributes_of_a_driver_connection_can_be_set_through_the_handle(wrap, s
     assert call(wrap(app, connect=sqlite.connect)).body == b"7"
 
 
-def test_the_handle_stands_for_a_session_in_pythons_operators(wrap, sqlite, call):
-    """``note in db``, ``list(db)`` and ``with db:`` are of a session's interface."""
+def test_the_handle_stands_for_a_session_in_pythons_operators(wrap, sqlite, call, ok, note):
+    """``one in db``, ``list(db)`` and ``with db:`` are of a session's interface."""
 
     def app(environ, start_response):
         handle = environ["wsgikit.db"]
-        note = Note(text="a")
-        handle.add(note)
+        one = note(text="a")
+        handle.add(one)
         handle.flush()
-        assert note in handle
-        assert list(handle) == [note]
+        assert one in handle
+        assert list(handle) == [one]
         handle.info["x"] = 1
         handle.autoflush = False
         assert handle.__wsgikit_open__().autoflush is False
@@ -101,7 +72,7 @@ class OddConnection:
         self.log.append("close")
 
 
-def test_what_is_written_at_the_end_is_committed_where_the_driver_does_not_tell(wrap, call):
+def test_what_is_written_at_the_end_is_committed_where_the_driver_does_not_tell(wrap, call, ok):
     """A function of ``on_teardown`` is part of the request, whatever the driver is."""
     log = []
 
@@ -114,7 +85,7 @@ def test_what_is_written_at_the_end_is_committed_where_the_driver_does_not_tell(
     assert log == ["write", "commit", "write", "commit", "close"]
 
 
-def test_a_pool_that_was_closed_keeps_no_connection_that_comes_back(wrap, call):
+def test_a_pool_that_was_closed_keeps_no_connection_that_comes_back(wrap, call, ok):
     """Closing is for the shutdown: a request that still runs then shall leave nothing open."""
     log = []
 
@@ -129,12 +100,12 @@ def test_a_pool_that_was_closed_keeps_no_connection_that_comes_back(wrap, call):
     call(layer)
 
 
-def test_a_negative_pool_is_refused():
+def test_a_negative_pool_is_refused(ok):
     with pytest.raises(ConfigurationError, match="pool_size: expected 0 or more"):
         DatabaseMiddleware(ok, connect=lambda: None, pool_size=-1)
 
 
-def test_twenty_threads_of_a_request_have_connections_of_their_own(layers, postgresql, call):
+def test_twenty_threads_of_a_request_have_connections_of_their_own(layers, postgresql, call, ok, counted):
     """D11: `copy_current_context` on a pool of five: all get a turn, all are given back."""
     from wsgikit import copy_current_context
 
@@ -161,7 +132,7 @@ def test_twenty_threads_of_a_request_have_connections_of_their_own(layers, postg
     assert counts == {"out": 20, "in": 20}
 
 
-def test_an_isolation_level_of_one_request_is_not_that_of_the_next(wrap, postgresql, call):
+def test_an_isolation_level_of_one_request_is_not_that_of_the_next(wrap, postgresql, call, ok):
     """D1: the connection goes back as it was."""
     seen = []
 
@@ -178,7 +149,7 @@ def test_an_isolation_level_of_one_request_is_not_that_of_the_next(wrap, postgre
     assert seen == ["serializable", "read committed"]
 
 
-def test_the_password_of_a_url_is_in_no_description(wrap):
+def test_the_password_of_a_url_is_in_no_description(wrap, ok):
     secret = "s3cr3t"
     for url in (
         f"postgresql+psycopg://u:{secret}@127.0.0.1:1/x",
@@ -220,7 +191,7 @@ def test_statements_are_on_the_exchange_for_a_debug_page(layers, sqlite, postgre
 
 
 @pytest.mark.parametrize("is_asked", [True, False], ids=["asked for", "not asked for"])
-def test_a_layer_outside_asks_for_statements_with_a_list(layers, sqlite, call, is_asked):
+def test_a_layer_outside_asks_for_statements_with_a_list(layers, sqlite, call, is_asked, ok):
     """Nothing is recorded where nobody asks."""
     seen = []
 
@@ -240,7 +211,7 @@ def test_a_layer_outside_asks_for_statements_with_a_list(layers, sqlite, call, i
     assert [statement for statement, _ in seen] == (["SELECT 1"] if is_asked else [])
 
 
-def test_a_long_request_keeps_the_last_thousand_statements(wrap, sqlite, call):
+def test_a_long_request_keeps_the_last_thousand_statements(wrap, sqlite, call, ok):
     def app(environ, start_response):
         handle = environ["wsgikit.db"]
         for _ in range(1010):

@@ -7,21 +7,10 @@ import time
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from wsgikit.database.exceptions import PoolExhaustedError
 from wsgikit.database.middleware import DatabaseMiddleware
 from wsgikit.exceptions import ConfigurationError
-
-
-class Base(DeclarativeBase):
-    pass
-
-
-class Note(Base):
-    __tablename__ = "notes"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    text: Mapped[str]
 
 
 def run(environ, statement, **values):
@@ -220,16 +209,16 @@ def test_counts_are_on_the_exchange_for_other_layers(layers, sqlite, call):
     assert ("X-Queries", "7") in call(stack).headers
 
 
-def test_statements_of_the_orm_are_counted(wrap, sqlite, call):
+def test_statements_of_the_orm_are_counted(wrap, sqlite, call, note):
     counts = []
 
     def app(environ, start_response):
         session = environ["wsgikit.db"]
-        session.add(Note(text="a"))
+        session.add(note(text="a"))
         session.flush()
-        note = session.scalars(sa.select(Note)).one()
-        session.expire(note)
-        assert note.text == "a"
+        one = session.scalars(sa.select(note)).one()
+        session.expire(one)
+        assert one.text == "a"
         counts.append(session.queries.count)
         return answer(start_response)
 

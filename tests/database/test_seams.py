@@ -4,46 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import Counter
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from wsgikit import ContextMiddleware, DatabaseMiddleware, ErrorPagesMiddleware, Middleware, build_stack, g, use
 from wsgikit.exceptions import ApplicationError, ConfigurationError
 
-
-class Base(DeclarativeBase):
-    pass
-
-
-class Note(Base):
-    __tablename__ = "notes"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    text: Mapped[str]
-
-
-def insert(environ, text):
-    environ["wsgikit.db"].execute(sa.text("INSERT INTO notes (text) VALUES (:text)"), {"text": text})
-
-
-def ok(start_response, body=b"ok"):
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [body]
-
-
-def counted(layer):
-    counts = Counter()
-    sa.event.listen(layer.engine, "checkout", lambda *_: counts.update(out=1))
-    sa.event.listen(layer.engine, "checkin", lambda *_: counts.update({"in": 1}))
-    return counts
-
-
 # ---------------------------------------------------------------------- sessions that outlive their transaction
 
 
-def test_a_session_that_is_kept_past_its_request_takes_no_connection(wrap, sqlite, call):
+def test_a_session_that_is_kept_past_its_request_takes_no_connection(wrap, sqlite, call, insert, ok, counted):
     """D1: such a connection would never be given back."""
     kept = []
 
@@ -61,17 +32,17 @@ def test_a_session_that_is_kept_past_its_request_takes_no_connection(wrap, sqlit
     assert layer.source.describe()["holders"] == []
 
 
-def test_a_stream_may_go_on_with_the_session_that_was_given_back_at_the_head(wrap, database, call):
+def test_a_stream_may_go_on_with_the_session_that_was_given_back_at_the_head(wrap, database, call, counted, note):
     """D2, D1: ``release="response"``, and a generator that closed over the session itself."""
 
     def app(environ, start_response):
         session = environ["wsgikit.db"].__wsgikit_open__()
-        session.add(Note(text="head"))
+        session.add(note(text="head"))
         start_response("200 OK", [])
 
         def stream():
             yield b"1"
-            session.add(Note(text="stream"))
+            session.add(note(text="stream"))
             session.flush()
             yield b"2"
 
@@ -85,7 +56,7 @@ def test_a_stream_may_go_on_with_the_session_that_was_given_back_at_the_head(wra
     assert database.texts() == ["head", "stream", "head", "stream"]
 
 
-def test_a_session_that_an_error_page_still_has_is_given_back(layers, sqlite, call):
+def test_a_session_that_an_error_page_still_has_is_given_back(layers, sqlite, call, insert, counted):
     """D6: the page works with the session of the failed view, not with a new one."""
     kept = []
 
@@ -107,7 +78,7 @@ def test_a_session_that_an_error_page_still_has_is_given_back(layers, sqlite, ca
     assert counts["out"] == counts["in"]
 
 
-def test_two_threads_that_send_the_first_statement_at_once_take_one_connection(wrap, postgresql, call):
+def test_two_threads_that_send_the_first_statement_at_once_take_one_connection(wrap, postgresql, call, ok, counted):
     """D1, D10: each of the two would take one, and one be given back."""
     together = threading.Barrier(2)
 
@@ -136,7 +107,7 @@ def test_two_threads_that_send_the_first_statement_at_once_take_one_connection(w
 # ---------------------------------------------------------------------- rules, hooks, other layers
 
 
-def test_an_error_page_after_a_rule_that_failed_sees_nothing_of_the_transaction(layers, postgresql, call):
+def test_an_error_page_after_a_rule_that_failed_sees_nothing_of_the_transaction(layers, postgresql, call, insert, ok):
     """D6: the transaction is undone before the page asks the database."""
 
     class Page(Middleware):
@@ -177,7 +148,9 @@ def test_a_hook_of_the_commit_runs_before_the_head_of_a_stream_that_only_reads(w
     assert seen == ["commit", "head"]
 
 
-def test_a_layer_outside_that_fails_after_the_commit_leaves_a_clean_page_and_pool(layers, database, call):
+def test_a_layer_outside_that_fails_after_the_commit_leaves_a_clean_page_and_pool(
+    layers, database, call, insert, ok, counted
+):
     """The commit has happened: what the layer outside makes of the response can't undo it."""
 
     class Fails(Middleware):
@@ -196,7 +169,9 @@ def test_a_layer_outside_that_fails_after_the_commit_leaves_a_clean_page_and_poo
     assert counts == {"out": 1, "in": 1}
 
 
-def test_what_only_read_before_a_failed_commit_is_not_called_a_disagreement(layers, sqlite, postgresql, call, caplog):
+def test_what_only_read_before_a_failed_commit_is_not_called_a_disagreement(
+    layers, sqlite, postgresql, call, caplog, ok
+):
     """D15: nothing was written to the first database, so nothing disagrees."""
     postgresql.run(
         "DROP TABLE IF EXISTS once",
@@ -224,7 +199,9 @@ def test_what_only_read_before_a_failed_commit_is_not_called_a_disagreement(laye
 
 @pytest.mark.parametrize("status", ["200 OK", "400 Bad Request"])
 @pytest.mark.parametrize("commit", ["manual", "success"])
-def test_who_wrote_by_a_commit_of_the_applications_own_is_sticky_too(wrap, sqlite, tmp_path, call, commit, status):
+def test_who_wrote_by_a_commit_of_the_applications_own_is_sticky_too(
+    wrap, sqlite, tmp_path, call, commit, status, insert
+):
     """A read of the replica after it would not find what was written."""
 
     def app(environ, start_response):
@@ -238,7 +215,7 @@ def test_who_wrote_by_a_commit_of_the_applications_own_is_sticky_too(wrap, sqlit
     assert "wsgikit_wrote=" in dict(answer.headers).get("Set-Cookie", "")
 
 
-def test_part_of_a_second_is_rounded_up_to_a_cookie_that_lives(wrap, sqlite, tmp_path, call):
+def test_part_of_a_second_is_rounded_up_to_a_cookie_that_lives(wrap, sqlite, tmp_path, call, insert, ok):
     """``Max-Age=0`` would delete it."""
 
     def app(environ, start_response):
@@ -250,9 +227,9 @@ def test_part_of_a_second_is_rounded_up_to_a_cookie_that_lives(wrap, sqlite, tmp
     assert "Max-Age=1;" in dict(answer.headers)["Set-Cookie"]
 
 
-def test_an_insert_within_a_select_counts_as_writing(wrap, postgresql, call):
+def test_an_insert_within_a_select_counts_as_writing(wrap, postgresql, call, insert, note):
     """D4: a stream that began with it would lose the row where the client leaves."""
-    notes = Note.__table__
+    notes = note.__table__
 
     def app(environ, start_response):
         added = sa.insert(notes).values(text="a").returning(notes.c.id).cte("added")
@@ -272,7 +249,7 @@ def test_an_insert_within_a_select_counts_as_writing(wrap, postgresql, call):
 # ---------------------------------------------------------------------- retries
 
 
-def test_what_layers_outside_put_on_g_is_there_in_every_attempt(layers, postgresql, call):
+def test_what_layers_outside_put_on_g_is_there_in_every_attempt(layers, postgresql, call, ok):
     """D13: each attempt begins with what was there when the first did, and with nothing of the one before."""
     seen = []
 
@@ -304,7 +281,7 @@ def test_what_layers_outside_put_on_g_is_there_in_every_attempt(layers, postgres
     assert seen == [(1, "ann", None), (2, "ann", None), ("outside", "ann", 2)]
 
 
-def test_a_large_body_that_an_attempt_closed_is_read_again(wrap, postgresql, call):
+def test_a_large_body_that_an_attempt_closed_is_read_again(wrap, postgresql, call, ok):
     """D13: frameworks close ``wsgi.input`` here and there."""
     seen = []
 
@@ -326,7 +303,7 @@ def test_a_large_body_that_an_attempt_closed_is_read_again(wrap, postgresql, cal
 # ---------------------------------------------------------------------- more seams
 
 
-def test_a_chunked_body_is_read_again_as_servers_give_it(wrap, postgresql, call):
+def test_a_chunked_body_is_read_again_as_servers_give_it(wrap, postgresql, call, ok):
     """D13, B54: no CONTENT_LENGTH, and ``wsgi.input_terminated`` as gunicorn and waitress say it."""
     seen = []
 
@@ -349,7 +326,7 @@ def test_a_chunked_body_is_read_again_as_servers_give_it(wrap, postgresql, call)
 
 
 @pytest.mark.parametrize("order", ["session inside", "session outside"])
-def test_retries_beside_a_session_layer(layers, postgresql, call, order):
+def test_retries_beside_a_session_layer(layers, postgresql, call, order, ok):
     """B54: inside, the session of a lost attempt is forgotten."""
     from wsgikit import SessionMiddleware, session
 
@@ -372,7 +349,7 @@ def test_retries_beside_a_session_layer(layers, postgresql, call, order):
     assert len([name for name, _ in answer.headers if name == "Set-Cookie"]) == 1
 
 
-def test_two_applications_in_a_process_have_nothing_in_common(layers, sqlite, postgresql, call):
+def test_two_applications_in_a_process_have_nothing_in_common(layers, sqlite, postgresql, call, insert, ok):
     def app(environ, start_response):
         insert(environ, environ["PATH_INFO"])
         return ok(start_response)
@@ -389,7 +366,7 @@ def test_two_applications_in_a_process_have_nothing_in_common(layers, sqlite, po
 
 @pytest.mark.parametrize("status", ["200 OK", "304 Not Modified", "204 No Content"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_responses_without_a_body_commit_before_the_head(wrap, database, call, status, method):
+def test_responses_without_a_body_commit_before_the_head(wrap, database, call, status, method, insert):
     seen = []
 
     def app(environ, start_response):
@@ -401,7 +378,7 @@ def test_responses_without_a_body_commit_before_the_head(wrap, database, call, s
     assert seen == ["a"]
 
 
-def test_an_application_that_begins_blocks_of_its_own_is_committed_too(wrap, database, call):
+def test_an_application_that_begins_blocks_of_its_own_is_committed_too(wrap, database, call, insert, ok, counted):
     """``with db.begin_nested():`` around what may fail, and a commit of its own in between."""
 
     def app(environ, start_response):
@@ -421,7 +398,7 @@ def test_an_application_that_begins_blocks_of_its_own_is_committed_too(wrap, dat
     assert counts == {"out": 1, "in": 1}
 
 
-def test_closing_the_session_in_the_view_gives_the_connection_back_once(wrap, database, call):
+def test_closing_the_session_in_the_view_gives_the_connection_back_once(wrap, database, call, insert, ok, counted):
     """The application's own ``db.close()`` drops what wasn't committed; what follows is a transaction again."""
 
     def app(environ, start_response):
@@ -438,7 +415,9 @@ def test_closing_the_session_in_the_view_gives_the_connection_back_once(wrap, da
     assert counts["out"] == counts["in"]
 
 
-def test_a_connection_that_the_server_ended_in_the_request_is_an_error_and_not_the_next_ones(wrap, postgresql, call):
+def test_a_connection_that_the_server_ended_in_the_request_is_an_error_and_not_the_next_ones(
+    wrap, postgresql, call, insert, ok
+):
     """D9: no statement is run again behind the application's back; the next request has a living one."""
 
     def app(environ, start_response):
@@ -458,7 +437,7 @@ def test_a_connection_that_the_server_ended_in_the_request_is_an_error_and_not_t
     assert postgresql.texts() == ["lost", "second"]
 
 
-def test_a_lost_connection_that_the_application_swallows_commits_no_half(wrap, postgresql, call):
+def test_a_lost_connection_that_the_application_swallows_commits_no_half(wrap, postgresql, call, insert, ok):
     """D9, D4: after it, a session would connect anew, and only what came later would be committed."""
 
     def app(environ, start_response):
@@ -499,7 +478,7 @@ def test_the_database_of_an_excluded_path_says_so_however_it_is_used(wrap, sqlit
     "option", ["retries", "max_age_seconds", "sticky_seconds", "max_queries", "held_warning_seconds"]
 )
 @pytest.mark.parametrize("value", ["3", -1, True])
-def test_what_is_no_number_is_refused_while_building(option, value):
+def test_what_is_no_number_is_refused_while_building(option, value, ok):
     with pytest.raises(ConfigurationError, match=f"{option}: expected 0 or more, got {value!r}"):
         DatabaseMiddleware(ok, url="sqlite://", **{option: value})
 
