@@ -115,6 +115,10 @@ class Templates:
         if jinja2 is None:
             raise ConfigurationError("Templates: Jinja2 is missing. Install it: pip install 'wsgikit[templates]'.")
         check_flags("Templates", debug=debug)
+        if auto_reload is not None:
+            check_flags("Templates", auto_reload=auto_reload)
+        if not callable(autoescape) and autoescape is not None:
+            check_flags("Templates", autoescape=autoescape)
         self._own_folders = _paths(folders)
         for folder in self._own_folders:
             if not folder.is_dir():

@@ -13,6 +13,8 @@ from wsgikit import (
     ContextMiddleware,
     ErrorPagesMiddleware,
     Router,
+    RouterMiddleware,
+    Templates,
     build_stack,
     render_template,
     render_template_string,
@@ -20,6 +22,8 @@ from wsgikit import (
     use,
 )
 from wsgikit.exceptions import ConfigurationError, OutsideRequestError
+from wsgikit.routing.json import JsonProvider
+from wsgikit.routing.matcher import RouteMap
 
 # ---------------------------------------------------------------------- keywords
 
@@ -56,6 +60,42 @@ KEYWORDS = {
 def test_a_wrong_keyword_is_told_with_the_right_one(register, text):
     with pytest.raises(ConfigurationError, match=text):
         register(Router("site"))
+
+
+SWITCHES = {
+    "Router": [
+        (name, lambda **switch: Router("x", **switch))
+        for name in ("strict_slashes", "merge_slashes", "redirect_defaults", "host_matching", "raw_path")
+    ],
+    "RouteMap": [
+        (name, lambda **switch: RouteMap(**switch))
+        for name in ("strict_slashes", "merge_slashes", "redirect_defaults", "host_matching", "sort_parameters")
+    ],
+    "Rule '/a'": [
+        (name, lambda **switch: Router("x").add_url_rule("/a", "a", **switch))
+        for name in ("build_only", "alias", "strict_slashes", "merge_slashes")
+    ],
+    "rule '/a'": [
+        ("provide_automatic_options", lambda **switch: Router("x").route("/a", **switch)(lambda: "")),
+    ],
+    "mount": [("keep_path", lambda **switch: Router("x").mount("/m", Router("y"), **switch))],
+    "RouterMiddleware": [
+        ("pass_method_not_allowed", lambda **switch: RouterMiddleware(Router("x"), router=Router("y"), **switch)),
+    ],
+    "JsonProvider": [(name, lambda **switch: JsonProvider(**switch)) for name in ("ensure_ascii", "sort_keys")],
+    "Templates": [(name, lambda **switch: Templates(**switch)) for name in ("debug", "auto_reload", "autoescape")],
+}
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "make"),
+    [(where, name, make) for where, switches in SWITCHES.items() for name, make in switches],
+    ids=[f"{name} of {where}" for where, switches in SWITCHES.items() for name, _ in switches],
+)
+def test_a_switch_that_is_text_is_refused(where, name, make):
+    with pytest.raises(ConfigurationError, match=f"^{where}: {name}: expected True or False, got '0'"):
+        make(**{name: "0"})
+    make(**{name: False})
 
 
 # ---------------------------------------------------------------------- views

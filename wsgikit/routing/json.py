@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable
 from typing import Any, Literal
 
+from wsgikit.options.flags import check_flags
+
 
 def is_model(value: object) -> bool:
     """Tell whether `value` is a dataclass's instance or a pydantic model, which become JSON as a dict would."""
@@ -37,6 +39,7 @@ class JsonProvider:
         sort_keys: bool = True,
         indent: int | None = None,
     ) -> None:
+        check_flags("JsonProvider", ensure_ascii=ensure_ascii, sort_keys=sort_keys)
         self._default = _plain_http if dates == "http" else _plain_iso
         self._encode: Callable[[Any], str] = json.JSONEncoder(
             default=self._default,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import RLock
 from typing import Any
 
+from wsgikit.options.flags import check_flags
 from wsgikit.routing.binding import bind_rule, make_converter
 from wsgikit.routing.build import BuildError, UrlBuilder, with_script_name
 from wsgikit.routing.conflicts import refuse_conflict
@@ -74,6 +75,14 @@ class RouteMap:
         host_matching: bool = False,
         server_name: str | None = None,
     ) -> None:
+        check_flags(
+            "RouteMap",
+            strict_slashes=strict_slashes,
+            merge_slashes=merge_slashes,
+            redirect_defaults=redirect_defaults,
+            sort_parameters=sort_parameters,
+            host_matching=host_matching,
+        )
         self.default_subdomain = default_subdomain
         self.strict_slashes = strict_slashes
         self.merge_slashes = merge_slashes

@@ -9,6 +9,7 @@ from typing import Any
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
+from wsgikit.options.flags import check_flags
 from wsgikit.routing.dispatch import Matched
 from wsgikit.routing.match import NOT_FOUND
 from wsgikit.routing.mount import router_in
@@ -49,6 +50,7 @@ class RouterMiddleware(Middleware):
 
     def __init__(self, app: WSGIApplication, *, router: Router, pass_method_not_allowed: bool = False) -> None:
         super().__init__(app)
+        check_flags("RouterMiddleware", pass_method_not_allowed=pass_method_not_allowed)
         found = router_in(router)
         if found is None:
             raise ConfigurationError(

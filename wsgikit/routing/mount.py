@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.onion.stack import close_all, walk
+from wsgikit.options.flags import check_flags
 from wsgikit.wsgi import ROUTING, ROUTING_ARGS, Environ, StartResponse, WSGIApplication, is_at_rest
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Mount:
     ) -> None:
         if not callable(app):
             raise ConfigurationError(complaint("mount", "app", "a WSGI application", app))
+        check_flags("mount", keep_path=keep_path)
         self.pattern = None if isinstance(prefix, str) else prefix
         if isinstance(prefix, str):
             self.text = prefix.rstrip("/")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.options.flags import check_flags
 from wsgikit.routing.hooks import HookRegistry
 from wsgikit.routing.invoke import name_of
 from wsgikit.routing.keywords import explain_unknown, refuses_unknown
@@ -190,6 +191,7 @@ class Registry(HookRegistry):
             provide_automatic_options = getattr(view_func, "provide_automatic_options", None)
         if provide_automatic_options is None:
             provide_automatic_options = "OPTIONS" not in methods
+        check_flags(f"rule {rule!r}", provide_automatic_options=provide_automatic_options)
         if provide_automatic_options:
             methods.add("OPTIONS")
         automatic = provide_automatic_options

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
+from wsgikit.options.flags import check_flags
 from wsgikit.routing.answers import http_answer
 from wsgikit.routing.dispatch import Matched, Plan, make_response
 from wsgikit.routing.fitting import misfits
@@ -100,6 +101,14 @@ class Router(Registry):
         max_form_parts: int | None = 1000,
     ) -> None:
         super().__init__()
+        check_flags(
+            "Router",
+            strict_slashes=strict_slashes,
+            merge_slashes=merge_slashes,
+            redirect_defaults=redirect_defaults,
+            host_matching=host_matching,
+            raw_path=raw_path,
+        )
         if import_name is not None and not isinstance(import_name, str):
             raise ConfigurationError(complaint("Router", "import_name", "a module's __name__", import_name))
         self.import_name = import_name

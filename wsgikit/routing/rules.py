@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.options.flags import check_flags
 
 
 class Variable(NamedTuple):
@@ -183,6 +184,11 @@ class Rule:
             raise ConfigurationError(
                 complaint(where, "websocket", "False, as WSGI has no WebSockets", websocket, remedy)
             )
+        check_flags(where, build_only=build_only, alias=alias)
+        if strict_slashes is not None:
+            check_flags(where, strict_slashes=strict_slashes)
+        if merge_slashes is not None:
+            check_flags(where, merge_slashes=merge_slashes)
         if not endpoint and redirect_to is None:
             raise ConfigurationError(complaint(where, "endpoint", "a name", endpoint))
         self.rule = string
