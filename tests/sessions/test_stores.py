@@ -325,6 +325,36 @@ def test_s4_threads_that_set_different_keys_all_survive_in_each_store(store):
     layer.save_session(session)
 
 
+def test_s4_under_a_lock_no_increment_is_lost_in_any_store(store):
+    from wsgikit.sessions.middleware import SessionMiddleware
+
+    layer = SessionMiddleware(lambda e, s: [], secret_key="9f2c1c5e3a8d4b7f9e6a0d1c2b3e4f5a", store=store)
+    session = layer.open_session(None)
+    session["n"] = 0
+    cookie = layer.save_session(session)[0].partition(";")[0]
+    errors = []
+
+    def work():
+        try:
+            for _ in range(5):
+                mine = layer.open_session(cookie)
+                with mine.lock(timeout_seconds=60):
+                    mine["n"] += 1
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert errors == []
+    session = layer.open_session(cookie)
+    assert session == {"n": 20}
+    session.destroy()
+    layer.save_session(session)
+
+
 SHARED = ["sqlite file", "postgresql", "mariadb", "redis", "memcached"]
 
 

@@ -264,6 +264,37 @@ def _one_beginner(store: SessionStore) -> None:
     claim(len([result for result in results if result is not None]) == 1, "one winner", results)
 
 
+@_rule("A record that many threads begin and delete in turn stays its maker's until he deletes it: so locks are made.")
+def _one_holder(store: SessionStore) -> None:
+    key = _key()
+    barrier = threading.Barrier(6)
+    taken: list[Any] = []
+
+    def compete(number: int) -> None:
+        mine = b"%d" % number
+        barrier.wait(10)
+        until = time.monotonic() + 10
+        turns = 0
+        try:
+            while turns < 20 and time.monotonic() < until:
+                if store.save(key, _record(mine)) is not None:
+                    turns += 1
+                    for _ in range(3):
+                        loaded = store.load(key)
+                        if loaded is None or loaded.data != mine:
+                            taken.append(loaded)
+                    store.delete(key)
+        except Exception as error:  # noqa: BLE001  # shown below
+            taken.append(error)
+
+    threads = [threading.Thread(target=compete, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    claim(not taken, "the maker's record", taken[:1])
+
+
 @_rule("Sweeping removes at most the number of expired records that it is told, and none that lives.")
 def _sweep(store: SessionStore) -> None:
     alive, _ = _begin(store)

@@ -96,13 +96,16 @@ class MemcachedStore(SessionStore):
         def add(client: Any) -> bool:
             return bool(client.add(name, value, expire=ttl, noreply=False))
 
-        if self._run(add):
-            return True
-        if self.load(name[len(self._prefix) :]) is not None:
-            return False
-        # One that has expired by our clock, though not yet by memcached's whole seconds, is in the way at most.
-        self._run(lambda client: client.delete(name, noreply=False))
-        return self._run(add)
+        for _ in range(_MOST_TRIES):
+            if self._run(add):
+                return True
+            present, version = self._run(lambda client: client.gets(name))
+            if _read(present, version) is not None:
+                return False
+            if present is not None:
+                # One that has expired by our clock, though not yet by memcached's whole seconds, is in the way at most.
+                return self._run(partial(_swap, name, value, version, ttl))
+        return False
 
     def delete(self, key: str) -> bool:
         return bool(self._run(lambda client: client.delete(self._prefix + key, noreply=False)))

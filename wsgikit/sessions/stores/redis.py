@@ -32,6 +32,13 @@ if tonumber(ARGV[3]) <= 0 then redis.call('DEL', KEYS[1])
 else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
 return 1
 """
+# Add: take the place of a record that has expired by our clock, though not yet by Redis's, or of what is none of ours.
+_ADD = """
+local expires = tonumber(redis.call('GETRANGE', KEYS[1], 32, 47))
+if expires and expires > tonumber(ARGV[3]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
 # Touch: replace the times and leave the rest, so that a save that is under way isn't disturbed.
 _TOUCH = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
@@ -95,16 +102,14 @@ class RedisStore(SessionStore):
         value = version.encode("ascii") + _times(record.expires, record.accessed) + record.data
         name = self._prefix + key
         ttl = _ttl(record.expires)
+        now = int(time.time() * 1000)
         if expected is not None:
-            now = int(time.time() * 1000)
             written = self._run(lambda client: client.eval(_SWAP, 1, name, expected, value, ttl, now))
         else:
             ttl = max(1, ttl)
             written = self._run(lambda client: client.set(name, value, px=ttl, nx=True))
-            if not written and self.load(key) is None:
-                # One that has expired by our clock, though not yet by Redis's, is in the way at most.
-                self._run(lambda client: client.delete(name))
-                written = self._run(lambda client: client.set(name, value, px=ttl, nx=True))
+            if not written:  # in one step, or two that lock would take the record from one another
+                written = self._run(lambda client: client.eval(_ADD, 1, name, value, ttl, now))
         return version if written else None
 
     def delete(self, key: str) -> bool:
