@@ -132,13 +132,18 @@ def run_all(functions):
 
 @contextlib.contextmanager
 def gunicorn(folder, store):
-    """Three workers, forked from a parent that has imported the application; each has one request at a time."""
+    """Three workers, each with one request at a time.
+
+    With a store they are forked from a parent that has used it; otherwise each imports the application by itself.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     (folder / "served.py").write_text(APP.replace("STORE", repr(store)))
     log = folder / "server.log"
-    command = [sys.executable, "-m", "gunicorn", "--preload", f"--workers={WORKERS}", "--worker-class=sync"]
+    command = [sys.executable, "-m", "gunicorn", f"--workers={WORKERS}", "--worker-class=sync"]
+    if store.startswith("redis"):
+        command.append("--preload")
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -243,6 +248,8 @@ def test_s19_q7_a_redis_that_stops_in_the_middle_of_traffic_loses_no_session(in_
     for number, visitor in enumerate(visitors):
         visitor.send(f"/set?key=visitor{number}")
     cookies = [visitor.cookie for visitor in visitors]
+    reader = Visitor(in_redis)
+    reader.cookie = cookies[0]
     answers = [[] for _ in visitors]
     is_over = threading.Event()
 
@@ -257,6 +264,7 @@ def test_s19_q7_a_redis_that_stops_in_the_middle_of_traffic_loses_no_session(in_
             try:
                 wait_for(lambda: all(each[-1][0] == 503 for each in answers))
                 assert Visitor(in_redis).send("/up")[0] == 200, "who needs no session goes on"
+                assert reader.send("/") == (503, None, []), "who reads one doesn't find it empty"
             finally:
                 redis_server.start()
             wait_for(lambda: all(each[-1][0] == 200 for each in answers))
