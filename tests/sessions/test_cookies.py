@@ -1,4 +1,4 @@
-"""Reading and writing the cookie. Points S14, S15, S16, S17, B39, B40, B41, B42, B46, B47, B49."""
+"""Reading and writing the cookie. Points S9, S14, S15, S16, S17, B39, B40, B41, B42, B46, B47, B49."""
 
 import logging
 import random
@@ -378,6 +378,27 @@ def test_s9_b39_a_session_that_is_too_large_names_its_largest_keys_and_keeps_the
     assert caught.value.length > 4093
     assert "expected at most 4093 bytes" in str(caught.value)
     assert "the largest keys are 'cart' with 5009, 'history' with 1012, 'small' with 9 bytes" in str(caught.value)
+
+
+def test_s9_in_the_whole_onion_it_is_a_500_that_leaves_the_browsers_cookie_and_is_logged(secret, new_browser, caplog):
+    from wsgikit import ErrorPagesMiddleware, build_stack, use
+
+    def app(environ, start_response):
+        session = environ["wsgikit.session"]
+        if environ["PATH_INFO"] == "/grow":
+            session["cart"] = random.Random(1).randbytes(4000).hex()
+        elif environ["PATH_INFO"] == "/set":
+            session["user"] = "ada"
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [str(session.get("user")).encode()]
+
+    browser = new_browser(build_stack(app, use(ErrorPagesMiddleware), use(SessionMiddleware, secret_key=secret)))
+    browser.send("/set")
+    response = browser.send("/grow")
+    assert response.status_int == 500
+    assert "Set-Cookie" not in response.headers
+    assert "'cart' with 8" in caplog.text
+    assert browser.send("/").text == "ada"
 
 
 def test_s9_the_whole_header_counts(secret):

@@ -1,4 +1,4 @@
-"""Secrets, signatures, rotation. Points S11, S12, B37, B38, and the wire format of itsdangerous."""
+"""Secrets, signatures, rotation. Points S11, S12, S18, B37, B38, and the wire format of itsdangerous."""
 
 import hashlib
 import json
