@@ -152,6 +152,91 @@ def test_a_conflict_that_the_framework_made_a_page_of_is_repeated(layers, postgr
     assert call(stack, "/always").body == b"framework's page"
 
 
+@pytest.mark.parametrize("pool_size", [0, 1])
+def test_a_conflict_on_a_connection_of_the_drivers_own_is_repeated(wrap, postgresql, call, pool_size):
+    """D13: with ``connect=`` too, whether it is raised by a statement or by the commit."""
+    import psycopg
+
+    def connect():
+        connection = postgresql.connect()
+        connection.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
+        return connection
+
+    attempts = []
+
+    def app(environ, start_response):
+        attempts.append(environ["wsgikit.db.attempt"])
+        handle = environ["wsgikit.db"]
+        count = handle.execute("SELECT count(*) FROM notes").fetchone()[0]
+        if len(attempts) == 1:
+            Counter(postgresql).overtake()
+        handle.execute("INSERT INTO notes (text) VALUES (%s)", (f"saw {count}",))
+        start_response("200 OK", [])
+        return [b"saved"]
+
+    options = {"connect": connect, "pool_size": pool_size, "pool_timeout": 1, "retry_backoff_seconds": 0}
+    assert call(wrap(app, retries=1, **options)).code == 200
+    assert (attempts, postgresql.texts()) == ([1, 2], ["other", "saw 1"])
+
+
+def test_an_application_that_is_a_generator_is_repeated(wrap, postgresql, call):
+    """B54: repoze.retry doesn't repeat what a lazy body raises. Here its head waits for the first chunk."""
+    counter = Counter(postgresql)
+
+    def app(environ, start_response):
+        yield from counter(environ, start_response)
+
+    assert call(wrap(app, url=postgresql.url, retries=1, **SERIALIZABLE), "/count").body == b"saved"
+    assert counter.attempts == [(1, 2), (2, 2)]
+    assert postgresql.texts() == ["other", "saw 1"]
+
+
+def test_a_stream_whose_commit_at_the_head_loses_is_repeated(wrap, postgresql, call):
+    """B54: the commit comes before the head, and so does the repetition."""
+    counter = Counter(postgresql)
+
+    def app(environ, start_response):
+        (body,) = counter(environ, start_response)
+
+        def stream():
+            yield body
+            yield b"!"
+
+        return stream()
+
+    assert call(wrap(app, url=postgresql.url, retries=1, **SERIALIZABLE)).body == b"saved!"
+    assert postgresql.texts() == ["other", "saw 1"]
+
+
+@pytest.mark.parametrize("outcome", ["goes through", "fails", "streams"])
+def test_the_count_of_attempts_is_gone_when_the_request_has_ended(wrap, sqlite, environ_of, outcome):
+    """B54: an environ that is used again isn't in the middle of something."""
+    seen = []
+
+    def app(environ, start_response):
+        if outcome == "fails":
+            raise LookupError("view")
+        start_response("200 OK", [])
+
+        def stream():
+            seen.append(environ["wsgikit.db.attempt"])
+            yield b"x"
+
+        return stream() if outcome == "streams" else [b"x"]
+
+    layer = wrap(app, url=sqlite.url, retries=1)
+    environ = environ_of()
+    try:
+        body = layer(environ, lambda *_: None)
+        list(body)
+        if hasattr(body, "close"):
+            body.close()
+    except LookupError:
+        assert outcome == "fails"
+    assert seen == ([1] if outcome == "streams" else [])
+    assert not [key for key in environ if key.startswith("wsgikit.db.attempt")]
+
+
 @pytest.mark.parametrize("name", ["postgresql", "mariadb"])
 def test_a_deadlock_is_repeated(wrap, database_of, call, name):
     """SQLSTATE 40P01 on PostgreSQL, error 1213 on MariaDB: two requests that lock two rows crosswise."""

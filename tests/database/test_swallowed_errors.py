@@ -62,12 +62,20 @@ def test_a_savepoint_around_what_may_fail_keeps_the_rest(wrap, postgresql, call,
     assert postgresql.texts() == ["row"]
 
 
+@pytest.fixture
+def rival(mariadb):
+    """A connection beside that of the request, which holds no lock when the test is over."""
+    connection = mariadb.connect()
+    yield connection
+    connection.rollback()
+    connection.close()
+
+
 @pytest.mark.parametrize("kind", ["session", "connection"])
-def test_a_deadlock_that_is_ignored_on_mariadb_commits_no_half(wrap, mariadb, call, kind):
+def test_a_deadlock_that_is_ignored_on_mariadb_commits_no_half(wrap, mariadb, call, kind, rival):
     """D4: MariaDB has rolled back, and begins another transaction unasked: only the second half would be left."""
     mariadb.run("INSERT INTO notes (id, text) VALUES (-1, 'a')", "INSERT INTO notes (id, text) VALUES (-2, 'b')")
-    other = mariadb.connect()
-    cursor = other.cursor()
+    cursor = rival.cursor()
     # Of two in each other's way the one with fewer changes is rolled back: that shall be the request.
     cursor.execute("INSERT INTO notes (text) VALUES ('other'), ('other'), ('other')")
     cursor.execute("UPDATE notes SET text = 'other' WHERE id = -2")
@@ -81,11 +89,12 @@ def test_a_deadlock_that_is_ignored_on_mariadb_commits_no_half(wrap, mariadb, ca
         run(environ, "INSERT INTO notes (text) VALUES ('second half')")
         return saved(start_response)
 
-    with pytest.raises(TransactionAbortedError, match="the server rolled back after OperationalError"):
-        call(wrap(app, url=mariadb.url, kind=kind))
-    waits.join(20)
-    other.rollback()
-    other.close()
+    try:
+        with pytest.raises(TransactionAbortedError, match="the server rolled back after OperationalError"):
+            call(wrap(app, url=mariadb.url, kind=kind))
+    finally:
+        waits.join(20)
+    rival.rollback()
     assert mariadb.texts() == ["b", "a"]
 
 

@@ -45,9 +45,10 @@ def count_checkouts(layer):
 # ---------------------------------------------------------------------- D7: opened on first use
 
 
-@pytest.mark.parametrize("kind", ["session", "connection"])
+@pytest.mark.parametrize("kind", ["session", "connection", "driver"])
 def test_a_request_that_does_not_use_the_database_takes_no_connection(wrap, sqlite, call, kind):
     """D7: looking at environ, as a debugger does, is no use."""
+    counts = []
 
     def app(environ, start_response):
         handle = dict(environ)["wsgikit.db"]
@@ -56,8 +57,11 @@ def test_a_request_that_does_not_use_the_database_takes_no_connection(wrap, sqli
         start_response("404 Not Found", [])
         return [b""]
 
-    layer = wrap(app, url=sqlite.url, kind=kind)
-    counts = count_checkouts(layer)
+    if kind == "driver":
+        layer = wrap(app, connect=lambda: counts.append(1), pool_size=2)
+    else:
+        layer = wrap(app, url=sqlite.url, kind=kind)
+        counts = count_checkouts(layer)
     for _ in range(3):
         call(layer)
     assert counts == []
@@ -380,6 +384,46 @@ def test_a_rollback_by_the_application_drops_what_waited_for_the_commit(wrap, sq
     assert sqlite.texts() == ["kept"]
 
 
+@pytest.mark.parametrize("kind", ["session", "connection", "driver"])
+def test_a_commit_drops_what_waited_for_a_rollback(wrap, postgresql, call, kind):
+    """B61: what a stream loses afterwards is another transaction."""
+    seen = []
+
+    def app(environ, start_response):
+        db = environ["wsgikit.db"]
+        db.execute("SELECT 1" if kind == "driver" else sa.text("SELECT 1"))
+        db.on_rollback(lambda: seen.append("the head's"))
+        db.on_commit(lambda: seen.append("committed"))
+        start_response("200 OK", [])
+
+        def stream():
+            yield b"1"
+            db.on_rollback(lambda: seen.append("the stream's"))
+            raise RuntimeError("broke off")
+
+        return stream()
+
+    options = {"connect": postgresql.connect} if kind == "driver" else {"url": postgresql.url, "kind": kind}
+    with pytest.raises(RuntimeError):
+        call(wrap(app, **options))
+    assert seen == ["committed", "the stream's"]
+
+
+def test_a_function_of_the_commit_may_write_in_a_transaction_of_its_own(wrap, database, call):
+    """B61: as with Django's, what it does is committed, too."""
+
+    def app(environ, start_response):
+        insert(environ, "first")
+        environ["wsgikit.db"].on_commit(lambda: insert(environ, f"after {database.texts()}"))
+        start_response("200 OK", [])
+        return [b""]
+
+    layer = wrap(app, url=database.url)
+    call(layer)
+    assert database.texts() == ["first", "after ['first']"]
+    assert layer.engine.pool.checkedout() == 0
+
+
 # ---------------------------------------------------------------------- B50, D2: streams
 
 
@@ -463,6 +507,68 @@ def test_a_stream_uses_one_connection_from_beginning_to_end(wrap, database, call
     counts = count_checkouts(layer)
     call(layer)
     assert counts == [1]
+
+
+def test_objects_stay_attached_for_a_late_template(wrap, database, call, note):
+    """B53: what is read lazily after the commit at the head is read, on the same connection."""
+
+    def app(environ, start_response):
+        session = environ["wsgikit.db"]
+        late = note(text="late")
+        session.add(late)
+        start_response("200 OK", [])
+
+        def stream():
+            yield b"1"
+            yield late.text.encode()  # the commit has expired it
+
+        return stream()
+
+    layer = wrap(app, url=database.url, pool_size=1, max_overflow=0, pool_timeout=1)
+    counts = count_checkouts(layer)
+    assert call(layer).body == b"1late"
+    assert counts == [1]
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_what_is_no_exception_rolls_a_stream_back_too(wrap, database, call, error):
+    """B58"""
+
+    def app(environ, start_response):
+        insert(environ, "head")
+        start_response("200 OK", [])
+
+        def stream():
+            yield b"1"
+            insert(environ, "stream")
+            raise error
+
+        return stream()
+
+    layer = wrap(app, url=database.url)
+    with pytest.raises(error):
+        call(layer)
+    assert database.texts() == ["head"]
+    assert layer.engine.pool.checkedout() == 0
+
+
+def test_a_flag_that_a_stream_sets_decides_about_the_stream(wrap, sqlite, call):
+    """B50"""
+
+    def app(environ, start_response):
+        insert(environ, "head")
+        start_response("200 OK", [])
+
+        def stream():
+            yield b"1"
+            insert(environ, "stream")
+            environ["wsgikit.db.commit"] = False
+            yield b"2"
+
+        return stream()
+
+    call(wrap(app, url=sqlite.url))
+    assert sqlite.texts() == ["head"]
 
 
 @pytest.mark.parametrize("kind", ["session", "connection"])

@@ -12,6 +12,7 @@ import io
 import random
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
@@ -69,22 +70,33 @@ class Attempts:
                 vars(exchange._g).update(namespace)
             exchange._request = None
             head = _Head(start_response)
+            is_streaming = False
             try:
-                return self._once(environ, head)
+                body = self._once(environ, head)
+                is_streaming = type(body) is not list and type(body) is not tuple
+                return body
             except Exception as error:
                 if attempt == self._total or head.is_sent or not is_conflict(error):
                     raise
                 self._wait(environ, attempt, error)
             finally:
                 environ.setdefault(EXCHANGE, exchange)
-                for key in (ATTEMPT, ATTEMPTS):  # those of a layer around this one, which repeats too
-                    if key in snapshot:
-                        environ[key] = snapshot[key]
+                if ATTEMPT in snapshot:  # a layer around this one repeats too
+                    environ[ATTEMPT], environ[ATTEMPTS] = snapshot[ATTEMPT], snapshot[ATTEMPTS]
+                elif is_streaming:
+                    exchange.on_teardown(partial(_forget_attempt, environ))
+                else:
+                    _forget_attempt(environ)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _wait(self, environ: Environ, attempt: int, error: Exception) -> None:
         logger.info("%s: attempt %d of %d: %r", name_request(environ), attempt, self._total, error)
         time.sleep(self._backoff_seconds * 2 ** (attempt - 1) * random.uniform(0.5, 1.0))
+
+
+def _forget_attempt(environ: Environ) -> None:
+    environ.pop(ATTEMPT, None)
+    environ.pop(ATTEMPTS, None)
 
 
 class _Head:
