@@ -1,7 +1,7 @@
 """From a matched rule to a response: hooks, view, result, error handlers, in Flask's order.
 
-A `Plan` is what is known of an endpoint before any request. A `Matched` is one request of it, and the WSGI application
-that answers it: before_request returns it, the engine calls it.
+A `Matched` is one request, and the WSGI application that answers it by the `Plan` of its endpoint: `before_request` of
+the layer returns it, the engine calls it.
 
     url_value_preprocessor   the router's, then each included one's, inwards
     before_request           the same; the first that returns something answers
@@ -14,9 +14,9 @@ that answers it: before_request returns it, the engine calls it.
 
 from __future__ import annotations
 
-__all__ = ["Matched", "Plan"]
+__all__ = ["Matched", "make_response"]
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,86 +28,25 @@ from wsgikit.routing.answers import (
     OK,
     capture,
     http_answer,
-    http_code,
     make_parts,
     send,
     send_parts,
     split,
     with_head,
 )
-from wsgikit.routing.hooks import Hooks
 from wsgikit.routing.invoke import Wants, as_sync, name_of, wants_of, with_wants
 from wsgikit.routing.match import Match
+from wsgikit.routing.plan import Plan
 from wsgikit.wsgi import EXCHANGE, REQUEST_LIMITS, THROW_ERRORS, Environ, StartResponse, WSGIApplication
 
 if TYPE_CHECKING:
     from wsgikit.onion.response import Response
-    from wsgikit.routing.router import Route, Router
+    from wsgikit.routing.route import Route
+    from wsgikit.routing.router import Router
 
-Call = tuple[Callable[..., Any], Wants]
 NOT_CALLED: Any = object()
+UNHANDLED: Any = object()
 _HTML_TYPE = ("Content-Type", HTML)
-
-
-class Plan:
-    """What is to be done for the requests of one endpoint, worked out before the first.
-
-    Args:
-        router: the router that serves.
-        endpoint: the endpoint's name; None for requests that no rule matched.
-        view: the view function.
-        scopes: the hooks that apply, innermost first; the serving router's own are the last.
-    """
-
-    __slots__ = (
-        "after",
-        "before",
-        "endpoint",
-        "is_plain",
-        "json",
-        "limits",
-        "preprocessors",
-        "router",
-        "scopes",
-        "teardown",
-        "view",
-        "wants",
-        "where",
-    )
-
-    def __init__(
-        self,
-        router: Router,
-        endpoint: str | None,
-        view: Callable[..., Any] | None,
-        scopes: Sequence[Hooks],
-        arguments: frozenset[str] = frozenset(),
-    ) -> None:
-        self.router = router
-        self.json = router.json
-        self.endpoint = endpoint
-        self.view: Callable[..., Any] = as_sync(view) if view is not None else _no_view
-        self.wants = wants_of(view, arguments) if view is not None else ()
-        self.where = f"view {endpoint!r} ({name_of(view)})" if view is not None else "view"
-        self.scopes = tuple(scopes)
-        inwards = tuple(reversed(self.scopes))
-        self.preprocessors = _calls(function for hooks in inwards for function in hooks.preprocessors)
-        self.before = _calls(function for hooks in inwards for function in hooks.before)
-        self.after = _calls(function for hooks in self.scopes for function in reversed(hooks.after))
-        self.teardown = _calls(function for hooks in self.scopes for function in reversed(hooks.teardown))
-        self.limits = router.request_limits
-        hooks = self.preprocessors or self.before or self.after or self.teardown
-        self.is_plain = view is not None and not (hooks or self.wants or self.limits or router.request_class)
-
-    def find_handler(self, error: Exception) -> Callable[..., Any] | None:
-        """Return the error handler for `error`: by code before by class, inner routers before outer ones."""
-        code = http_code(error)
-        for key in (None,) if code is None else (code, None):
-            for hooks in self.scopes:
-                handler = hooks.find_handler(error, key)
-                if handler is not None:
-                    return handler
-        return None
 
 
 class Matched(Match):
@@ -200,15 +139,20 @@ class Matched(Match):
                     raise error
                 if result is NOT_CALLED:
                     result = self._run(exchange)
-            except Exception as raised:  # noqa: BLE001  # raised again where no handler takes it
+            except Exception as raised:
                 self._note(raised)
                 result = self._handled(raised, exchange)
+                if result is UNHANDLED:
+                    raise
             return self._finish(result, exchange)
         except Exception as raised:
             self._note(raised)
             if http_answer(raised) is not None or environ.get(THROW_ERRORS):
                 raise
-            return self._failed(raised, exchange)
+            page = self._failed(raised, exchange)
+            if page is None:
+                raise
+            return page
         finally:
             # The traceback of an error holds this frame, and the frame would hold the error: only the garbage collector
             # would free the two, with environ and all.
@@ -223,9 +167,9 @@ class Matched(Match):
         plan = self.plan
         environ = exchange.environ
         for function, wants in plan.preprocessors:
-            _call(function, wants, exchange, plan, plan.endpoint, self.values)
+            _call(function, wants, exchange, plan.endpoint, self.values)
         for function, wants in plan.before:
-            result = _call(function, wants, exchange, plan)
+            result = _call(function, wants, exchange)
             if result is not None:
                 return result
         if self.error is not None:
@@ -247,13 +191,13 @@ class Matched(Match):
         return error  # type: ignore[return-value]  # there is one where this is called
 
     def _handled(self, error: Exception, exchange: Exchange) -> Any:
-        """Return what the error handler for `error` returns; raise `error` where there is none."""
+        """Return what the error handler for `error` returns, or `UNHANDLED`."""
         if getattr(error, "new_url", None) is not None and callable(error):
             return error  # Werkzeug's RequestRedirect is an answer, no error
         handler = self.plan.find_handler(error)
         if handler is not None:
             self._note(None)
-            result = as_sync(handler)(error, **_wanted(handler, exchange, self.plan))
+            result = _call_handler(handler, error, exchange)
             if result is None:
                 make_parts(None, f"errorhandler ({name_of(handler)})", self.plan.json)  # raises
             return result
@@ -264,26 +208,20 @@ class Matched(Match):
                 _log_missing(exchange.environ, error)
             error.__traceback__ = None  # it is no error any more, and its traceback holds the frames that hold it
             return answer
-        try:
-            raise error
-        finally:
-            del error, answer
+        return UNHANDLED
 
-    def _failed(self, error: Exception, exchange: Exchange) -> WSGIApplication:
+    def _failed(self, error: Exception, exchange: Exchange) -> WSGIApplication | None:
         """Answer an exception that nothing handles with the handler of 500, if there is one."""
         from werkzeug.exceptions import InternalServerError  # only failures need it
 
         failure = InternalServerError(original_exception=error)
         handler = self.plan.find_handler(failure)
         if handler is None:
-            try:
-                raise error
-            finally:
-                del error, failure
+            return None
         log_error(exchange.environ, error, f"in {self.plan.where}")
         exchange.error = error
         exchange.on_teardown(_nothing)  # where something is to be torn down, the engine lets go of the error at the end
-        result = as_sync(handler)(failure, **_wanted(handler, exchange, self.plan))
+        result = _call_handler(handler, failure, exchange)
         try:
             return self._finish(result, exchange)
         except Exception as another:  # noqa: BLE001  # as Flask: the page of the failure is sent all the same
@@ -302,7 +240,7 @@ class Matched(Match):
         for function in self.after or ():
             response = _checked(as_sync(function)(response), function)
         for function, wants in plan.after:
-            response = _checked(_call(function, wants, exchange, plan, response), function)
+            response = _checked(_call(function, wants, exchange, response), function)
         if response is not original:
             if not callable(response):
                 response = plan.router.make_response(response, exchange.environ, plan.where)
@@ -334,7 +272,7 @@ class Matched(Match):
         first: BaseException | None = None
         for function, wants in self.plan.teardown:
             try:
-                _call(function, wants, exchange, self.plan, error)
+                _call(function, wants, exchange, error)
             except Exception as another:  # noqa: BLE001  # the others run; the first is raised
                 if first is None:
                     first = another
@@ -383,20 +321,15 @@ def _other_request(request_class: Callable[[Environ], Any], environ: Environ, li
     return request
 
 
-def _calls(functions: Iterable[Callable[..., Any]]) -> tuple[Call, ...]:
-    return tuple((as_sync(function), wants_of(function)) for function in functions)
-
-
-def _call(function: Callable[..., Any], wants: Wants, exchange: Exchange, plan: Plan, *args: Any) -> Any:
+def _call(function: Callable[..., Any], wants: Wants, exchange: Exchange, *args: Any) -> Any:
     if not wants:
         return function(*args)
     # What is asked for by annotation may stand anywhere: the others keep their order.
     return function(*args, **with_wants({}, wants, exchange))
 
 
-def _wanted(function: Callable[..., Any], exchange: Exchange, plan: Plan) -> dict[str, Any]:
-    wants = wants_of(function)
-    return with_wants({}, wants, exchange) if wants else {}
+def _call_handler(handler: Callable[..., Any], error: Exception, exchange: Exchange) -> Any:
+    return _call(as_sync(handler), wants_of(handler), exchange, error)
 
 
 def _checked(response: Any, function: Callable[..., Any]) -> Any:
@@ -426,10 +359,6 @@ def _is_answered_outside(exchange: Exchange) -> bool:
                 return True
         current = current._outer
     return False
-
-
-def _no_view(**values: Any) -> Any:
-    raise ApplicationError(complaint("router", "view", "a function for the endpoint", None, "Add one with endpoint()"))
 
 
 def _nothing() -> None:

@@ -2,68 +2,26 @@
 
 from __future__ import annotations
 
-__all__ = ["Registry", "Route", "Target"]
+__all__ = ["Registry", "Target"]
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from wsgikit.exceptions import ConfigurationError, complaint
-from wsgikit.options.flags import check_flags
 from wsgikit.routing.hooks import HookRegistry
 from wsgikit.routing.invoke import name_of
 from wsgikit.routing.keywords import explain_unknown, refuses_unknown
 from wsgikit.routing.matcher import RouteMap
 from wsgikit.routing.mount import Mount, MountTable, router_in
+from wsgikit.routing.route import RULE_OPTIONS, MethodOptions, Route, RouteOptions, methods_of
 from wsgikit.routing.rules import Rule
 from wsgikit.wsgi import WSGIApplication
 
 if TYPE_CHECKING:
     import re
 
-    from wsgikit.routing.dispatch import Plan
-
 F = TypeVar("F", bound=Callable[..., Any])
-METHODS_OF_A_PAGE = ("GET",)
-
-
-class MethodOptions(TypedDict, total=False):
-    """What a rule may be given, apart from its methods: Werkzeug's options, and the endpoint."""
-
-    endpoint: str | None
-    provide_automatic_options: bool | None
-    defaults: Mapping[str, Any] | None
-    subdomain: str | None
-    host: str | None
-    build_only: bool
-    strict_slashes: bool | None
-    merge_slashes: bool | None
-    redirect_to: str | Callable[..., str] | None
-    alias: bool
-    websocket: bool
-
-
-class RouteOptions(MethodOptions, total=False):
-    """What a rule may be given."""
-
-    methods: Iterable[str] | None
-
-
-RULE_OPTIONS = frozenset(RouteOptions.__annotations__) | frozenset(MethodOptions.__annotations__)
-
-
-class Route(Rule):
-    """A rule of a router: Werkzeug's rule, and what the router knows of its endpoint.
-
-    Attributes:
-        plan: what is to be done for its requests; made before the first.
-        direct_plan: the same, where no mount can come between.
-        has_automatic_options: whether OPTIONS is answered without calling the view.
-    """
-
-    plan: Plan | None = None
-    direct_plan: Plan | None = None
-    has_automatic_options: bool = False
 
 
 class Target:
@@ -178,23 +136,7 @@ class Registry(HookRegistry):
         for name in options:
             if name not in RULE_OPTIONS:
                 raise explain_unknown(f"rule {rule!r}", "rule", name, options[name], RULE_OPTIONS)
-        methods = options.pop("methods", None)
-        if methods is None:
-            methods = getattr(view_func, "methods", None) or METHODS_OF_A_PAGE
-        if isinstance(methods, str):
-            raise ConfigurationError(
-                complaint(f"rule {rule!r}", "methods", "a list of methods", methods, "Put it in a list")
-            )
-        methods = {method.upper() for method in methods}
-        methods |= set(getattr(view_func, "required_methods", ()))
-        if provide_automatic_options is None:
-            provide_automatic_options = getattr(view_func, "provide_automatic_options", None)
-        if provide_automatic_options is None:
-            provide_automatic_options = "OPTIONS" not in methods
-        check_flags(f"rule {rule!r}", provide_automatic_options=provide_automatic_options)
-        if provide_automatic_options:
-            methods.add("OPTIONS")
-        automatic = provide_automatic_options
+        methods, automatic = methods_of(rule, view_func, options.pop("methods", None), provide_automatic_options)
         name = endpoint
 
         def register(

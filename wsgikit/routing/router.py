@@ -6,7 +6,7 @@ in another router (what Flask calls a blueprint), or be mounted in one.
 
 from __future__ import annotations
 
-__all__ = ["Route", "Router"]
+__all__ = ["Router"]
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -19,14 +19,15 @@ from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
 from wsgikit.options.flags import check_flags
 from wsgikit.routing.answers import http_answer
-from wsgikit.routing.dispatch import Matched, Plan, make_response
+from wsgikit.routing.dispatch import Matched, make_response
 from wsgikit.routing.fitting import misfits
 from wsgikit.routing.hooks import Hooks
 from wsgikit.routing.json import JsonProvider
 from wsgikit.routing.keywords import refuses_unknown
 from wsgikit.routing.match import Match, Miss
 from wsgikit.routing.matcher import RouteMap
-from wsgikit.routing.registry import Registry, Route, Target
+from wsgikit.routing.plan import Plan
+from wsgikit.routing.registry import Registry, Target
 from wsgikit.routing.rules import Rule
 from wsgikit.routing.urls import build_url
 from wsgikit.wsgi import EXCHANGE, ROUTING, ROUTING_ARGS, Environ, StartResponse, WSGIApplication

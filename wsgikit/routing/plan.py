@@ -1,0 +1,87 @@
+"""What is known of an endpoint before any request: its view, and its hooks in the order they run."""
+
+from __future__ import annotations
+
+__all__ = ["Plan"]
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from wsgikit.exceptions import ApplicationError, complaint
+from wsgikit.routing.answers import http_code
+from wsgikit.routing.hooks import Hooks
+from wsgikit.routing.invoke import Wants, as_sync, name_of, wants_of
+
+if TYPE_CHECKING:
+    from wsgikit.routing.router import Router
+
+Call = tuple[Callable[..., Any], Wants]
+
+
+class Plan:
+    """What is to be done for the requests of one endpoint, worked out before the first.
+
+    Args:
+        router: the router that serves.
+        endpoint: the endpoint's name; None for requests that no rule matched.
+        view: the view function.
+        scopes: the hooks that apply, innermost first; the serving router's own are the last.
+    """
+
+    __slots__ = (
+        "after",
+        "before",
+        "endpoint",
+        "is_plain",
+        "json",
+        "limits",
+        "preprocessors",
+        "router",
+        "scopes",
+        "teardown",
+        "view",
+        "wants",
+        "where",
+    )
+
+    def __init__(
+        self,
+        router: Router,
+        endpoint: str | None,
+        view: Callable[..., Any] | None,
+        scopes: Sequence[Hooks],
+        arguments: frozenset[str] = frozenset(),
+    ) -> None:
+        self.router = router
+        self.json = router.json
+        self.endpoint = endpoint
+        self.view: Callable[..., Any] = as_sync(view) if view is not None else _no_view
+        self.wants = wants_of(view, arguments) if view is not None else ()
+        self.where = f"view {endpoint!r} ({name_of(view)})" if view is not None else "view"
+        self.scopes = tuple(scopes)
+        inwards = tuple(reversed(self.scopes))
+        self.preprocessors = _calls(function for hooks in inwards for function in hooks.preprocessors)
+        self.before = _calls(function for hooks in inwards for function in hooks.before)
+        self.after = _calls(function for hooks in self.scopes for function in reversed(hooks.after))
+        self.teardown = _calls(function for hooks in self.scopes for function in reversed(hooks.teardown))
+        self.limits = router.request_limits
+        hooks = self.preprocessors or self.before or self.after or self.teardown
+        self.is_plain = view is not None and not (hooks or self.wants or self.limits or router.request_class)
+
+    def find_handler(self, error: Exception) -> Callable[..., Any] | None:
+        """Return the error handler for `error`: by code before by class, inner routers before outer ones."""
+        code = http_code(error)
+        for key in (None,) if code is None else (code, None):
+            for hooks in self.scopes:
+                handler = hooks.find_handler(error, key)
+                if handler is not None:
+                    return handler
+        return None
+
+
+def _calls(functions: Iterable[Callable[..., Any]]) -> tuple[Call, ...]:
+    return tuple((as_sync(function), wants_of(function)) for function in functions)
+
+
+def _no_view(**values: Any) -> Any:
+    raise ApplicationError(complaint("router", "view", "a function for the endpoint", None, "Add one with endpoint()"))
