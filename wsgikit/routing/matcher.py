@@ -174,6 +174,7 @@ class RouteMap:
             scheme: the request's scheme.
         """
         if self.is_one_domain and subdomain is None:
+            # As in find_environ: a call in common would cost a sixth of what a literal path takes.
             known = self._static.get(path)
             if known is not None:
                 rule = known.get(method)

@@ -1,21 +1,8 @@
-"""Templates by Jinja2: for routers, and for any application through a layer.
-
-A router's templates are in ``templates/`` beside its module, those of included routers after them. `render_template`
-finds them from the request at hand; with `TemplateMiddleware` any application has them, under ``wsgikit.templates``.
-"""
+"""Jinja2's environment with what pages of a web application use."""
 
 from __future__ import annotations
 
-__all__ = [
-    "MissingTemplate",
-    "TemplateMiddleware",
-    "Templates",
-    "get_template_attribute",
-    "render_template",
-    "render_template_string",
-    "stream_template",
-    "stream_template_string",
-]
+__all__ = ["MissingTemplate", "Templates"]
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
@@ -24,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from wsgikit.context.locals import current_exchange, g, has_request_context, request, session
 from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint
-from wsgikit.onion.exchange import Exchange
-from wsgikit.onion.middleware import Middleware
 from wsgikit.options.flags import check_flags
 from wsgikit.routing.dispatch import Matched
 from wsgikit.routing.router import Router
 from wsgikit.views.flashes import get_flashed_messages
 from wsgikit.views.urls import url_for
-from wsgikit.wsgi import ROUTING, SESSION, TEMPLATES, WSGIApplication
+from wsgikit.wsgi import ROUTING, SESSION
 
 if TYPE_CHECKING:
     import jinja2
@@ -263,139 +248,6 @@ def csrf_token() -> str:
     """Return the token that a form must send back, from the session."""
     value = session.get_csrf_token()
     return str(value)
-
-
-class TemplateMiddleware(Middleware):
-    """Gives an application templates: for `render_template`, and as a `Templates` in ``environ["wsgikit.templates"]``.
-
-    Use it where an application uses no `Router`, or where several share templates. A router finds its own without it;
-    with it, these come first.
-
-    It stands inside `ContextMiddleware` where one is present; without it, templates have no locals.
-
-    It provides ``wsgikit.templates``.
-
-    Args:
-        app: the application.
-        folders: where templates are, the first one that has a name wins.
-        autoescape: escape all (True) or nothing (False); by the name's ending where it isn't given.
-        auto_reload: look for changed files at each use; None leaves it to `debug`.
-        debug: the default of `auto_reload`.
-        bytecode_cache: a folder for compiled templates.
-        context_processors: functions whose dicts are added to the context of every template.
-        filters: filters by name.
-        tests: tests by name.
-        globals: globals by name.
-
-    Raises:
-        ConfigurationError: Jinja2 isn't installed, or a folder is not there.
-
-    Example::
-
-        app = TemplateMiddleware(app, folders="templates")
-    """
-
-    inside_of = ("ContextMiddleware",)
-    outside_of = ("RouterMiddleware",)
-
-    def __init__(
-        self,
-        app: WSGIApplication,
-        *,
-        folders: list[str] | tuple[str, ...] | str = ("templates",),
-        autoescape: bool | None = None,
-        auto_reload: bool | None = None,
-        debug: bool = False,
-        bytecode_cache: str | None = None,
-        context_processors: Sequence[Callable[[], Mapping[str, Any]]] = (),
-        filters: Mapping[str, Callable[..., Any]] | None = None,
-        tests: Mapping[str, Callable[..., Any]] | None = None,
-        globals: Mapping[str, Any] | None = None,  # noqa: A002  # Jinja2's name for it
-    ) -> None:
-        super().__init__(app)
-        self.templates = Templates(
-            folders,
-            autoescape=autoescape,
-            auto_reload=auto_reload,
-            debug=debug,
-            bytecode_cache=bytecode_cache,
-            context_processors=context_processors,
-            filters=filters,
-            tests=tests,
-            globals=globals,
-        )
-
-    @property
-    def provides(self) -> tuple[str, ...]:
-        """The environ keys that this layer sets."""
-        return (TEMPLATES,)
-
-    def before_request(self, exchange: Exchange) -> None:
-        """Put the templates into environ."""
-        exchange.environ[TEMPLATES] = self.templates
-
-
-# ---------------------------------------------------------------------- on the request at hand
-
-
-def current_templates(name: str = "current_templates") -> Templates:
-    """Return the templates of the request: those of a `TemplateMiddleware`, then those of the router it is in.
-
-    Args:
-        name: the function that asks for them, for the text of the error.
-
-    Raises:
-        ApplicationError: it has neither.
-    """
-    environ = current_exchange(f"{name}()").environ
-    templates: Templates | None = environ.get(TEMPLATES)
-    record = environ.get(ROUTING)
-    router: Router | None = record.router if record is not None else None
-    if router is None:
-        if templates is not None:
-            return templates
-        from wsgikit.views.urls import current_router
-
-        router = current_router(environ, name)
-    if templates is not None:
-        return templates.with_router(router)
-    known = router.extensions.get(Templates)
-    if known is None:
-        known = router.extensions[Templates] = Templates(router=router, **router.template_options)
-    return known
-
-
-def render_template(name: str | jinja2.Template | list[str | jinja2.Template], /, **context: Any) -> str:
-    """Return the text of a template, for a view to return.
-
-    Args:
-        name: the template's name, or several of which the first that there is is taken.
-        context: its variables.
-
-    Raises:
-        MissingTemplate: there is none of that name; the text names the folders.
-    """
-    return current_templates("render_template").render(name, **context)
-
-
-def render_template_string(source: str, /, **context: Any) -> str:
-    """Return the text of a template that is given as text; it is escaped as HTML."""
-    return current_templates("render_template_string").render_string(source, **context)
-
-
-def stream_template(name: str | jinja2.Template | list[str | jinja2.Template], /, **context: Any) -> Iterator[str]:
-    """Return a template's text piece by piece, for a view to return: it is made while it is sent, the locals alive."""
-    return current_templates("stream_template").stream(name, **context)
-
-
-def stream_template_string(source: str, /, **context: Any) -> Iterator[str]:
-    """Return the text of a template that is given as text, piece by piece."""
-    return current_templates("stream_template_string").stream_string(source, **context)
-
-
-def get_template_attribute(name: str, attribute: str) -> Any:
-    """Return a macro or variable that a template exports."""
-    return getattr(current_templates("get_template_attribute").get(name).module, attribute)
 
 
 def _paths(folders: Folders) -> tuple[Path, ...]:
