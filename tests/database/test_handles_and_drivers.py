@@ -85,6 +85,31 @@ def test_what_is_written_at_the_end_is_committed_where_the_driver_does_not_tell(
     assert log == ["write", "commit", "write", "commit", "close"]
 
 
+def test_a_connection_that_could_not_be_rolled_back_does_not_go_to_the_next_request(wrap, call):
+    """D1: though it says later that it can."""
+    log = []
+    failed = []
+
+    class Stubborn(OddConnection):
+        def rollback(self):
+            super().rollback()
+            if not failed:
+                failed.append(1)
+                raise RuntimeError("not now")
+
+    def app(environ, start_response):
+        environ["wsgikit.db"].write()
+        start_response("500 Oops", [])
+        return [b"x"]
+
+    layer = wrap(app, connect=lambda: Stubborn(log), pool_size=1, pool_timeout=0.1, ping=False)
+    call(layer)
+    assert log[-1] == "close"
+    log.clear()
+    call(layer)
+    assert "close" not in log
+
+
 def test_a_pool_that_was_closed_keeps_no_connection_that_comes_back(wrap, call, ok):
     """Closing is for the shutdown: a request that still runs then shall leave nothing open."""
     log = []

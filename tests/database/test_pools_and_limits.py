@@ -227,6 +227,24 @@ def test_statements_of_the_orm_are_counted(wrap, sqlite, call, note):
     assert sqlite.texts() == ["a"]
 
 
+def test_statements_in_the_drivers_own_words_are_counted_and_may_write(wrap, database, call):
+    """B50: the first of them inserts; the stream that follows is left by the client."""
+    counts = []
+
+    def app(environ, start_response):
+        connection = environ["wsgikit.db"]
+        connection.exec_driver_sql("INSERT INTO notes (text) VALUES ('a')")
+        connection.exec_driver_sql("SELECT 1")
+        counts.append(connection.scalar(sa.text("SELECT count(*) FROM notes")))
+        counts.append(environ["wsgikit.db"].__wsgikit_open__()._work.queries.count)
+        start_response("200 OK", [])
+        return iter([b"1", b"2"])
+
+    call(wrap(app, url=database.url, kind="connection"), chunks=1)
+    assert counts == [1, 3]
+    assert database.texts() == ["a"]
+
+
 # ---------------------------------------------------------------------- replicas
 
 

@@ -194,6 +194,58 @@ def test_what_only_read_before_a_failed_commit_is_not_called_a_disagreement(
     assert "disagree" not in caplog.text
 
 
+@pytest.mark.parametrize("fails", ["view", "commit"])
+def test_what_an_error_page_writes_is_not_kept(layers, postgresql, call, insert, fails):
+    """D6: the page has a connection, which is given back; the request has failed, whatever it does."""
+    postgresql.run(
+        "DROP TABLE IF EXISTS once",
+        "CREATE TABLE once (a int UNIQUE DEFERRABLE INITIALLY DEFERRED)",
+    )
+
+    class Page(Middleware):
+        def handle_exception(self, exchange, error):
+            insert(exchange.environ, "page")
+            return exchange.reply(500, type(error).__name__)
+
+    def app(environ, start_response):
+        insert(environ, "view")
+        if fails == "view":
+            raise LookupError
+        environ["wsgikit.db"].execute(sa.text("INSERT INTO once VALUES (1), (1)"))
+        start_response("200 OK", [])
+        return [b"x"]
+
+    options = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 1}
+    stack = build_stack(app, Page, use(DatabaseMiddleware, url=postgresql.url, **options))
+    layers.append(stack)
+    assert call(stack).body == (b"LookupError" if fails == "view" else b"IntegrityError")
+    assert postgresql.texts() == []
+    assert stack.find(DatabaseMiddleware).engine.pool.checkedout() == 0
+
+
+def test_a_session_that_can_not_be_closed_gives_its_connection_back(
+    wrap, sqlite, call, insert, ok, counted, monkeypatch, caplog
+):
+    """D1"""
+    from wsgikit.database.alchemy import RequestSession
+
+    def close(self):
+        raise RuntimeError("close failed")
+
+    def app(environ, start_response):
+        insert(environ, "a")
+        return ok(start_response)
+
+    layer = wrap(app, url=sqlite.url)
+    counts = counted(layer)
+    with monkeypatch.context() as patch:
+        patch.setattr(RequestSession, "close", close)
+        call(layer)
+    assert counts == {"out": 1, "in": 1}
+    assert "closing the session on 'default' failed: RuntimeError('close failed')" in caplog.text
+    assert sqlite.texts() == ["a"]
+
+
 # ---------------------------------------------------------------------- the replica
 
 
@@ -212,6 +264,21 @@ def test_who_wrote_by_a_commit_of_the_applications_own_is_sticky_too(
 
     options = {"replica_url": f"sqlite:///{tmp_path}/replica.db", "secret_key": "k" * 32, "commit": commit}
     answer = call(wrap(app, url=sqlite.url, **options), method="POST")
+    assert "wsgikit_wrote=" in dict(answer.headers).get("Set-Cookie", "")
+
+
+@pytest.mark.parametrize("kind", ["session", "connection"])
+def test_who_wrote_in_a_block_of_its_own_is_sticky_too(wrap, sqlite, tmp_path, call, insert, ok, kind):
+    """``with db.begin():`` commits without a word to the layer."""
+
+    def app(environ, start_response):
+        with environ["wsgikit.db"].begin():
+            insert(environ, "a")
+        return ok(start_response)
+
+    options = {"replica_url": f"sqlite:///{tmp_path}/replica.db", "secret_key": "k" * 32, "commit": "manual"}
+    answer = call(wrap(app, url=sqlite.url, kind=kind, **options), method="POST")
+    assert sqlite.texts() == ["a"]
     assert "wsgikit_wrote=" in dict(answer.headers).get("Set-Cookie", "")
 
 

@@ -875,6 +875,32 @@ def test_the_flag_of_one_database_leaves_the_other_to_its_rule(layers, sqlite, p
     assert (sqlite.texts(), postgresql.texts()) == (["main"], [])
 
 
+@pytest.mark.parametrize(
+    ("flags", "rows"),
+    [
+        ({"wsgikit.db.commit": False}, ([], [])),
+        ({"wsgikit.db.commit": False, "wsgikit.db.reports.commit": True}, ([], ["report"])),
+        ({"wsgikit.db.commit": True}, (["main"], ["report"])),
+    ],
+    ids=["all undone", "the named one kept", "all kept"],
+)
+def test_the_flag_of_the_request_is_for_all_that_have_none_of_their_own(layers, sqlite, postgresql, call, flags, rows):
+    """D15"""
+
+    def app(environ, start_response):
+        environ.update(flags)
+        return both(environ, start_response)
+
+    stack = build_stack(
+        app,
+        use(DatabaseMiddleware, url=sqlite.url),
+        use(DatabaseMiddleware, url=postgresql.url, name="reports"),
+    )
+    layers.append(stack)
+    call(stack)
+    assert (sqlite.texts(), postgresql.texts()) == rows
+
+
 # ---------------------------------------------------------------------- D14: paths without a database
 
 
@@ -892,15 +918,19 @@ def test_the_database_of_a_request_that_has_ended_raises(wrap, sqlite, call):
 
     def app(environ, start_response):
         kept.append(environ["wsgikit.db"])
+        kept.append(environ["wsgikit.db"].__wsgikit_open__())
         insert(environ)
         start_response("200 OK", [])
         return [b""]
 
     call(wrap(app, url=sqlite.url))
-    with pytest.raises(ApplicationError, match="the request has ended"):
-        kept[0].execute(sa.text("SELECT 1"))
-    with pytest.raises(ApplicationError, match="the request has ended"):
-        kept[0].on_commit(print)
+    for one in kept:
+        with pytest.raises(ApplicationError, match="the request has ended"):
+            one.execute(sa.text("SELECT 1"))
+        with pytest.raises(ApplicationError, match="the request has ended"):
+            one.on_commit(print)
+        with pytest.raises(ApplicationError, match="the request has ended"):
+            one.on_rollback(print)
 
 
 # ---------------------------------------------------------------------- SQLite's transactions are real ones
