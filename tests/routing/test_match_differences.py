@@ -183,22 +183,32 @@ def test_two_rules_for_the_same_paths_are_refused_naming_both(first: Any, second
 
 
 @pytest.mark.parametrize(
-    ("first", "second"),
+    ("first", "second", "of_first", "of_second"),
     [
-        (("/x", {"methods": ["GET"]}), ("/x", {"methods": ["POST"]})),
-        (("/x", {"methods": ["GET", "OPTIONS"]}), ("/x", {"methods": ["POST", "OPTIONS"]})),
-        (("/x", {"methods": ["HEAD"]}), ("/x", {"methods": ["GET"]})),
-        (("/x", {"methods": ["GET"]}), ("/x", {})),
-        (("/x", {}), ("/x/", {})),
-        (("/x", {}), ("/x", {"build_only": True})),
-        (("/x", {}), ("/x", {"subdomain": "api"})),
-        (("/<int(min=5):a>", {}), ("/<int(max=4):a>", {})),
-        (("/<int:a>", {}), ("/<a>", {})),
-        (("/a//b", {"merge_slashes": False}), ("/a/b", {})),
+        (("/x", {"methods": ["GET"]}), ("/x", {"methods": ["POST"]}), {}, {"method": "POST"}),
+        (("/x", {"methods": ["GET", "OPTIONS"]}), ("/x", {"methods": ["POST", "OPTIONS"]}), {}, {"method": "POST"}),
+        (("/x", {"methods": ["HEAD"]}), ("/x", {"methods": ["GET"]}), {"method": "HEAD"}, {}),
+        (("/x", {"methods": ["GET"]}), ("/x", {}), {}, {"method": "PUT"}),
+        (("/x", {}), ("/x/", {}), {}, {"path": "/x/"}),
+        (("/x", {}), ("/x", {"subdomain": "api"}), {}, {"subdomain": "api"}),
+        (("/<int(min=5):a>", {}), ("/<int(max=4):a>", {}), {"path": "/7"}, {"path": "/3"}),
+        (("/<int:a>", {}), ("/<a>", {}), {"path": "/7"}, {"path": "/x"}),
+        (("/a//b", {"merge_slashes": False}), ("/a/b", {}), {"path": "/a//b"}, {"path": "/a/b"}),
     ],
 )
-def test_rules_that_leave_each_other_a_request_are_no_conflict(first: Any, second: Any) -> None:
-    RouteMap([Rule(first[0], endpoint="first", **first[1]), Rule(second[0], endpoint="second", **second[1])])
+def test_rules_that_leave_each_other_a_request_are_no_conflict(
+    first: Any, second: Any, of_first: dict[str, Any], of_second: dict[str, Any]
+) -> None:
+    rules = [Rule(first[0], endpoint="first", **first[1]), Rule(second[0], endpoint="second", **second[1])]
+    table = RouteMap(rules)
+    assert table.match(**{"path": "/x", **of_first}).endpoint == "first"
+    assert table.match(**{"path": "/x", **of_second}).endpoint == "second"
+
+
+def test_a_rule_that_only_gives_urls_is_no_conflict() -> None:
+    table = RouteMap([Rule("/x", endpoint="first"), Rule("/x", endpoint="second", build_only=True)])
+    assert table.match("/x").endpoint == "first"
+    assert table.build("second") == "/x"
 
 
 def test_the_same_rule_twice_is_no_conflict() -> None:
