@@ -139,6 +139,35 @@ def test_a_child_has_another_connection_and_the_parents_still_works(postgresql, 
     engine.dispose()
 
 
+@pytest.mark.parametrize("option", ["url", "connect"])
+def test_a_child_does_not_count_the_requests_of_its_parent_as_holders(postgresql, wrap, call, option):
+    """D8, D11: a fork in the middle of a request, which goes on in the parent."""
+    options = {"url": postgresql.url} if option == "url" else {"connect": postgresql.connect, "pool_size": 2}
+    read, write = os.pipe()
+
+    def app(environ, start_response):
+        environ["wsgikit.db"].execute("SELECT 1" if option == "connect" else sa.text("SELECT 1"))
+        if environ["PATH_INFO"] == "/child":
+            holders = [request for request, _ in layer.source.describe()["holders"]]
+            os.write(write, json.dumps(holders).encode())
+        elif os.fork() == 0:
+            try:
+                call(layer, "/child")
+            finally:
+                os._exit(0)
+        else:
+            os.wait()
+        start_response("200 OK", [])
+        return [b"x"]
+
+    layer = wrap(app, **options)
+    assert call(layer, "/parent").code == 200
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        assert json.load(pipe) == ["GET /child"]
+    assert layer.source.describe()["checkedout"] == 0
+
+
 # ---------------------------------------------------------------------- D9: a server that is restarted
 
 
@@ -278,48 +307,103 @@ def test_a_connection_older_than_max_age_is_replaced(postgresql, wrap, call, mon
 # ---------------------------------------------------------------------- the soak
 
 
-def soak_app(environ, start_response):
-    """Write who I am and read it back; every fifth request fails, in one of five ways."""
-    number = int(environ["PATH_INFO"][1:])
-    db = environ["wsgikit.db"]
-    db.execute(sa.text("INSERT INTO notes (text) VALUES (:text)"), {"text": f"n{number}"})
-    seen = db.execute(sa.text("SELECT text FROM notes WHERE text = :text"), {"text": f"n{number}"}).scalars().all()
-    way = number % 25
-    if way == 0:
-        raise RuntimeError("before the head")
-    start_response("500 Oops" if way == 5 else "200 OK", [])
-    if way == 10:
-        raise RuntimeError("after the head")
+class Soak:
+    """An application that one request in five makes fail, in one of five ways, and that sees whom it shares with.
 
-    def stream():
-        yield " ".join(seen).encode()
-        if way == 15:
-            raise RuntimeError("in the stream")
-        yield b""
+    A request writes its own number and reads it back. From its first statement to its last it is noted by the
+    connection it works on, where no other may be noted.
 
-    return stream() if way in (15, 20) else [" ".join(seen).encode()]
+    Attributes:
+        wrong: what should not have been seen.
+    """
 
+    def __init__(self):
+        self.wrong = []
+        self._users = {}
 
-def run_soak(call, layer, numbers, wrong):
-    for number in numbers:
+    def __call__(self, environ, start_response):
+        number = int(environ["PATH_INFO"][1:])
+        handle = environ["wsgikit.db"]
+        connection = id(_driver_connection(handle))
+        self._check(connection, number)
+        way = number % 25
+        is_streaming = way in (15, 20)
         try:
-            answer = call(layer, f"/{number}", chunks=1 if number % 25 == 20 else None)
-        except RuntimeError:
-            continue
-        if answer.body != f"n{number}".encode():
-            wrong.append((number, answer.body))
+            _run(handle, f"INSERT INTO notes (text) VALUES ('n{number}')")
+            seen = " ".join(_run(handle, f"SELECT text FROM notes WHERE text = 'n{number}'")).encode()
+            if way == 0:
+                raise RuntimeError("before the head")
+            start_response("500 Oops" if way == 5 else "200 OK", [])
+            if way == 10:
+                raise RuntimeError("after the head")
+        finally:
+            if not is_streaming:
+                self._check(connection, number)
+                del self._users[connection]
+        return self._stream(connection, number, seen) if is_streaming else [seen]
+
+    def _stream(self, connection, number, seen):
+        try:
+            yield seen
+            if number % 25 == 15:
+                raise RuntimeError("in the stream")
+            yield b""
+        finally:
+            self._check(connection, number)
+            del self._users[connection]
+
+    def _check(self, connection, number):
+        user = self._users.setdefault(connection, number)
+        if user != number:
+            self.wrong.append(f"{number} shares a connection with {user}")
+
+    def run(self, call, layer, numbers):
+        """Send the requests of these numbers."""
+        for number in numbers:
+            try:
+                answer = call(layer, f"/{number}", chunks=1 if number % 25 == 20 else None)
+            except RuntimeError:
+                continue
+            if answer.body != f"n{number}".encode():
+                self.wrong.append((number, answer.body))
 
 
-def test_many_requests_on_a_small_pool_leak_nothing_and_read_nothing_of_others(postgresql, wrap, call):
+def _driver_connection(handle):
+    if hasattr(handle, "cursor"):
+        return handle.__wsgikit_open__()
+    connection = handle.connection() if callable(handle.connection) else handle
+    return connection.connection.dbapi_connection
+
+
+def _run(handle, statement):
+    if not hasattr(handle, "cursor"):
+        result = handle.execute(sa.text(statement))
+        return result.scalars().all() if result.returns_rows else []
+    cursor = handle.cursor()
+    cursor.execute(statement)
+    rows = [row[0] for row in cursor.fetchall()] if cursor.description else []
+    cursor.close()
+    return rows
+
+
+@pytest.mark.parametrize("kind", ["session", "connection", "driver"])
+def test_many_requests_on_a_small_pool_leak_nothing_and_read_nothing_of_others(database, wrap, call, kind):
     """D1, D11: 16 threads on a pool of 5, one request in five fails: 0 leaked, 0 cross-reads, 0 rows too many."""
-    layer = wrap(soak_app, url=postgresql.url, pool_size=5, max_overflow=0)
+    if database.name == "sqlite":
+        database.run("PRAGMA journal_mode = WAL")
+    if kind == "driver":
+        layer = wrap(soak := Soak(), connect=database.connect, pool_size=5)
+    else:
+        more = {"connect_args": {"timeout": 60}} if database.name == "sqlite" else {}
+        layer = wrap(soak := Soak(), url=database.url, kind=kind, pool_size=5, max_overflow=0, **more)
     checked = Counter()
-    sa.event.listen(layer.engine, "checkout", lambda *_: checked.update(out=1))
-    sa.event.listen(layer.engine, "checkin", lambda *_: checked.update({"in": 1}))
-    wrong = []
-    numbers = range(1, SOAK_REQUESTS + 1)
+    if kind != "driver":
+        sa.event.listen(layer.engine, "checkout", lambda *_: checked.update(out=1))
+        sa.event.listen(layer.engine, "checkin", lambda *_: checked.update({"in": 1}))
+    is_long = (database.name, kind) == ("postgresql", "session") or SOAK_REQUESTS > 5000
+    numbers = range(1, (SOAK_REQUESTS if is_long else 300) + 1)
     threads = [
-        threading.Thread(target=run_soak, args=(call, layer, numbers[start::SOAK_THREADS], wrong))
+        threading.Thread(target=soak.run, args=(call, layer, numbers[start::SOAK_THREADS]))
         for start in range(SOAK_THREADS)
     ]
     started = time.perf_counter()
@@ -327,14 +411,15 @@ def test_many_requests_on_a_small_pool_leak_nothing_and_read_nothing_of_others(p
         thread.start()
     for thread in threads:
         thread.join(600)
-    print(f"\n{SOAK_REQUESTS} requests in {time.perf_counter() - started:.1f} s, {dict(checked)}")
-    assert wrong == []
-    assert checked["out"] == checked["in"] == SOAK_REQUESTS
-    assert layer.engine.pool.checkedout() == 0
+    print(f"\n{len(numbers)} requests in {time.perf_counter() - started:.1f} s, {dict(checked)}")
+    assert soak.wrong == []
+    if kind != "driver":
+        assert checked["out"] == checked["in"] == len(numbers)
+    assert layer.source.describe()["checkedout"] == 0
     assert layer.source.describe()["holders"] == []
     # In the stream (15) and left by the client (20) come after the commit at the head.
     kept = sorted(f"n{number}" for number in numbers if number % 25 not in (0, 5, 10))
-    assert sorted(postgresql.texts()) == kept
+    assert sorted(database.texts()) == kept
 
 
 GEVENT = """
@@ -354,13 +439,15 @@ GEVENT = """
     servers = load("soak_servers", folder + "/test_servers.py")
     from wsgikit.database.middleware import DatabaseMiddleware
 
-    layer = DatabaseMiddleware(servers.soak_app, url={url!r}, pool_size=5, max_overflow=0)
-    wrong = []
+    soak = servers.Soak()
+    layer = DatabaseMiddleware(soak, url={url!r}, pool_size=5, max_overflow=0)
     numbers = range(1, {requests} + 1)
     crowd = gevent.pool.Pool(16)
     for start in range(16):
-        crowd.spawn(servers.run_soak, conftest.call_app, layer, numbers[start::16], wrong)
+        crowd.spawn(soak.run, conftest.call_app, layer, numbers[start::16])
     crowd.join(timeout=300, raise_error=True)
+    with layer.engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT count(*) FROM notes").scalar()
     # A greenlet that is killed in the middle of a statement gives its connection back too.
     def sleeper(environ, start_response):
         import sqlalchemy as sa
@@ -372,23 +459,20 @@ GEVENT = """
     held = layer.engine.pool.checkedout()
     gevent.killall(victims, timeout=20)
     after = conftest.call_app(layer, "/1")
-    print(json.dumps({{"wrong": wrong, "held": held, "out": layer.engine.pool.checkedout(), "after": after.code}}))
+    out = layer.engine.pool.checkedout()
+    print(json.dumps({{"wrong": soak.wrong, "rows": rows, "held": held, "out": out, "after": after.code}}))
 """
 
 
 def test_greenlets_share_a_pool_without_sharing_connections(postgresql):
     """D10, B58: the same under gevent, in a process of its own; then five greenlets are killed in mid-statement."""
-    code = textwrap.dedent(
-        GEVENT.format(
-            folder=str(Path(__file__).parent),
-            url=postgresql.url,
-            requests=SOAK_REQUESTS if SOAK_REQUESTS > 5000 else 500,
-        )
-    )
+    requests = SOAK_REQUESTS if SOAK_REQUESTS > 5000 else 500
+    code = textwrap.dedent(GEVENT.format(folder=str(Path(__file__).parent), url=postgresql.url, requests=requests))
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr
     seen = json.loads(result.stdout.splitlines()[-1])
-    assert seen == {"wrong": [], "held": 5, "out": 0, "after": 200}
+    kept = len([number for number in range(1, requests + 1) if number % 25 not in (0, 5, 10)])
+    assert seen == {"wrong": [], "rows": kept, "held": 5, "out": 0, "after": 200}
 
 
 # ---------------------------------------------------------------------- D10: threads
