@@ -289,6 +289,18 @@ def test_without_a_layer_and_without_options_the_error_says_what_to_do():
         app.test_client().get("/get")
 
 
+def test_s11_a_str_in_place_of_the_list_of_old_secrets_is_refused_by_its_name():
+    """Flask takes each of its characters for a secret: a cookie that is signed with "o" is then accepted."""
+    app = make_app(SECRET_KEY_FALLBACKS=OLD)
+    app.testing = True
+    app.session_interface = SessionInterface(store="memory://")
+    with pytest.raises(
+        ConfigurationError, match=r"SessionInterface: SECRET_KEY_FALLBACKS: expected a list of secrets, got a str\. "
+    ) as caught:
+        app.test_client().get("/get")
+    assert OLD not in str(caught.value)
+
+
 def test_a_weak_secret_in_flasks_configuration_is_refused():
     app = make_app()
     app.testing = True

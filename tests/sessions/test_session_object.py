@@ -135,19 +135,29 @@ def test_s22_an_encrypted_cookie_hides_what_is_in_it_and_about_how_long_it_is(se
 
 
 @pytest.mark.parametrize("debug", [False, True])
-def test_b44_an_error_page_does_not_read_the_session(secret, new_browser, debug):
-    from wsgikit import ErrorPagesMiddleware, build_stack, use
+def test_b44_an_error_page_does_not_read_the_session(secret, spy, new_browser, debug):
+    from wsgikit import ContextMiddleware, ErrorPagesMiddleware, build_stack, use
 
     def app(environ, start_response):
         raise ValueError("broken")
 
-    inside = SessionMiddleware(ErrorPagesMiddleware(app, debug=debug), secret_key=secret)  # build_stack refuses it
-    outside = build_stack(app, use(ErrorPagesMiddleware, debug=debug), use(SessionMiddleware, secret_key=secret))
+    options = {"secret_key": secret, "store": spy}
+    context = ContextMiddleware(ErrorPagesMiddleware(app, debug=debug))  # build_stack refuses these inside
+    inside = SessionMiddleware(context, **options)
+    pages = use(ErrorPagesMiddleware, debug=debug)
+    outside = build_stack(app, pages, use(ContextMiddleware), use(SessionMiddleware, **options))
+    session = inside.open_session()
+    session["user"] = "ada"
+    cookie = inside.save_session(session)[0].partition(";")[0]
+    spy.calls.clear()
     for stack in (inside, outside):
-        response = new_browser(stack).send(headers={"Cookie": "session=x"})
+        browser = new_browser(stack, environ={"REMOTE_ADDR": "127.0.0.1", "HTTP_ACCEPT": "text/html"})
+        response = browser.send(headers={"Cookie": cookie})
         assert response.status_int == 500
+        assert ("ValueError" in response.text) is debug, "the page of a developer, or of a visitor"
         assert "Cookie" not in response.headers.get("Vary", "")
         assert "Set-Cookie" not in response.headers
+    assert spy.calls == []
 
 
 def test_closing_the_layer_closes_its_store(secret, spy, monkeypatch):

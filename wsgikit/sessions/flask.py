@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from flask.sessions import SessionInterface as FlaskSessionInterface
 
-from wsgikit.exceptions import ConfigurationError
+from wsgikit.exceptions import ConfigurationError, a_kind
 from wsgikit.sessions.manager import SessionManager
 from wsgikit.sessions.session import Session
 from wsgikit.sessions.stream import WatchedBody
@@ -79,8 +79,14 @@ class SessionInterface(FlaskSessionInterface):
         manager = self._managers.get(app)
         if manager is None:
             config = app.config
+            fallbacks = config.get("SECRET_KEY_FALLBACKS") or ()
+            if isinstance(fallbacks, (str, bytes)):  # of which Flask would take each character
+                kind = a_kind(fallbacks)
+                raise ConfigurationError(
+                    f"SessionInterface: SECRET_KEY_FALLBACKS: expected a list of secrets, got {kind}. Write [secret]."
+                )
             options: dict[str, Any] = {
-                "secret_key": [app.secret_key, *(config.get("SECRET_KEY_FALLBACKS") or ())] if app.secret_key else None,
+                "secret_key": [app.secret_key, *fallbacks] if app.secret_key else None,
                 "cookie_name": self.get_cookie_name(app),
                 "cookie_path": self.get_cookie_path(app),
                 "cookie_domain": self.get_cookie_domain(app),
