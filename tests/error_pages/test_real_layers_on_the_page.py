@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+
+import pytest
 import sqlalchemy as sa
 
 from wsgikit import (
@@ -54,3 +57,45 @@ def test_a_session_that_nobody_read_stays_unread():
     _, headers, page = page_of("/leaves")
     assert "Cookie" not in headers.get("Vary", "")
     assert "basket" not in page.rpartition("</pre>")[2]
+
+
+def fails_to_be_saved(environ, start_response):
+    session["cart"] = {"not": object()}
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"never sent"]
+
+
+def fails_to_be_committed(environ, start_response):
+    for statement in (
+        "PRAGMA defer_foreign_keys = on",
+        "CREATE TABLE note (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES note (id) DEFERRABLE INITIALLY DEFERRED)",
+        "INSERT INTO note (parent) VALUES (7)",
+    ):
+        db.execute(sa.text(statement))
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"never sent"]
+
+
+@pytest.mark.parametrize(
+    ("app", "layer", "error"),
+    [
+        (fails_to_be_saved, "SessionMiddleware", "SessionValueError"),
+        (fails_to_be_committed, "DatabaseMiddleware", "IntegrityError"),
+    ],
+    ids=["session", "database"],
+)
+def test_an_error_while_a_layer_saves_is_said_to_be_that_layers(ask, records, app, layer, error):
+    engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+    sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys = on"))
+    stack = build_stack(
+        app,
+        use(ErrorPagesMiddleware),
+        use(ContextMiddleware),
+        use(SessionMiddleware, secret_key="0123456789abcdef" * 4),
+        use(DatabaseMiddleware, engine=engine),
+    )
+    assert ask(stack).status == "500 Internal Server Error"
+    engine.dispose()
+    (record,) = records(logging.ERROR)
+    assert (record.layer, record.hook) == (layer, "after_request")
+    assert f"{error} in {layer}.after_request: 500" in record.getMessage()

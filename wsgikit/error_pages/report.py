@@ -23,7 +23,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 from wsgikit.onion.exchange import Exchange
@@ -161,8 +161,8 @@ def find_site(error: BaseException) -> tuple[Middleware | None, str | None]:
     while traceback is not None:
         code = traceback.tb_frame.f_code
         if code.co_name in HOOKS and code.co_argcount:
-            owner = traceback.tb_frame.f_locals.get(code.co_varnames[0])
-            if isinstance(owner, Middleware):
+            owner = _owner_of_hook(traceback.tb_frame)
+            if owner is not None:
                 found = (owner, code.co_name)
         elif code.co_qualname == "Segment.receive" and code.co_filename.startswith(_PACKAGE):
             owner = getattr(traceback.tb_frame.f_locals.get("hook"), "__self__", None)
@@ -170,6 +170,21 @@ def find_site(error: BaseException) -> tuple[Middleware | None, str | None]:
                 found = (owner, "answer")
         traceback = traceback.tb_next
     return found
+
+
+def _owner_of_hook(frame: FrameType) -> Middleware | None:
+    """Return the layer whose hook runs in a frame: the `self` of a method, or what a closure of our own has of it."""
+    code = frame.f_code
+    owner = frame.f_locals.get(code.co_varnames[0])
+    if isinstance(owner, Middleware):
+        return owner
+    if code.co_filename.startswith(_PACKAGE):
+        for name in code.co_freevars:
+            held = frame.f_locals.get(name)
+            owner = getattr(held, "__self__", held)
+            if isinstance(owner, Middleware):
+                return owner
+    return None
 
 
 def layer_name(layer: object, environ: Environ) -> str:
