@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -81,6 +82,54 @@ def test_waitress_tells_which_port_is_taken(serve):
         f"wsgikit: serve: 127.0.0.1:{port}: expected a host and port that can be listened on, got: "
         "Address already in use. Stop the other program, or take another port.\n"
     )
+
+
+LINGERING = """
+import pathlib, time
+from wsgikit import Middleware, build_stack, use
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/lingers":
+        pathlib.Path("entered").touch()
+        while not pathlib.Path("may_go_on").exists():
+            time.sleep(0.01)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"finished"]
+
+class Closing(Middleware):
+    def close(self):
+        print("closed", flush=True)
+
+stack = build_stack(app, use(Closing))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGTERM")
+def test_waitress_says_where_it_serves_and_finishes_what_is_under_way_when_it_is_terminated(serve, folder):
+    (folder / "cli_lingering.py").write_text(LINGERING)
+    server = serve("wsgikit", "serve", "cli_lingering:stack", "--port", "PORT", "--server", "waitress")
+    assert server.get() == "finished"
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(server.get, "/lingers")
+        while not (folder / "entered").exists():
+            time.sleep(0.01)  # between two looks, never as a measure
+        server.process.terminate()
+        (folder / "may_go_on").touch()
+        assert answer.result() == "finished"
+    assert server.process.wait(timeout=20) == 0
+    output = server.stop()
+    assert f"Serving on http://127.0.0.1:{server.port}" in output
+    assert output.endswith("closed\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGTERM")
+def test_the_development_server_closes_the_stack_when_it_is_terminated(serve, folder):
+    (folder / "cli_lingering.py").write_text(LINGERING)
+    server = serve("wsgikit", "serve", "cli_lingering:stack", "--port", "PORT", "--no-reload")
+    assert server.get() == "finished"
+    server.process.terminate()
+    assert server.process.wait(timeout=20) == 0
+    assert server.stop().endswith("closed\n")
 
 
 def test_gunicorn_tells_a_mistake_in_one_line_of_its_own(serve, folder):

@@ -6,9 +6,13 @@ __all__ = ["run_dev_server", "run_gunicorn", "run_server", "run_waitress"]
 
 import errno
 import ipaddress
+import logging
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from wsgikit.error_pages.access import has_proxy_header
@@ -86,20 +90,28 @@ def run_dev_server(
     if debugger:
         app = _Debugged(app)
     try:
-        run_simple(host, port, app, use_reloader=reload, threaded=True, extra_files=watched_files)
+        with _ended_by_sigterm():
+            run_simple(host, port, app, use_reloader=reload, threaded=True, extra_files=watched_files)
     finally:
         if isinstance(loaded, Stack):
             loaded.close()
 
 
 def run_waitress(app: WSGIApplication, host: str = HOST, port: int = PORT, threads: int = WAITRESS_THREADS) -> None:
-    """Serve by waitress: one process, a fixed number of threads, on every system."""
+    """Serve by waitress: one process, a fixed number of threads, on every system.
+
+    At its end it finishes the requests that are under way, for which waitress waits five seconds.
+    """
     try:
         import waitress  # an extra
     except ImportError as error:
         raise _not_installed("waitress") from error
+    logger = logging.getLogger("waitress")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)  # as waitress-serve does: it says where it serves
     try:
-        waitress.serve(app, host=host, port=port, threads=threads)
+        with _ended_by_sigterm():
+            waitress.serve(app, host=host, port=port, threads=threads)
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
             raise
@@ -174,6 +186,26 @@ class _Debugged:
         environ.setdefault(THROW_ERRORS, True)
         body: Iterable[bytes] = self._debugged(environ, start_response)
         return body
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Have SIGTERM, by which systemd and containers end a process, end the server as Ctrl-C does.
+
+    By itself it ends the process in the middle of requests, and no pool is closed.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may
+        yield
+        return
+
+    def end(number: int, frame: object) -> None:
+        sys.exit(0)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _load_or_explain(load: Callable[[], WSGIApplication]) -> WSGIApplication:
