@@ -6,15 +6,16 @@ response object of webob or Werkzeug, or any WSGI application. `None` and all el
 
 from __future__ import annotations
 
-__all__ = ["Parts", "capture", "http_answer", "http_code", "make_parts", "send", "split", "status_line", "with_head"]
+__all__ = ["http_answer", "http_code", "make_parts", "send", "split", "status_line", "with_head"]
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from http import HTTPStatus
 from os import PathLike
 from typing import Any
 
 from wsgikit.exceptions import ApplicationError, BadRequest, complaint
 from wsgikit.headers import Headers
+from wsgikit.routing.bodies import Parts, Stream, capture, without_body
 from wsgikit.routing.json import JsonProvider, is_model
 from wsgikit.wsgi import Environ, HeaderList, StartResponse, WSGIApplication
 
@@ -25,8 +26,6 @@ KINDS = (
     "a str, bytes, dict, list, tuple with status or headers, generator, path, open file, dataclass, pydantic model,"
     " response or WSGI application"
 )
-# Status, headers, body: what a response is before anybody is told.
-Parts = tuple[str, HeaderList, Iterable[bytes]]
 
 
 def status_line(status: Any, where: str = "status") -> str:
@@ -108,6 +107,8 @@ def send(
     if isinstance(result, tuple):
         result, status, headers = split(result, where)
     made = make_parts(result, where, json)
+    if not isinstance(made, tuple) and status is not None and _has_no_body(status):
+        made = capture(made, environ)
     if not isinstance(made, tuple):
         if status is not None or headers:
             return made(environ, _replacing_head(start_response, status, headers, where))
@@ -177,18 +178,14 @@ def with_head(
         head = merged(head, headers, where)
     if status is not None:
         line = status
-        if line[0] == "1" or line[:3] in ("204", "304"):  # RFC 9110 §6.4.1: they have no body
+        if _has_no_body(line):
             head = [pair for pair in head if pair[0].lower() not in ("content-length", "content-type")]
             body = without_body(body)
     return line, head, body
 
 
-def without_body(body: Iterable[bytes]) -> Iterable[bytes]:
-    """Return no body, and close the one there was."""
-    close = getattr(body, "close", None)
-    if close is not None:
-        close()
-    return []
+def _has_no_body(line: str) -> bool:
+    return line[0] == "1" or line[:3] in ("204", "304")  # RFC 9110 §6.4.1
 
 
 def _replacing_head(start_response: StartResponse, status: str | None, headers: Any, where: str) -> StartResponse:
@@ -210,79 +207,6 @@ def _json_parts(body: bytes, json: JsonProvider) -> Parts:
 
 def _short(result: object) -> object:
     return result if len(repr(result)) <= 80 else type(result)
-
-
-class Stream:
-    """A generator of text or bytes, as bytes: chunk for chunk, closed once."""
-
-    __slots__ = ("_source", "_step")
-
-    def __init__(self, source: Iterator[Any]) -> None:
-        self._source = source
-        self._step = source.__next__
-
-    def __iter__(self) -> Stream:
-        return self
-
-    def __next__(self) -> bytes:
-        chunk = self._step()
-        if type(chunk) is bytes:
-            return chunk
-        return chunk.encode() if isinstance(chunk, str) else bytes(chunk)
-
-    def close(self) -> None:
-        """Close the generator."""
-        close = getattr(self._source, "close", None)
-        if close is not None:
-            close()
-
-
-def capture(app: WSGIApplication, environ: Environ) -> Parts:
-    """Call an application and return its response before anybody is told.
-
-    The body is read no further than to where the application names its head; what it says through ``write()`` comes
-    first.
-    """
-    head: list[Any] = []
-    written: list[bytes] = []
-
-    def start_response(status: str, headers: HeaderList, exc_info: Any = None, /) -> Callable[[bytes], object]:
-        if exc_info is None and head:
-            raise ApplicationError(complaint("start_response", "second call", "exc_info", None))
-        head[:] = [status, list(headers)]
-        return written.append
-
-    body = app(environ, start_response)
-    if not head or written:
-        iterator = iter(body)
-        if not head:
-            for chunk in iterator:
-                written.append(chunk)
-                break
-        if not head:
-            without_body(body)
-            raise ApplicationError(complaint("application", "response", "a call of start_response", None))
-        body = _Prefixed(written, iterator, getattr(body, "close", None))
-    return head[0], head[1], body
-
-
-class _Prefixed:
-    """A body that begins with what was written or pulled already."""
-
-    __slots__ = ("_close", "_iterator", "_written")
-
-    def __init__(self, written: list[bytes], iterator: Iterator[bytes], close: Callable[[], object] | None) -> None:
-        self._written = list(written)
-        self._iterator = iterator
-        self._close = close
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._written
-        yield from self._iterator
-
-    def close(self) -> None:
-        if self._close is not None:
-            self._close()
 
 
 def http_answer(error: Exception) -> WSGIApplication | None:

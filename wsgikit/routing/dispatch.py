@@ -26,7 +26,6 @@ from wsgikit.onion.log import log_error, mark_logged
 from wsgikit.routing.answers import (
     HTML,
     OK,
-    capture,
     http_answer,
     make_parts,
     send,
@@ -34,6 +33,7 @@ from wsgikit.routing.answers import (
     split,
     with_head,
 )
+from wsgikit.routing.bodies import ClosedOnce, capture
 from wsgikit.routing.invoke import Wants, as_sync, name_of, wants_of, with_wants
 from wsgikit.routing.match import Match
 from wsgikit.routing.plan import Plan
@@ -235,17 +235,35 @@ class Matched(Match):
                 body = result.encode()
                 return partial(send_parts, OK, [_HTML_TYPE, ("Content-Length", str(len(body)))], [body])
             return self._prepared(result)
-        original = plan.router.make_response(result, exchange.environ, plan.where)
+        original: Any = plan.router.make_response(result, exchange.environ, plan.where)
+        body = original.app_iter
+        close = getattr(body, "close", None)
+        if close is None:
+            return self._hooked(original, exchange)  # type: ignore[no-any-return]  # a WSGI application
+        once = ClosedOnce(body, close)
+        original._app_iter = once  # webob's own name: what it does for `app_iter` would drop the length
+        try:
+            response = self._hooked(original, exchange)
+        except BaseException:
+            once.close()
+            raise
+        if response is original and original.app_iter is once:
+            original._app_iter = body
+        else:
+            exchange.on_teardown(once.close)
+        return response  # type: ignore[no-any-return]  # as above
+
+    def _hooked(self, original: Response, exchange: Exchange) -> Any:
+        """Return what the hooks make of a response."""
+        plan = self.plan
         response: Any = original  # a hook may put anything in its place that a view may return
         for function in self.after or ():
             response = _checked(as_sync(function)(response), function)
         for function, wants in plan.after:
             response = _checked(_call(function, wants, exchange, response), function)
-        if response is not original:
-            if not callable(response):
-                response = plan.router.make_response(response, exchange.environ, plan.where)
-            exchange.on_teardown(getattr(original.app_iter, "close", _nothing))
-        return response  # type: ignore[no-any-return]  # a response is a WSGI application
+        if response is not original and not callable(response):
+            response = plan.router.make_response(response, exchange.environ, plan.where)
+        return response
 
     def _prepared(self, result: Any) -> WSGIApplication:
         """Return the application that sends `result`. What is wrong with `result` is raised here."""
