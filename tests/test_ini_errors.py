@@ -421,6 +421,28 @@ secret_key = hunter2
     assert "hunter2" not in complaint_of(ini(text + APP))
 
 
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        (
+            "use = egg:wsgikit#session\nsecret_key = env:APP_EMPTY",
+            "secret_key: expected a secret, got none. Make one with: wsgikit secret. env:APP_EMPTY is empty.",
+        ),
+        (
+            "use = egg:wsgikit#database\nurl = file:empty.ini",
+            "got a text of another form. Try 'sqlite:///app.db'. file:empty.ini is empty.",
+        ),
+    ],
+    ids=["variable", "file"],
+)
+def test_a_source_that_is_there_and_empty_is_named(option, told, ini, monkeypatch):
+    monkeypatch.setenv("APP_EMPTY", "")
+    text = f"[pipeline:main]\npipeline = mine app\n[filter:mine]\n{option}\n"
+    message = complaint_of(ini(text + APP, empty=""))
+    assert message.startswith("app.ini:5 [filter:mine]: ")
+    assert message.endswith(told)
+
+
 def test_a_path_outside_the_working_folder_is_shown_whole(ini, tmp_path, monkeypatch):
     ini("[app:main]\n" + APP)
     (tmp_path / "elsewhere").mkdir()

@@ -26,6 +26,7 @@ from wsgikit.ini.locate import locate
 from wsgikit.ini.source import Place, find_modules_in
 from wsgikit.options import load_dotted, parse_options
 from wsgikit.options.parsing import IGNORED_PREFIX
+from wsgikit.options.sources import empty_sources
 from wsgikit.wsgi import WSGIApplication
 
 _SUFFIX = "Middleware"
@@ -98,6 +99,8 @@ class _Section:
     def blame(self, text: str) -> ConfigurationError:
         """Return the error of a constructor with the place of the option it names in front."""
         named = next((key for key in self.texts if re.search(rf"(?<![\w-]){re.escape(key)}(?![\w-])", text)), "")
+        for source in empty_sources(self.texts.get(named, ""), self.here(named)):
+            text += f" {source} is empty."
         return ConfigurationError(f"{self.where(named)}: {text}")
 
     def _elsewhere(self, key: str) -> str:

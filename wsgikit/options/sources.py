@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["resolve_source"]
+__all__ = ["empty_sources", "resolve_source"]
 
 import os
 import re
@@ -31,6 +31,12 @@ def resolve_source(text: str, name: str, where: str, here: str, is_item: bool = 
     if text.startswith("file:") and not text.startswith("file://") and (is_item or "\n" not in text):
         return _of_file(text.removeprefix("file:").strip(), name, where, here)
     return None
+
+
+def empty_sources(text: str, here: str) -> list[str]:
+    """Return the ``env:`` and ``file:`` among the lines of a value that are there and hold nothing."""
+    lines = [line.strip() for line in text.splitlines()]
+    return [line for line in lines if resolve_source(line, "", "", here, is_item=True) == ""]
 
 
 def _of_environment(text: str, name: str, where: str) -> str | None:
