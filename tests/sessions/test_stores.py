@@ -384,6 +384,40 @@ def test_a_forked_process_has_connections_of_its_own(url):
     store.close()
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mariadb"])
+def test_a_table_that_is_made_anew_keeps_the_contract_and_has_its_index(kind, tmp_path, require_service, claims):
+    import sqlalchemy as sa
+
+    from wsgikit.sessions.stores.sql import SqlStore
+
+    if kind != "sqlite":
+        require_service(kind)
+    where = {"sqlite": f"sqlite:///{tmp_path}/new.db", "postgresql": POSTGRESQL, "mariadb": MARIADB}[kind]
+    table = f"wsgikit_made_{os.getpid()}"
+    engine = sa.create_engine(where)
+    try:
+        assert not sa.inspect(engine).has_table(table)
+        engine.dispose()  # a connection of SQLite's that knows the old schema sees no new index
+        assert_store_conforms(lambda: SqlStore(where, table=table))
+        assert all(claims)
+        assert [index["column_names"] for index in sa.inspect(engine).get_indexes(table)] == [["expires"]]
+    finally:
+        sa.Table(table, sa.MetaData()).drop(engine, checkfirst=True)
+        engine.dispose()
+
+
+def test_memcached_keeps_a_session_for_longer_than_it_counts_in_seconds(memcached):
+    store = open_store("test", memcached)
+    key = "d" * 64
+    for days in (29, 31, 400):  # above 30 days it takes a number for a time since 1970
+        version = store.save(key, Record(b"x", time.time(), time.time() + days * 86_400))
+        assert store.load(key).data == b"x", days
+        assert store.save(key, Record(b"y", time.time(), time.time() + days * 86_400), version) is not None
+        assert store.load(key).data == b"y", days
+        store.delete(key)
+    store.close()
+
+
 def test_a_sql_store_takes_an_engine_and_makes_its_table_only_when_told_to(tmp_path):
     import sqlalchemy as sa
 
@@ -462,6 +496,8 @@ def test_redis_expires_sessions_by_itself(require_service):
     assert 99_000 < client.pttl("wsgikit:session:" + key) <= 100_001
     store.touch(key, time.time(), time.time() + 200)
     assert 199_000 < client.pttl("wsgikit:session:" + key) <= 200_001
+    store.save(key, Record(b"y", time.time(), time.time() + 300), store.load(key).version)
+    assert 299_000 < client.pttl("wsgikit:session:" + key) <= 300_001
     store.delete(key)
     store.close()
     client.close()
