@@ -110,6 +110,23 @@ def test_a_connection_that_could_not_be_rolled_back_does_not_go_to_the_next_requ
     assert "close" not in log
 
 
+@pytest.mark.parametrize("leaves", [SystemExit, GeneratorExit, RuntimeError])
+def test_a_connection_that_may_be_in_mid_statement_is_not_used_again(wrap, call, leaves):
+    """B58: a greenlet that is killed leaves the driver in the middle of something; an exception doesn't."""
+    log = []
+
+    def app(environ, start_response):
+        environ["wsgikit.db"].write()
+        raise leaves
+
+    layer = wrap(app, connect=lambda: OddConnection(log), pool_size=1, pool_timeout=0.1, ping=False)
+    with pytest.raises(leaves):
+        call(layer)
+    assert ("close" in log) is (leaves is not RuntimeError)
+    assert "commit" not in log
+    assert layer.source.describe()["checkedin"] == (1 if leaves is RuntimeError else 0)
+
+
 def test_a_pool_that_was_closed_keeps_no_connection_that_comes_back(wrap, call, ok):
     """Closing is for the shutdown: a request that still runs then shall leave nothing open."""
     log = []

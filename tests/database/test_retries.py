@@ -333,6 +333,41 @@ def test_nothing_is_repeated_after_the_head_has_left(wrap, postgresql, call):
     assert postgresql.texts() == ["head"]
 
 
+def test_nothing_is_repeated_after_a_write(wrap, postgresql, call):
+    """B55: ``write()`` sends the head; the view that conflicts after it has an error, and the client half a page."""
+    attempts = []
+
+    def app(environ, start_response):
+        attempts.append(1)
+        write = start_response("200 OK", [])
+        write(b"half")
+        run(environ, "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$")
+        return []
+
+    with pytest.raises(sa.exc.OperationalError):
+        call(wrap(app, url=postgresql.url, retries=3, retry_backoff_seconds=0))
+    assert attempts == [1]
+
+
+@pytest.mark.parametrize("way", ["execute", "exec_driver_sql", "scalar"])
+def test_a_conflict_that_the_application_answers_itself_is_repeated(wrap, postgresql, call, way):
+    """D3 and D13: however the statement was sent."""
+    attempts = []
+    raising = "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40P01'; END $$"
+
+    def app(environ, start_response):
+        attempts.append(1)
+        try:
+            getattr(environ["wsgikit.db"], way)(raising if way == "exec_driver_sql" else sa.text(raising))
+        except sa.exc.OperationalError:
+            start_response("409 Conflict", [])
+            return [b"try again"]
+
+    layer = wrap(app, url=postgresql.url, kind="connection", retries=1, retry_backoff_seconds=0)
+    assert call(layer).body == b"try again"
+    assert attempts == [1, 1]
+
+
 def test_every_attempt_gives_its_connection_back_before_the_next(wrap, postgresql, call):
     """D1 and D13: four attempts on a pool of one."""
     app = Counter(postgresql, times=3)

@@ -246,6 +246,52 @@ def test_a_session_that_can_not_be_closed_gives_its_connection_back(
     assert sqlite.texts() == ["a"]
 
 
+def test_a_connection_that_can_not_be_given_back_is_dropped_and_its_place_is_free(
+    wrap, sqlite, call, insert, ok, monkeypatch, caplog
+):
+    """D1: the page goes out, for the commit has happened."""
+    from wsgikit.database.alchemy import RequestConnection
+
+    failed = []
+
+    def close(self, close=RequestConnection.close):
+        if not failed:
+            failed.append(1)
+            raise RuntimeError("close failed")
+        close(self)
+
+    def app(environ, start_response):
+        insert(environ, environ["PATH_INFO"])
+        return ok(start_response)
+
+    monkeypatch.setattr(RequestConnection, "close", close, raising=False)
+    layer = wrap(app, url=sqlite.url, kind="connection", pool_size=1, max_overflow=0, pool_timeout=0.1)
+    assert call(layer, "/one").code == 200
+    assert "giving the connection to 'default' back failed: RuntimeError('close failed')" in caplog.text
+    assert call(layer, "/two").code == 200
+    assert sqlite.texts() == ["/one", "/two"]
+    assert layer.engine.pool.checkedout() == 0
+
+
+def test_models_that_are_bound_to_another_engine_are_committed_with_the_request(
+    wrap, sqlite, postgresql, call, note, insert
+):
+    """D15: ``binds`` of SQLAlchemy's session; the request ends for all of them."""
+    other = sa.create_engine(postgresql.url, poolclass=sa.NullPool)
+
+    def app(environ, start_response):
+        insert(environ, "text")  # of no model: on the engine of the layer
+        environ["wsgikit.db"].add(note(text="model"))
+        start_response(environ["PATH_INFO"][1:] + " X", [])
+        return [b""]
+
+    layer = wrap(app, url=sqlite.url, session_options={"binds": {note: other}})
+    call(layer, "/500")
+    assert (sqlite.texts(), postgresql.texts()) == ([], [])
+    call(layer, "/200")
+    assert (sqlite.texts(), postgresql.texts()) == (["text"], ["model"])
+
+
 # ---------------------------------------------------------------------- the replica
 
 
