@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Literal
 from uuid import UUID
@@ -282,6 +284,13 @@ TEXTS = {
     "literal": (["2"], Literal[1, 2], 2),
     "list": (["1", "2"], list[int], [1, 2]),
     "str": (["x"], str, "x"),
+    "a large float": (["-2e3"], float, -2000.0),
+    "decimal": (["0.10"], Decimal, Decimal("0.10")),
+    "date": (["2030-01-02"], date, date(2030, 1, 2)),
+    "datetime": (["2030-01-02T03:04"], datetime, datetime(2030, 1, 2, 3, 4)),  # noqa: DTZ001  # as it was sent
+    "uuid": (["12345678123456781234567812345678"], UUID, UUID(int=0x12345678123456781234567812345678)),
+    "one of two": (["1.5"], int | float, 1.5),
+    "one of two or nothing": (["x"], int | str | None, "x"),
     "annotated": (["3"], Annotated[int, pydantic.Field(ge=1)], 3),
 }
 
@@ -292,7 +301,28 @@ def test_a_query_text_becomes_what_the_annotation_says(texts, hint, value):
 
 
 @pytest.mark.parametrize(
-    ("text", "hint"), [("1_0", int), ("٣", int), ("maybe", bool), ("x", float), ("3", Literal[1, 2])]
+    ("text", "hint"),
+    [
+        ("1_0", int),
+        ("٣", int),
+        ("maybe", bool),
+        ("x", float),
+        ("1_0", float),
+        (" 1", float),
+        ("nan", float),
+        ("-inf", float),
+        ("1e400", float),
+        ("x", Decimal),
+        ("nan", Decimal),
+        ("Infinity", Decimal),
+        ("x", Decimal | None),
+        ("x", list[Decimal]),
+        ("x", date),
+        ("2030-02-30", date),
+        ("x", datetime),
+        ("x", int | float),
+        ("3", Literal[1, 2]),
+    ],
 )
 def test_a_query_text_that_is_something_else_is_invalid(text, hint):
     with pytest.raises(parameters.Invalid, match="query.p: expected"):

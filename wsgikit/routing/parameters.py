@@ -6,9 +6,13 @@ __all__ = ["Invalid", "from_json", "from_text", "is_body_type", "pydantic_adapte
 
 import dataclasses
 import enum
+import math
+import re
 import types
 import typing
 from collections.abc import Callable
+from datetime import date, datetime, time
+from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
@@ -43,6 +47,8 @@ def without_none(hint: Any) -> tuple[Any, bool]:
     return hint, False
 
 
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+_EXAMPLES = {date: "2030-12-31", datetime: "2030-12-31T23:59:59", time: "23:59:59"}
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -52,7 +58,8 @@ def from_text(texts: list[str], hint: Any, name: str) -> Any:
 
     Args:
         texts: what the query has under the name, at least one.
-        hint: the annotation: str, int, float, bool, an enum, a `Literal`, a list of these, or an optional one. What
+        hint: the annotation: str, int, float, Decimal, bool, a date or time (ISO 8601), an enum, a `Literal`, another
+            class that takes text, a list of these, or a union, whose first type that the text fits is taken. What
             `Annotated` adds (``Annotated[int, Field(ge=1)]``) is checked by pydantic.
         name: the parameter's name, for the error.
 
@@ -85,11 +92,19 @@ def _scalar(text: str, hint: Any) -> Any:
         if not (digits.isascii() and digits.isdecimal()):
             raise ValueError("expected a whole number")
         return int(text)
-    if hint is float:
+    if hint in (float, Decimal):
+        # As float() they also take "1_0", white space, "nan" and "inf", and 1e400 is inf.
+        number = hint(text) if _NUMBER.fullmatch(text) else hint("nan")
+        if not math.isfinite(number):
+            raise ValueError("expected a number")
+        return number
+    if hint in (date, datetime, time):
         try:
-            return float(text)
+            return hint.fromisoformat(text)
         except ValueError:
-            raise ValueError("expected a number") from None
+            raise ValueError(f"expected a {hint.__name__} such as {_EXAMPLES[hint]}") from None
+    if get_origin(hint) in (Union, types.UnionType):
+        return _first_that_fits(text, get_args(hint))
     if get_origin(hint) is Literal:
         for choice in get_args(hint):
             if str(choice) == text:
@@ -102,7 +117,18 @@ def _scalar(text: str, hint: Any) -> Any:
         raise ValueError(f"expected one of {', '.join(str(member.value) for member in hint)}")
     if hint is str or hint is Any or not callable(hint):
         return text
-    return hint(text)  # a UUID, a date's fromisoformat wrapped by the user, …
+    return hint(text)  # a UUID, a class of the user's, …
+
+
+def _first_that_fits(text: str, hints: tuple[Any, ...]) -> Any:
+    reasons = []
+    for hint in hints:
+        if hint is not type(None):
+            try:
+                return _scalar(text, hint)
+            except ValueError as error:
+                reasons.append(str(error))
+    raise ValueError(", or ".join(reasons))
 
 
 def from_json(value: Any, hint: Any) -> Any:
