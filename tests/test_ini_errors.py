@@ -273,7 +273,7 @@ use = egg:wsgikit#error_pages
     "module without an app": (
         "[app:main]\nuse = egg:wsgikit#app\napp = wsgiref.util\n",
         (
-            "app.ini:3 [app:main]: app: expected a module that has one of stack, app, application, got 'wsgiref.util'. "
+            "app.ini:3 [app:main]: app: expected a module that has one of stack, application, app, got 'wsgiref.util'. "
             "Write wsgiref.util:<the application's name>."
         ),
     ),

@@ -441,9 +441,14 @@ def test_options_of_sections_that_are_no_layers_says_what_they_are(run):
         "Names the application in the middle: a `Router`, or any WSGI application.\n\n"
         "[app:app]\nuse = egg:wsgikit#app\n\n"
         "app: text (required)\n"
-        "    `module:app`, `module:make_app()`, or `module` alone, in which `stack`, `app` and `application`\n"
-        "    are looked for.\n"
+        "    `module:app`, `module:make_app()`, or `module` alone, in which `stack`, `application` and `app`\n"
+        "    are looked for, in this order.\n"
     )
+
+
+def test_of_a_module_that_wraps_its_app_the_wrapped_one_is_taken(run, folder):
+    (folder / "cli_wraps.py").write_text("from cli_app import app\nfrom cli_app import onion as application\n")
+    assert run("show", "cli_wraps")[1].startswith("→ ErrorPagesMiddleware\n")
 
 
 def test_options_without_a_layer_lists_the_layers(run):

@@ -23,7 +23,7 @@ def load_target(target: str, settings: Mapping[str, str] | None = None) -> Stack
 
     Args:
         target: ``app.ini`` or ``app.ini#name``; ``module:app``, ``module:make_app()``, or ``module`` alone, in which
-            ``stack``, ``app`` and ``application`` are looked for.
+            ``stack``, ``application`` and ``app`` are looked for, in this order.
         settings: values for ``%(name)s`` in the ini file; they win over its ``[DEFAULT]``.
 
     Raises:

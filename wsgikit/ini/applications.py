@@ -13,8 +13,8 @@ from wsgikit.onion.stack import close_all, walk
 from wsgikit.options import load_dotted
 from wsgikit.wsgi import Environ, StartResponse, WSGIApplication
 
-# What is looked for where only a module is named.
-USUAL_NAMES = ("stack", "app", "application")
+# What is looked for where only a module is named: first what is likely to be around the others.
+USUAL_NAMES = ("stack", "application", "app")
 _CALLED = re.compile(r"(?P<name>[\w.:]+)\(\)\Z")
 
 
@@ -22,8 +22,8 @@ def load_application(name: str, where: str, what: str) -> WSGIApplication:
     """Import an application.
 
     Args:
-        name: ``module:app``, ``module:make_app()``, or ``module`` alone, in which ``stack``, ``app`` and
-            ``application`` are looked for.
+        name: ``module:app``, ``module:make_app()``, or ``module`` alone, in which ``stack``, ``application``
+            and ``app`` are looked for, in this order.
         where: begins the text of an error.
         what: the option's name.
 

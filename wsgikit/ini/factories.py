@@ -216,8 +216,8 @@ def app_section(_: object, *, app: str) -> None:
     """Names the application in the middle: a `Router`, or any WSGI application.
 
     Args:
-        app: ``module:app``, ``module:make_app()``, or ``module`` alone, in which ``stack``, ``app`` and ``application``
-            are looked for.
+        app: ``module:app``, ``module:make_app()``, or ``module`` alone, in which ``stack``, ``application`` and
+            ``app`` are looked for, in this order.
     """
 
 
