@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import textwrap
 import threading
 import time
@@ -168,114 +166,7 @@ def test_a_child_does_not_count_the_requests_of_its_parent_as_holders(postgresql
     assert layer.source.describe()["checkedout"] == 0
 
 
-# ---------------------------------------------------------------------- D9: a server that is restarted
-
-
-def find_postgres_programs():
-    found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/pg_ctl")]
-    if found:
-        return max(found, key=lambda path: int(path.parent.name))
-    on_path = shutil.which("pg_ctl")
-    return Path(on_path).parent if on_path else None
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    """A PostgreSQL of the test's own, that may be restarted."""
-    programs = find_postgres_programs()
-    if programs is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no pg_ctl found")
-        pytest.skip("no pg_ctl found to start a PostgreSQL with")
-    folder = Path(tempfile.mkdtemp(prefix="wsgikit-cluster-"))  # pytest's own folders are closed to other users
-    data = folder / "data"
-    port = free_port()
-    # PostgreSQL refuses to run as root.
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if as_user:
-        shutil.chown(folder, "postgres")
-
-    def run(*command):
-        subprocess.run([*as_user, *map(str, command)], check=True, capture_output=True, cwd="/", timeout=60)
-
-    def control(action):
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-        command = [programs / "pg_ctl", "-D", data, "-w", "-m", "fast", "-o", options, "-l", folder / "log", action]
-        run(*command)
-
-    run(programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync")
-    control("start")
-    yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres", control
-    control("stop")
-    shutil.rmtree(folder)
-
-
-def count_runs(layer):
-    """Note each statement that is sent to the server."""
-    statements = []
-    sa.event.listen(layer.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    return statements
-
-
-@pytest.mark.server
-@pytest.mark.parametrize("kind", ["session", "connection", "driver"])
-def test_the_request_after_a_restart_of_the_server_works(cluster, wrap, call, kind):
-    """D9: the stale connection is found out by the ping, before a statement is run on it."""
-    import psycopg
-
-    url, control = cluster
-    runs = []
-
-    def app(environ, start_response):
-        db = environ["wsgikit.db"]
-        runs.append(1)
-        if kind == "driver":
-            answer = db.execute("SELECT 42").fetchone()[0]
-        else:
-            answer = db.execute(sa.text("SELECT 42")).scalar()
-        start_response("200 OK", [])
-        return [str(answer).encode()]
-
-    if kind == "driver":
-        parts = sa.make_url(url)
-        connect = lambda: psycopg.connect(host=parts.host, port=parts.port, user="postgres", dbname="postgres")  # noqa: E731
-        layer = wrap(app, connect=connect, pool_size=2)
-    else:
-        layer = wrap(app, url=url, kind=kind)
-    statements = [] if kind == "driver" else count_runs(layer)
-    assert call(layer).body == b"42"
-    control("restart")
-    assert call(layer).body == b"42"
-    assert len(runs) == 2
-    assert statements in ([], ["SELECT 42"] * 2)
-    layer.close()
-
-
-@pytest.mark.server
-def test_a_statement_is_never_run_twice(cluster, wrap, call):
-    """D9: a connection that is lost in the middle of a request is an error of that request, and the next one works."""
-    url, control = cluster
-    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
-        connection.execute(sa.text("CREATE TABLE IF NOT EXISTS log (x int)"))
-
-    def app(environ, start_response):
-        db = environ["wsgikit.db"]
-        db.execute(sa.text("INSERT INTO log VALUES (1)"))
-        if environ["PATH_INFO"] == "/lost":
-            control("restart")
-        db.execute(sa.text("INSERT INTO log VALUES (2)"))
-        start_response("200 OK", [])
-        return [b"done"]
-
-    layer = wrap(app, url=url, kind="connection", retries=3)
-    statements = count_runs(layer)
-    with pytest.raises(sa.exc.OperationalError):
-        call(layer, "/lost")
-    assert statements == ["INSERT INTO log VALUES (1)", "INSERT INTO log VALUES (2)"]
-    assert call(layer, "/fine").code == 200
-    with layer.engine.connect() as connection:
-        assert connection.scalars(sa.text("SELECT x FROM log ORDER BY x")).all() == [1, 2]
-    layer.close()
+# ---------------------------------------------------------------------- D9: connections that grow old
 
 
 def test_a_connection_older_than_max_age_is_replaced(postgresql, wrap, call, monkeypatch):
