@@ -1,9 +1,13 @@
 """The store goes down and comes back in the middle of traffic. Points S19, Q7. A Redis of the test's own is stopped."""
 
+import signal
+import threading
+
 import pytest
 
 from wsgikit.sessions.errors import StoreUnavailable
 from wsgikit.sessions.middleware import SessionMiddleware
+from wsgikit.sessions.stores.redis import RedisStore
 
 
 @pytest.fixture
@@ -54,6 +58,30 @@ def test_s19_q7_requests_without_the_session_go_on_the_others_get_a_503_and_noth
     assert browser.cookie == cookie
     assert browser.send("/r").text == "1"
     assert browser.send("/w").text == "2"
+
+
+def test_s19_a_store_that_hangs_keeps_nobody_waiting_who_needs_none_and_the_others_not_for_long(browse, redis_server):
+    store = RedisStore(redis_server.url, timeout_seconds=0.2)
+    browser = browse(view, store=store)
+    browser.send("/w")
+    answers = []
+
+    def visit():
+        answers.append(browser.send("/free").text)
+        stranger = browse(view, store=store)
+        answers.append(stranger.send("/r").status_int)
+        answers.extend(browser.send(path).status_int for path in ("/r", "/w"))
+
+    visitor = threading.Thread(target=visit, daemon=True)
+    redis_server.process.send_signal(signal.SIGSTOP)
+    try:
+        visitor.start()
+        visitor.join(10)  # it waits for 0.2 seconds a few times; redis-py by itself, for 20
+        assert answers == ["no session needed", 200, 503, 503]
+    finally:
+        redis_server.process.send_signal(signal.SIGCONT)
+    store.close()
+    assert browser.send("/r").text == "1"
 
 
 def test_s19_a_head_request_gets_its_503_without_a_body(browse, redis_server, down, stack):
