@@ -100,6 +100,81 @@ def test_forked_workers_of_gunicorn_open_connections_of_their_own(postgresql, tm
         server.wait(20)
 
 
+# ---------------------------------------------------------------------- D1: clients that leave
+
+STREAMING_APP = """
+    import json
+    import sqlalchemy as sa
+    from wsgikit.database.middleware import DatabaseMiddleware
+
+    def app(environ, start_response):
+        path = environ["PATH_INFO"]
+        if path == "/pool":
+            start_response("200 OK", [])
+            return [str(layer.engine.pool.checkedout()).encode()]
+        handle = environ["wsgikit.db"]
+
+        def insert(text):
+            handle.execute(sa.text("INSERT INTO notes (text) VALUES (:text)"), {{"text": path + text}})
+
+        insert(" head")
+        start_response("200 OK", [])
+
+        def stream():
+            yield b"x" * 1000
+            insert(" stream")
+            for _ in range(600):  # more than a server keeps in memory for a client that doesn't read
+                yield b"y" * 100_000
+
+        return stream()
+
+    layer = DatabaseMiddleware(app, url={url!r}, pool_size=5, max_overflow=0)
+"""
+SERVERS = {
+    "gunicorn": ["gunicorn", "--worker-class", "gthread", "--threads", "4", "--bind", "127.0.0.1:{port}"],
+    "waitress": ["waitress", "--listen", "127.0.0.1:{port}"],
+}
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_client_that_leaves_a_real_server_takes_no_connection_with_it(postgresql, tmp_path, server):
+    """D1, B60: what was committed at the head stays, what the stream wrote doesn't, the pool is whole."""
+    (tmp_path / "streaming.py").write_text(textwrap.dedent(STREAMING_APP.format(url=postgresql.url)))
+    port = free_port()
+    command = [sys.executable, "-m", *(word.format(port=port) for word in SERVERS[server]), "streaming:layer"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log)
+    try:
+
+        def get(path):
+            with urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as response:
+                return response.read()
+
+        def is_idle():
+            try:
+                return get("/pool") == b"0"
+            except OSError:
+                return False
+
+        assert wait_for(is_idle), (tmp_path / "log").read_text()
+        for number in range(6):
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                client.sendall(f"GET /{number} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                assert client.recv(100).startswith(b"HTTP/1.1 200 OK")
+        assert wait_for(is_idle), (tmp_path / "log").read_text()
+        assert len(get("/whole")) == 60_001_000
+        assert wait_for(is_idle), (tmp_path / "log").read_text()
+        heads = {f"/{number} head" for number in range(6)}
+        assert set(postgresql.texts()) == {*heads, "/whole head", "/whole stream"}
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+# ---------------------------------------------------------------------- D8: forks by hand
+
+
 @pytest.mark.parametrize("option", ["url", "engine", "connect"])
 def test_a_child_has_another_connection_and_the_parents_still_works(postgresql, wrap, call, option):
     """D8: by ``os.fork`` itself, with each way of getting a connection."""
