@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import sqlalchemy as sa
 import transaction
@@ -297,6 +299,52 @@ def test_a_stream_under_a_manager_has_its_second_transaction(wrap, postgresql, c
     assert postgresql.texts() == ["head"]
     call(layer)
     assert postgresql.texts() == ["head", "head", "stream"]
+
+
+def test_a_stream_that_ends_on_another_thread_ends_the_transaction_it_began(wrap, postgresql, call, environ_of):
+    """D10: `transaction.manager` is another one in each thread."""
+
+    def app(environ, start_response):
+        start_response("200 OK", [])
+
+        def stream():
+            yield b"1"
+            environ["wsgikit.db"].add(Note(text="stream"))
+            yield b"2"
+
+        return stream()
+
+    layer = wrap(app, url=postgresql.url, manager=True)
+    body = layer(environ_of(), lambda *_: None)
+    assert next(body) == b"1"
+
+    def finish():
+        list(body)
+        body.close()
+
+    thread = threading.Thread(target=finish)
+    thread.start()
+    thread.join()
+    assert postgresql.texts() == ["stream"]
+    assert layer.engine.pool.checkedout() == 0
+
+
+def test_the_marks_for_layers_inside_are_gone_when_the_request_has_ended(wrap, sqlite, environ_of):
+    """B57: an environ that is used again would otherwise be left to a driver that isn't there."""
+
+    def app(environ, start_response):
+        assert environ["repoze.tm.active"]
+        assert environ["tm.active"]
+        environ["wsgikit.db"].add(Note(text="row"))
+        start_response("200 OK", [])
+        return [b"x"]
+
+    layer = wrap(app, url=sqlite.url, manager=True)
+    environ = environ_of()
+    for _ in range(2):
+        layer(environ, lambda *_: None)
+        assert not [key for key in environ if "tm." in key]
+    assert sqlite.texts() == ["row", "row"]
 
 
 def test_savepoints_of_the_manager_reach_the_session(wrap, postgresql, call):
