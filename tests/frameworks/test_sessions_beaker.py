@@ -5,6 +5,7 @@ import time
 import pytest
 from webtest import TestApp
 
+from wsgikit.exceptions import ApplicationError
 from wsgikit.sessions.beaker import BeakerSession
 from wsgikit.sessions.middleware import SessionMiddleware
 
@@ -201,6 +202,32 @@ def test_lock_and_unlock_are_pairs_as_in_beaker():
     client = TestApp(ours(make_app(view)))
     assert client.get("/").text == "2"
     assert client.get("/").text == "4"
+
+
+def test_the_session_has_all_public_names_of_beakers():
+    from beaker.session import CookieSession, Session, SessionObject
+
+    # Of class methods of dict, and of what writes the cookie, no application's session has any use.
+    left_out = {"fromkeys", "serialize_cookie_date"}
+    for theirs in (Session, CookieSession, SessionObject):
+        names = {name for name in dir(theirs) if not name.startswith("_")}
+        assert {name for name in names if not hasattr(BeakerSession, name)} <= left_out
+
+
+def test_a_cookie_path_or_domain_of_one_session_is_refused_where_beaker_would_send_it():
+    def view(environ):
+        session = environ["beaker.session"]
+        session.path, session.domain = "/", None
+        with pytest.raises(ApplicationError, match=r"session: path: expected '/', got '/shop'. Give the layer"):
+            session.path = "/shop"
+        with pytest.raises(ApplicationError, match=r"session: domain: expected None, got 'a.org'. Give .* cookie_d"):
+            session.domain = "a.org"
+        return session.path, session.domain
+
+    assert TestApp(ours(make_app(view))).get("/").text == "('/', None)"
+    assert (
+        TestApp(ours(make_app(lambda e: e["beaker.session"].domain), cookie_domain="b.org")).get("/").text == "'b.org'"
+    )
 
 
 def test_unlike_beaker_a_reader_gets_no_cookie_and_an_invented_id_is_not_adopted():

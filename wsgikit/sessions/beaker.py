@@ -7,6 +7,7 @@ __all__ = ["BeakerSession"]
 from contextlib import AbstractContextManager
 from typing import Any
 
+from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.sessions.backends import StoreBackend
 from wsgikit.sessions.session import Session
 
@@ -59,6 +60,30 @@ class BeakerSession(Session):
     def is_new(self) -> bool:
         """Whether the session began with this request."""
         return self.new
+
+    @property
+    def path(self) -> str:
+        """Where the browser sends the cookie back to; it is the layer's for all sessions."""
+        return self._manager.writer.path
+
+    @path.setter
+    def path(self, path: str) -> None:
+        self._refuse("path", path, self.path)
+
+    @property
+    def domain(self) -> str | None:
+        """The domain whose subdomains get the cookie too, or None; it is the layer's for all sessions."""
+        return self._manager.writer._domain or None
+
+    @domain.setter
+    def domain(self, domain: str | None) -> None:
+        self._refuse("domain", domain, self.domain)
+
+    def _refuse(self, what: str, value: object, present: object) -> None:
+        """Say that one session can't have another path or domain than the others, as it can in Beaker."""
+        if (value or None) != present:
+            remedy = f"Give the layer cookie_{what}={value!r}"
+            raise ApplicationError(complaint("session", what, repr(present), value, remedy))
 
     def save(self, accessed_only: bool = False) -> None:
         """Save the session with this response; where it was only read, `accessed_only` leaves it as it is."""
