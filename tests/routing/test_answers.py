@@ -170,6 +170,9 @@ WRONG = {
     "a tuple of four": (lambda: ("x", 1, {}, 4), r"expected \(body, status, headers\)"),
     "None in a tuple": (lambda: (None, 404), r"got None"),
     "a status that isn't one": (lambda: ("x", "teapot"), r"status: expected a code such as 404, .*got 'teapot'"),
+    "a status with a line break": (lambda: ("x", "200 OK\r\nX-More: 1"), r"status: expected a code such as 404"),
+    "a status that is no latin-1": (lambda: ("x", "404 見つかりません"), r"status: expected a code such as 404"),
+    "a status that is a switch": (lambda: ("x", True), r"status: expected a code such as 404, .*got True"),
     "a status of two digits": (lambda: ("x", 20), r"status: expected a code such as 404, .*got 20"),
     "headers that aren't pairs": (
         lambda: ("x", 200, ["X-A"]),
@@ -239,6 +242,21 @@ def test_the_generator_of_a_stream_is_closed_when_the_client_leaves():
     assert next(iter(body)) == b"a"
     body.close()
     assert closed == [True]
+
+
+@pytest.mark.parametrize("make", [iter, Response], ids=["an iterator", "a response"])
+def test_a_chunk_that_is_neither_text_nor_bytes_is_an_error(make):
+    """bytes(3) would be three zeros."""
+    with pytest.raises(
+        ApplicationError, match=r"^body: chunk: expected text or bytes, got 3\. Convert it with str\(\)\.$"
+    ):
+        app_of(lambda: make(["a", 3])).get("/")
+
+
+def test_chunks_may_be_any_kind_of_bytes():
+    chunks = ["a", b"b", bytearray(b"c"), memoryview(b"d")]
+    for body in (iter(chunks), Response(iter(chunks)), Response(chunks)):
+        assert app_of(lambda body=body: body).get("/").body == b"abcd"
 
 
 def test_head_closes_the_stream_it_does_not_send():

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import webob
 
+from wsgikit.onion.encoded import EncodedStream, as_bytes
 from wsgikit.wsgi import Environ, StartResponse
 
 
@@ -122,31 +123,5 @@ class Response(webob.Response):
 def _encoded(chunks: Iterable[Any]) -> Iterable[bytes]:
     """Return an iterable of bytes for one of text or bytes; one at rest stays at rest."""
     if isinstance(chunks, (list, tuple)):
-        return [chunk.encode() if isinstance(chunk, str) else chunk for chunk in chunks]
+        return [as_bytes(chunk) for chunk in chunks]
     return EncodedStream(chunks)
-
-
-class EncodedStream:
-    """A lazy body of text or bytes, as bytes: chunk for chunk, closed with the source."""
-
-    __slots__ = ("close", "source", "step")
-
-    def __init__(self, source: Iterable[Any]) -> None:
-        self.source = source
-        self.step: Callable[[], Any] | None = None
-        self.close: Callable[[], object] = getattr(source, "close", _nothing)
-
-    def __iter__(self) -> EncodedStream:
-        return self
-
-    def __next__(self) -> bytes:
-        step = self.step
-        if step is None:
-            # iter() here and not before: an iterable may begin its work in it, and belongs to the request's context.
-            step = self.step = iter(self.source).__next__
-        chunk = step()
-        return chunk.encode() if isinstance(chunk, str) else chunk
-
-
-def _nothing() -> None:
-    pass

@@ -15,7 +15,9 @@ from typing import Any
 
 from wsgikit.exceptions import ApplicationError, BadRequest, complaint
 from wsgikit.headers import Headers
-from wsgikit.routing.bodies import Parts, Stream, capture, without_body
+from wsgikit.onion.encoded import EncodedStream
+from wsgikit.onion.reply import status_line as line_of
+from wsgikit.routing.bodies import Parts, capture, without_body
 from wsgikit.routing.json import JsonProvider, is_model
 from wsgikit.wsgi import Environ, HeaderList, StartResponse, WSGIApplication
 
@@ -34,25 +36,21 @@ def status_line(status: Any, where: str = "status") -> str:
     Raises:
         ApplicationError: it is none of these.
     """
+    if type(status) is int:
+        line = STATUS_LINES.get(status)
+        if line is not None:
+            return line
+    given = status
     if isinstance(status, (bytes, bytearray)):
         status = status.decode("latin-1")
-    wrong = complaint(where, "status", "a code such as 404, or '404 Not Found'", status)
     if isinstance(status, str):
-        number, _, phrase = status.strip().partition(" ")
-        if not (number.isascii() and number.isdecimal() and len(number) == 3):
-            raise ApplicationError(wrong)
-        if phrase:
-            return f"{number} {phrase}"
-        status = number
+        status = status.strip()
     try:
-        code = int(status)
+        line = line_of(status) or (line_of(int(status)) if str(status).isascii() else None)
     except (TypeError, ValueError):
-        raise ApplicationError(wrong) from None
-    line = STATUS_LINES.get(code)
+        line = None
     if line is None:
-        if not 100 <= code <= 999:
-            raise ApplicationError(wrong)
-        line = f"{code} Unknown"
+        raise ApplicationError(complaint(where, "status", "a code such as 404, or '404 Not Found'", given))
     return line
 
 
@@ -91,7 +89,7 @@ def make_parts(result: Any, where: str, json: JsonProvider) -> Parts | WSGIAppli
 
         return FileAnswer(result)
     if hasattr(result, "__next__"):
-        return OK, [("Content-Type", HTML)], Stream(result)
+        return OK, [("Content-Type", HTML)], EncodedStream(result)
     remedy = "Return a response" + (", for it ended without one" if result is None else "")
     if hasattr(result, "__aiter__"):
         remedy = "Return a plain generator: WSGI has no asynchronous stream"

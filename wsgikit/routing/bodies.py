@@ -1,8 +1,8 @@
-"""Bodies of responses on their way out: streams of text, captured ones, and that each is closed once."""
+"""Bodies of responses on their way out: captured, and closed once."""
 
 from __future__ import annotations
 
-__all__ = ["ClosedOnce", "Parts", "Stream", "capture", "without_body"]
+__all__ = ["ClosedOnce", "Parts", "capture", "without_body"]
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -12,31 +12,6 @@ from wsgikit.wsgi import Environ, HeaderList, WSGIApplication
 
 # Status, headers, body: what a response is before anybody is told.
 Parts = tuple[str, HeaderList, Iterable[bytes]]
-
-
-class Stream:
-    """A generator of text or bytes, as bytes: chunk for chunk, closed once."""
-
-    __slots__ = ("_source", "_step")
-
-    def __init__(self, source: Iterator[Any]) -> None:
-        self._source = source
-        self._step = source.__next__
-
-    def __iter__(self) -> Stream:
-        return self
-
-    def __next__(self) -> bytes:
-        chunk = self._step()
-        if type(chunk) is bytes:
-            return chunk
-        return chunk.encode() if isinstance(chunk, str) else bytes(chunk)
-
-    def close(self) -> None:
-        """Close the generator."""
-        close = getattr(self._source, "close", None)
-        if close is not None:
-            close()
 
 
 class ClosedOnce:
