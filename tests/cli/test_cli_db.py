@@ -48,6 +48,19 @@ def test_pool_shows_the_pool(run, ini, tmp_path):
     ]
 
 
+def test_pool_says_which_database_does_not_answer_and_goes_on(run, folder, tmp_path):
+    (folder / "two.ini").write_text(
+        INI.format(url="postgresql+psycopg://me:hunter2@127.0.0.1:1/nowhere").replace("db app", "db other app")
+        + f"[filter:other]\nuse = egg:wsgikit#database\nname = other\nurl = sqlite:///{tmp_path}/x.db\n"
+    )
+    status, output, errors = run("db", "pool", "two.ini")
+    assert status == 1
+    assert "  connections  no answer: (psycopg.OperationalError) connection failed" in output
+    assert f"other: sqlite:///{tmp_path}/x.db" in output
+    assert "hunter2" not in output + errors
+    assert "Traceback" not in errors
+
+
 @pytest.mark.database
 @pytest.mark.parametrize(
     ("service", "url", "idle"),

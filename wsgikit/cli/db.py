@@ -55,7 +55,11 @@ def ping(target: str, settings: dict[str, str]) -> None:
 @click.argument("target")
 @with_settings
 def pool(target: str, settings: dict[str, str]) -> None:
-    """Show the pool of each database of TARGET, and who is connected to it, by what the server says."""
+    """Show the pool of each database of TARGET, and who is connected to it, by what the server says.
+
+    The exit status is 1 where one doesn't answer.
+    """
+    failed = 0
     with _sources(target, settings) as sources:
         for source in sources:
             facts = source.describe()
@@ -63,9 +67,17 @@ def pool(target: str, settings: dict[str, str]) -> None:
             click.echo(f"  driver       {facts['driver']}")
             size = f", {facts['size']} connections per process" if facts.get("size") else ""
             click.echo(f"  pool         {facts['pool']}{size}")
-            for state, count, age in _connections(source):
+            try:
+                connections = _connections(source)
+            except Exception as error:  # noqa: BLE001 - as above
+                failed += 1
+                click.echo(f"  connections  no answer: {_first_line(error)}")
+                continue
+            for state, count, age in connections:
                 since = f", for {float(age):.0f} s at the longest" if age is not None else ""
                 click.echo(f"  connections  {count} {state}{since}")
+    if failed:
+        raise SystemExit(PROBLEM)
 
 
 @contextmanager
