@@ -68,11 +68,22 @@ def test_the_table_of_class_attributes_has_all_that_is_public():
     assert rows("The hooks") & hooks == hooks - {"close"}
 
 
-@pytest.mark.parametrize("page", ["reference/middleware.md", "explanation/engine.md"])
+@pytest.mark.parametrize("page", ["reference/middleware.md", "reference/stack.md", "explanation/engine.md"])
 def test_links_lead_to_pages_that_are_there(page):
     path = DOCS / page
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), target
+
+
+def test_the_page_on_stacks_runs_and_its_tables_have_all_that_is_there(call):
+    page = (DOCS / "reference/stack.md").read_text()
+    namespace = {}
+    for block in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        exec(compile(block, "stack.md", "exec"), namespace)
+    assert call(namespace["stack"]).finish().content == b"Hello"
+    section = page.split("## `Stack`\n")[1].split("\n## ")[0]
+    public = {name for name in {*dir(namespace["stack"])} if not name.startswith("_")}
+    assert set(re.findall(r"^\| `(\w+)", section, re.MULTILINE)) == public
 
 
 def test_the_page_on_the_engine_names_what_is_there():
