@@ -276,6 +276,38 @@ def test_a_class_that_is_no_resource_is_refused(cls, text):
         Router("x").resource("/x", cls)
 
 
+class OfUsers:
+    def index(self, uid: int, page: int = 1):
+        return paginate(range(50), page)
+
+    def create(self, uid: int):
+        return "made"
+
+    def show(self, post_id: int, uid: int):
+        return "text"
+
+
+@pytest.fixture
+def of_users():
+    router = Router("x")
+    router.resource("/users/<int:uid>/posts", OfUsers)
+    return TestApp(router)
+
+
+def test_a_query_named_like_a_part_of_the_path_does_not_get_into_the_path(of_users):
+    links = of_users.get("/users/3/posts?uid=abc&tag=a&tag=b").headers["Link"]
+    assert links == (
+        '</users/3/posts?tag=a&tag=b&page=1>; rel="first", </users/3/posts?tag=a&tag=b&page=2>; rel="next", '
+        '</users/3/posts?tag=a&tag=b&page=3>; rel="last"'
+    )
+
+
+def test_text_is_a_json_string(of_users):
+    shown, made = of_users.get("/users/3/posts/4"), of_users.post("/users/3/posts")
+    assert (shown.status_int, shown.content_type, shown.json) == (200, "application/json", "text")
+    assert (made.status_int, made.content_type, made.json) == (201, "application/json", "made")
+
+
 TEXTS = {
     "bool": (["true"], bool, True),
     "int": (["-3"], int, -3),

@@ -121,20 +121,20 @@ class Action:
             return "", 204
         if isinstance(result, Page):
             return result.as_dict(), {"Link": result.link_header(lambda page: self._page_url(page, exchange))}
-        if self.name == "create" and not isinstance(result, tuple) and not callable(result) and result is not None:
-            return result, 201, self._location(result, exchange)
         if isinstance(result, str):  # JSON in and out: text is a JSON string, not HTML
             from wsgikit.onion.request import Response
 
             provider = _router_of(exchange).json
-            return Response(provider.body(result), content_type=provider.mimetype)
+            text = Response(provider.body(result), content_type=provider.mimetype)
+            return (text, 201) if self.name == "create" else text
+        if self.name == "create" and not isinstance(result, tuple) and not callable(result) and result is not None:
+            return result, 201, self._location(result, exchange)
         return result
 
     def _page_url(self, page: int, exchange: Exchange) -> str:
-        args = {**exchange.request.args.to_dict(flat=False), "page": page}
-        return build_url(
-            _router_of(exchange), _full(self.endpoint, exchange), {**_values(exchange), **args}, exchange.environ
-        )
+        # What the path has goes before what the query has by the same name.
+        values = {**exchange.request.args.to_dict(flat=False), "page": page, **_values(exchange)}
+        return build_url(_router_of(exchange), _full(self.endpoint, exchange), values, exchange.environ)
 
     def _location(self, result: Any, exchange: Exchange) -> dict[str, str]:
         """Return the address of what was made, where it has a value of the key's name, or an `id`."""
