@@ -490,7 +490,17 @@ def test_static_files_beside_the_module_are_served(tmp_path, monkeypatch):
     app = TestApp(shop.router, lint=True)
     assert app.get("/static/a.css").text == "b{}"
     assert shop.router.url_for("static", filename="a.css") == "/static/a.css"
-    for path in ("../secret.txt", "..%2Fsecret.txt", "a%00.css", "link", "", "none.css", "C:/x"):
+    for path in (
+        "../secret.txt",
+        "..%2Fsecret.txt",
+        "a%00.css",
+        "link",
+        "",
+        "none.css",
+        "C:/x",
+        "x" * 300,
+        "x/" * 3000,
+    ):
         assert app.get(f"/static/{path}", expect_errors=True).status_int in (404, 308)
     assert shop.router.root_path == Path(tmp_path).resolve()
     with shop.router.open_resource("static/a.css", "r") as resource:

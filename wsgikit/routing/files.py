@@ -94,7 +94,7 @@ class FileAnswer:
             path = Path(fspath(target))
             if not path.is_absolute():
                 path = (self.root or Path.cwd()) / path
-            if not path.is_file():
+            if not os.path.isfile(path):
                 raise NotFound()
             target = path
         response = send_file(target, environ, **options)
@@ -166,7 +166,7 @@ def send_from_folder(folder: str | PathLike[str], path: str, **options: Any) -> 
     if not base.is_absolute():
         raise ApplicationError(complaint("send_from_folder", "folder", "an absolute path", str(folder)))
     joined = safe_join(str(base), path) if "\0" not in path else None
-    if joined is None or not Path(joined).is_file():
+    if joined is None or not os.path.isfile(joined):  # Path.is_file() raises where a name is too long
         raise NotFound()
     # A link inside the folder may lead out of it: what it leads to decides.
     if not Path(joined).resolve().is_relative_to(base.resolve()):
