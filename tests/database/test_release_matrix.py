@@ -85,6 +85,11 @@ def dropped(result):
     gc.collect()
 
 
+def dropped_unstarted(result):
+    del result
+    gc.collect()
+
+
 def finished_on_another_thread(result):
     iterator = iter(result)
     next(iterator)
@@ -118,10 +123,21 @@ OUTCOMES = {
     "early close": (plain(lambda environ: stream()), first_chunk_only, True),
     "never started": (plain(lambda environ: stream()), close, True),
     "never closed, then collected": (plain(lambda environ: stream()), dropped, True),
+    "never started nor closed, then collected": (plain(lambda environ: stream()), dropped_unstarted, True),
     "closed on another thread": (plain(lambda environ: stream()), finished_on_another_thread, True),
     "exits": (exits, whole, False),
 }
-KINDS = ("session", "connection", "driver", "driver with a pool")
+# The options are those of a layer with a session.
+KINDS = {
+    "session": {},
+    "connection": {"kind": "connection"},
+    "driver": None,
+    "driver with a pool": None,
+    "given back at the head": {"release": "response"},
+    "with retries": {"retries": 1},
+    "under a manager": {"manager": True},
+    "recorded": {"record_queries": True},
+}
 
 
 class Counted:
@@ -152,7 +168,7 @@ def make_layer(wrap, database, kind, app):
         source.open = lambda work: (counts.update(out=1), take(work))[1]
         source.release = lambda work, target: (counts.update({"in": 1}), release(work, target))[1]
         return layer, counts
-    layer = wrap(app, url=database.url, kind=kind, pool_size=2, max_overflow=0, pool_timeout=1)
+    layer = wrap(app, url=database.url, pool_size=2, max_overflow=0, pool_timeout=1, **KINDS[kind])
     sa.event.listen(layer.engine, "checkout", lambda *_: counts.update(out=1))
     sa.event.listen(layer.engine, "checkin", lambda *_: counts.update({"in": 1}))
     return layer, counts

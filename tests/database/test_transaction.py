@@ -957,6 +957,7 @@ def test_sqlite_reads_and_ddl_are_part_of_the_transaction(wrap, sqlite, call):
 
 
 def test_a_database_in_memory_is_the_same_for_all_threads(wrap, call):
+    """B59"""
     import threading
 
     def app(environ, start_response):
