@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+from webtest import TestApp
 from werkzeug.exceptions import BadRequest, MethodNotAllowed, NotFound
 from werkzeug.routing import RequestRedirect
 
@@ -13,6 +14,7 @@ from wsgikit.exceptions import ConfigurationError
 from wsgikit.routing.match import Match, Miss
 from wsgikit.routing.matcher import RouteMap
 from wsgikit.routing.request_path import decode_wsgi, host_of, quote_query, to_idna
+from wsgikit.routing.router import Router
 from wsgikit.routing.rules import Rule
 
 
@@ -159,6 +161,11 @@ def test_allowed_methods_are_those_of_all_rules_of_the_path() -> None:
         ({"HTTP_HOST": "evil.example/x"}, ""),
         ({"HTTP_HOST": "a@b"}, ""),
         ({"HTTP_HOST": "a b\r\n"}, ""),
+        ({"HTTP_HOST": "a..b"}, ""),
+        ({"HTTP_HOST": ".example.com"}, ""),
+        ({"HTTP_HOST": "x" * 64 + ".example.com"}, ""),
+        ({"HTTP_HOST": "x" * 63 + ".example.com"}, "x" * 63 + ".example.com"),
+        ({"HTTP_HOST": "example.com.:81"}, "example.com.:81"),
         ({}, ""),
     ],
 )
@@ -172,6 +179,15 @@ def test_a_host_that_is_none_matches_nothing() -> None:
     assert table.find_environ(request("/", HTTP_HOST="evil.example/x")).kind == "not_found"
     assert table.find("/", host="ü" * 80).kind == "not_found"
     assert to_idna("ü" * 80) is None
+
+
+@pytest.mark.parametrize("host", ["a..example.com", "x" * 64 + ".example.com"])
+def test_a_host_that_can_stand_in_no_redirect_gets_none(host: str) -> None:
+    router = Router("x", host_matching=True)
+    router.add_url_rule("/a/", "a", lambda site: site, host="<site>.example.com")
+    response = TestApp(router).get("/a", extra_environ={"HTTP_HOST": host}, expect_errors=True)
+    assert response.status_int == 404
+    assert TestApp(router).get("/a", extra_environ={"HTTP_HOST": "b.example.com"}).status_int == 308
 
 
 def test_a_redirect_to_another_subdomain_names_it() -> None:

@@ -11,7 +11,9 @@ from wsgikit.routing.parts import ENCODED_SLASH
 from wsgikit.wsgi import Environ
 
 _ENCODED_SLASH_BYTES = re.compile(r"%2[fF]")
-_HOST = re.compile(r"[A-Za-z0-9._-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
+# RFC 1035 §2.3.4: a label has 1 to 63 characters. Others can't be written into the Location of a redirect.
+_LABEL = r"[A-Za-z0-9_-]{1,63}"
+_HOST = re.compile(rf"({_LABEL}(\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(:\d+)?", re.ASCII)
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -78,7 +80,7 @@ def host_of(environ: Environ) -> str:
         port = environ.get("SERVER_PORT", "")
         if host and port:
             host = f"{host}:{port}"
-    # A host with other characters names none; so no rule and no URL gets to see it.
+    # What is no host names none; so no rule and no URL gets to see it.
     return without_default_port(host.lower(), scheme) if _HOST.fullmatch(host) else ""
 
 
