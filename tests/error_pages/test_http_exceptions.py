@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 
 from wsgikit import ErrorPagesMiddleware
 from wsgikit.exceptions import BadRequest, ConfigurationError
+from wsgikit.sessions.errors import StoreUnavailable
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,14 @@ def test_an_http_exception_keeps_status_and_headers_and_gets_a_page(
     assert len(got.headers.get_all("Content-Type")) == len(got.headers.get_all("Content-Length")) == 1
     assert "inside words" not in got.text
     assert not records(), "an answer is no error"
+
+
+def test_a_session_store_that_does_not_answer_is_a_503_and_an_error(ask, failing, records):
+    got = ask(ErrorPagesMiddleware(failing(StoreUnavailable("inside words"))))
+    assert got.status == "503 Service Unavailable"
+    assert "inside words" not in got.text
+    (record,) = records(logging.ERROR)
+    assert record.getMessage().startswith("GET /: StoreUnavailable in the application: 503 Service Unavailable [")
 
 
 def test_what_an_http_exception_says_is_shown_and_escaped(ask, failing):

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any
 
-from wsgikit.exceptions import BadRequest
+from wsgikit.exceptions import BadRequest, WsgikitError
 from wsgikit.wsgi import Environ, HeaderList, WSGIApplication
 
 
@@ -52,7 +52,7 @@ def find_answer(error: Exception, environ: Environ, statuses: Mapping[type[BaseE
     """Return what `error` asks for; a 500 where it asks for nothing.
 
     `statuses` comes first, by the nearest class of the error. Then werkzeug's, webob's and Pyramid's HTTP
-    exceptions, and wsgikit's own `BadRequest`.
+    exceptions, and those of wsgikit's own that have a status: `BadRequest`, `StoreUnavailable`.
     """
     for kind in type(error).__mro__ if statuses else ():
         if kind in statuses:
@@ -66,9 +66,8 @@ def find_answer(error: Exception, environ: Environ, statuses: Mapping[type[BaseE
         wrapped: Any = error
         inner = wrapped.wsgi_response
         return Answer(str(getattr(inner, "status", "500 Internal Server Error")), [], response=inner, is_expected=True)
-    if isinstance(error, BadRequest):
-        return Answer(error.status, [], is_expected=True)
-    return Answer("500 Internal Server Error", [])
+    status = getattr(error, "status", None) if isinstance(error, WsgikitError) else None
+    return Answer(status or "500 Internal Server Error", [], is_expected=isinstance(error, BadRequest))
 
 
 def _from_werkzeug(error: Any, environ: Environ) -> Answer:
