@@ -639,7 +639,12 @@ def test_what_is_written_through_write_before_the_end_is_committed(wrap, sqlite,
 # ---------------------------------------------------------------------- D6: error pages
 
 
-def test_fifty_failing_requests_with_error_pages_that_read_pass_on_a_small_pool(layers, database, call):
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"kind": "connection"}, {"retries": 2}, {"manager": True}, {"release": "response"}],
+    ids=["session", "connection", "retries", "manager", "given back at the head"],
+)
+def test_fifty_failing_requests_with_error_pages_that_read_pass_on_a_small_pool(layers, database, call, options):
     """D6: the page has a clean connection, and it is given back."""
 
     class Page(Middleware):
@@ -654,7 +659,7 @@ def test_fifty_failing_requests_with_error_pages_that_read_pass_on_a_small_pool(
     stack = build_stack(
         app,
         use(Page),
-        use(DatabaseMiddleware, url=database.url, pool_size=5, max_overflow=0, pool_timeout=0.1),
+        use(DatabaseMiddleware, url=database.url, pool_size=5, max_overflow=0, pool_timeout=0.1, **options),
     )
     layers.append(stack)
     assert {call(stack).body for _ in range(50)} == {b"0 rows"}
