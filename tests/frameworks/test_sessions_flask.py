@@ -11,7 +11,7 @@ from webtest import TestApp
 
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.onion.middleware import Middleware
-from wsgikit.sessions.errors import SessionCommitted, SessionValueError
+from wsgikit.sessions.errors import SessionCommitted, SessionValueError, StoreUnavailable
 from wsgikit.sessions.flask import SessionInterface
 from wsgikit.sessions.middleware import SessionMiddleware
 from wsgikit.sessions.stores.memory import MemoryStore
@@ -413,3 +413,85 @@ def test_s3_a_change_after_the_end_of_a_stream_is_a_named_error(streaming):
     client.get("/")
     with pytest.raises(SessionCommitted, match="session: key 'late'"):
         held[0]["late"] = 1
+
+
+class DownStore(MemoryStore):
+    """A store that doesn't answer while it is told so."""
+
+    is_down = False
+
+    def load(self, key):
+        if self.is_down:
+            raise StoreUnavailable("DownStore: expected an answer, got none. Is it up?")
+        return super().load(key)
+
+    def save(self, key, record, expected=None):
+        if self.is_down:
+            raise StoreUnavailable("DownStore: expected an answer, got none. Is it up?")
+        return super().save(key, record, expected)
+
+
+@pytest.fixture
+def fragile():
+    """A Flask app whose store can be told to be down, and a client of it that has a session."""
+
+    def build(page=None, **options):
+        app = make_app()
+        if page is not None:
+            app.register_error_handler(StoreUnavailable, page)
+        app.testing = True
+        store = DownStore()
+        app.session_interface = SessionInterface(store=store, **options)
+        client = TestApp(app)
+        client.get("/set?user=ada")
+        return store, client
+
+    return build
+
+
+@pytest.mark.parametrize("path", ["/get", "/set?user=bob"])
+@pytest.mark.parametrize("cookied", [True, False])
+def test_s19_a_store_that_is_down_gives_a_503_to_who_needs_it_and_nothing_is_lost(fragile, caplog, path, cookied):
+    store, client = fragile()
+    store.is_down = True
+    assert client.get("/nothing").text == "nothing"
+    if not cookied:
+        client.reset()
+    response = client.get(path, expect_errors=True)
+    if not cookied and path == "/get":
+        assert response.json == {}, "who has no cookie and doesn't write needs no store"
+        return
+    assert response.status_int == 503
+    assert "Please try again" in response.text
+    assert "DownStore" not in response.text
+    assert (response.headers["Retry-After"], response.headers["Cache-Control"]) == ("5", "no-store")
+    assert "Set-Cookie" not in response.headers, "never a new, empty session"
+    assert [record.getMessage() for record in caplog.records] == ["DownStore: expected an answer, got none. Is it up?"]
+    store.is_down = False
+    if cookied:
+        assert client.get("/get").json == {"user": "'ada'"}
+
+
+@pytest.mark.parametrize("path", ["/get", "/set?user=bob"])
+@pytest.mark.parametrize("cookied", [True, False])
+def test_s19_an_error_handler_of_the_app_makes_the_page_reading_and_writing(fragile, path, cookied):
+    store, client = fragile(lambda error: ("ours", 503))
+    store.is_down = True
+    if not cookied:
+        client.reset()
+        path = "/set?user=bob"
+    response = client.get(path, status=503)
+    assert response.text == "ours"
+    assert "Set-Cookie" not in response.headers
+
+
+@pytest.mark.parametrize("path", ["/get", "/set?user=bob"])
+def test_s19_with_raise_the_error_is_an_exception_like_any_other(fragile, path):
+    store, client = fragile(on_store_error="raise")
+    store.is_down = True
+    with pytest.raises(StoreUnavailable, match="DownStore"):
+        client.get(path)
+    client.reset()
+    if path != "/get":
+        with pytest.raises(StoreUnavailable, match="DownStore"):
+            client.get(path)

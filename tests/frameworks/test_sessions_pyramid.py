@@ -9,7 +9,7 @@ from webtest import TestApp
 from zope.interface.verify import verifyObject
 
 from wsgikit.exceptions import ConfigurationError
-from wsgikit.sessions.errors import SessionCommitted
+from wsgikit.sessions.errors import SessionCommitted, StoreUnavailable
 from wsgikit.sessions.middleware import SessionMiddleware
 from wsgikit.sessions.pyramid import session_factory
 from wsgikit.sessions.stores.memory import MemoryStore
@@ -195,3 +195,83 @@ def test_s20_a_streamed_500_drops_what_came_before_and_after_its_head(streaming)
     client = streaming(MemoryStore(), lambda session: session.update(b=2), status=500)
     client.get("/", status=500)
     assert client.get("/look").text == "{'a': 1, 'l': []}"
+
+
+class DownStore(MemoryStore):
+    """A store that doesn't answer while it is told so."""
+
+    is_down = False
+
+    def load(self, key):
+        if self.is_down:
+            raise StoreUnavailable("DownStore: expected an answer, got none. Is it up?")
+        return super().load(key)
+
+    def save(self, key, record, expected=None):
+        if self.is_down:
+            raise StoreUnavailable("DownStore: expected an answer, got none. Is it up?")
+        return super().save(key, record, expected)
+
+
+@pytest.fixture
+def fragile():
+    """A Pyramid app whose store can be told to be down, and a client of it that has a session."""
+
+    def build(page=None, **options):
+        store = DownStore()
+        with Configurator() as config:
+            config.set_session_factory(session_factory(secret_key=SECRET, store=store, **options))
+            config.add_route("any", "/{what}")
+            config.add_view(view, route_name="any")
+            if page is not None:
+                config.add_exception_view(page, context=StoreUnavailable)
+            client = TestApp(config.make_wsgi_app())
+        client.get("/set")
+        return store, client
+
+    return build
+
+
+@pytest.mark.parametrize("path", ["/get", "/set"])
+@pytest.mark.parametrize("cookied", [True, False])
+def test_s19_a_store_that_is_down_gives_a_503_to_who_needs_it_and_nothing_is_lost(fragile, caplog, path, cookied):
+    store, client = fragile()
+    store.is_down = True
+    assert client.get("/nothing").text == "nothing"
+    if not cookied:
+        client.reset()
+    response = client.get(path, expect_errors=True)
+    if not cookied and path == "/get":
+        assert response.text == "{}", "who has no cookie and doesn't write needs no store"
+        return
+    assert response.status_int == 503
+    assert "Please try again" in response.text
+    assert "DownStore" not in response.text
+    assert (response.headers["Retry-After"], response.headers["Cache-Control"]) == ("5", "no-store")
+    assert "Set-Cookie" not in response.headers, "never a new, empty session"
+    assert [record.getMessage() for record in caplog.records] == ["DownStore: expected an answer, got none. Is it up?"]
+    store.is_down = False
+    if cookied:
+        assert client.get("/get").text == "{'user': 'ada'}"
+
+
+@pytest.mark.parametrize("path", ["/get", "/set"])
+@pytest.mark.parametrize("cookied", [True, False])
+def test_s19_an_exception_view_of_the_app_makes_the_page_reading_and_writing(fragile, path, cookied):
+    store, client = fragile(lambda error, request: Response("ours", status=503))
+    store.is_down = True
+    if not cookied:
+        client.reset()
+        path = "/set"
+    response = client.get(path, status=503)
+    assert response.text == "ours"
+    assert "Set-Cookie" not in response.headers
+
+
+def test_s19_with_raise_the_error_is_an_exception_like_any_other(fragile):
+    store, client = fragile(on_store_error="raise")
+    store.is_down = True
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="DownStore"):
+            client.get("/set")
+        client.reset()

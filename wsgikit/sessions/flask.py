@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 from flask.sessions import SessionInterface as FlaskSessionInterface
+from werkzeug.exceptions import ServiceUnavailable
 
 from wsgikit.exceptions import ConfigurationError, a_kind
+from wsgikit.sessions.adapted import RETRY_SECONDS, UNAVAILABLE_TEXT, AdaptedManager
+from wsgikit.sessions.errors import StoreUnavailable
 from wsgikit.sessions.manager import SessionManager
 from wsgikit.sessions.session import Session
 from wsgikit.sessions.stream import WatchedBody
@@ -20,6 +23,21 @@ if TYPE_CHECKING:
     from flask.sessions import SessionMixin
 
 
+class FlaskStoreUnavailable(ServiceUnavailable, StoreUnavailable):
+    """The store that holds the sessions doesn't answer. What went wrong is for the log, not for the visitor."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(UNAVAILABLE_TEXT, retry_after=int(RETRY_SECONDS))
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+        """Return the headers of the answer: no cache shall keep it."""
+        return [*super().get_headers(*args, **kwargs), ("Cache-Control", "no-store")]
+
+
 class SessionInterface(FlaskSessionInterface):
     """Makes ``flask.session`` one of ours: ``app.session_interface = SessionInterface(store="redis://…")``.
 
@@ -27,7 +45,8 @@ class SessionInterface(FlaskSessionInterface):
     which are those of `SessionMiddleware`, it needs no layer. What isn't given is taken from Flask's configuration:
     ``SECRET_KEY`` and ``SECRET_KEY_FALLBACKS``, ``SESSION_COOKIE_*``, ``PERMANENT_SESSION_LIFETIME``.
 
-    A store that doesn't answer raises `StoreUnavailable`: ``app.register_error_handler(StoreUnavailable, page)``.
+    A store that doesn't answer gives a 503, reading and writing; ``app.register_error_handler(StoreUnavailable, page)``
+    makes a page of yours of it. With ``on_store_error="raise"`` it is an exception like any other.
 
     Args:
         environ_key: without other options, where the layer puts the session.
@@ -63,16 +82,33 @@ class SessionInterface(FlaskSessionInterface):
         if session.accessed:
             response.vary.add("Cookie")
             if is_kept:
-                from flask import request  # only inside a request
-
-                for line in self.manager(app).commit(session, is_https=request.is_secure, mount=request.script_root):
-                    response.headers.add("Set-Cookie", line)
+                self._commit(app, session, response)
         session._is_dropped = not is_kept
         if response.is_sequence or response.direct_passthrough:  # no code of the application's runs from now on
             session._mark_saved(False)
             session._close()
         else:
             response.response = WatchedBody(response.response, session)
+
+    def _commit(self, app: Flask, session: Session, response: Response) -> None:
+        from flask import request  # only inside a request
+
+        manager = self.manager(app)
+        try:
+            lines = manager.commit(session, is_https=request.is_secure, mount=request.script_root)
+        except StoreUnavailable as error:
+            if manager.on_store_error == "raise":
+                raise
+            manager.note_failure(session, error)
+            # The view has answered, and Flask asks no error handler any more.
+            page = app.make_response(app.handle_user_exception(cast("Exception", session._failure)))
+            close = getattr(response.response, "close", None)
+            if close is not None:
+                close()
+            response.status, response.headers, response.response = page.status, page.headers, page.response
+            return
+        for line in lines:
+            response.headers.add("Set-Cookie", line)
 
     def manager(self, app: Flask) -> SessionManager:
         """Return what manages an app's sessions: made at its first request, when its configuration is complete."""
@@ -96,5 +132,7 @@ class SessionInterface(FlaskSessionInterface):
                 "cookie_secure": self.get_cookie_secure(app) or "auto",
                 "idle_timeout_seconds": app.permanent_session_lifetime.total_seconds(),
             }
-            manager = self._managers[app] = SessionManager("SessionInterface", **{**options, **self._options})
+            manager = self._managers[app] = AdaptedManager(
+                "SessionInterface", FlaskStoreUnavailable, **{**options, **self._options}
+            )
         return manager

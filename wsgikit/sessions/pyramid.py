@@ -7,11 +7,14 @@ __all__ = ["session_factory"]
 from collections.abc import Callable
 from typing import Any
 
+from pyramid.httpexceptions import HTTPServiceUnavailable
 from pyramid.interfaces import ISession
 from zope.interface import classImplements
 
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.headers import merge_vary
+from wsgikit.sessions.adapted import RETRY_SECONDS, UNAVAILABLE_TEXT, AdaptedManager
+from wsgikit.sessions.errors import StoreUnavailable
 from wsgikit.sessions.manager import SessionManager
 from wsgikit.sessions.session import Session
 from wsgikit.sessions.stream import WatchedBody
@@ -20,13 +23,29 @@ from wsgikit.wsgi import SESSION, is_at_rest
 classImplements(Session, ISession)
 
 
+# In this order, so that an exception view of `StoreUnavailable` comes before Pyramid's own of responses.
+class PyramidStoreUnavailable(StoreUnavailable, HTTPServiceUnavailable):  # type: ignore[misc]  # Pyramid has no types
+    """The store that holds the sessions doesn't answer. What went wrong is for the log, not for the visitor."""
+
+    status = HTTPServiceUnavailable.status  # it is an attribute in one, and a property in the other
+
+    def __init__(self, text: str) -> None:
+        headers = [("Retry-After", RETRY_SECONDS), ("Cache-Control", "no-store")]
+        super().__init__(UNAVAILABLE_TEXT, headers=headers)  # type: ignore[call-arg]  # as above
+        self.reason = text
+
+    def __str__(self) -> str:
+        return self.reason
+
+
 def session_factory(*, environ_key: str = SESSION, **options: Any) -> Callable[[Any], Session]:
     """Return a session factory: ``config.set_session_factory(session_factory(secret_key=…, store="redis://…"))``.
 
     Without options the session is the very one of the `SessionMiddleware` around the app, which also saves it. With
     options, which are those of `SessionMiddleware`, it needs no layer.
 
-    A store that doesn't answer raises `StoreUnavailable`, for which an exception view can be written.
+    A store that doesn't answer gives a 503, reading and writing; an exception view of `StoreUnavailable` makes a page
+    of yours of it. With ``on_store_error="raise"`` it is an exception like any other.
 
     Args:
         environ_key: without other options, where the layer puts the session.
@@ -48,7 +67,7 @@ def session_factory(*, environ_key: str = SESSION, **options: Any) -> Callable[[
 
         return of_the_layer
 
-    manager = SessionManager("session_factory", **options)
+    manager = AdaptedManager("session_factory", PyramidStoreUnavailable, **options)
 
     def of_its_own(request: Any) -> Session:
         session = manager.new_session(request.environ.get("HTTP_COOKIE"))
@@ -60,9 +79,7 @@ def session_factory(*, environ_key: str = SESSION, **options: Any) -> Callable[[
                 if vary is not None:
                     response.headers["Vary"] = vary
                 if is_kept:
-                    is_https = request.scheme == "https"
-                    for line in manager.commit(session, is_https=is_https, mount=request.script_name):
-                        response.headers.add("Set-Cookie", line)
+                    _commit(manager, session, request, response)
             session._is_dropped = not is_kept
             if is_at_rest(response.app_iter, request.environ):  # no code of the application's runs from now on
                 session._mark_saved(False)
@@ -76,3 +93,24 @@ def session_factory(*, environ_key: str = SESSION, **options: Any) -> Callable[[
         return session
 
     return of_its_own
+
+
+def _commit(manager: SessionManager, session: Session, request: Any, response: Any) -> None:
+    try:
+        lines = manager.commit(session, is_https=request.scheme == "https", mount=request.script_name)
+    except StoreUnavailable as error:
+        if manager.on_store_error == "raise":
+            raise
+        manager.note_failure(session, error)
+        # The view has answered, and Pyramid asks no exception view any more.
+        page = request.invoke_exception_view((type(session._failure), session._failure, error.__traceback__))
+        prepare = getattr(page, "prepare", None)  # an exception of Pyramid's gets its body when it is sent
+        if prepare is not None:
+            prepare(request.environ)
+        close = getattr(response.app_iter, "close", None)
+        if close is not None:
+            close()
+        response.status, response.headers, response.app_iter = page.status, page.headers, page.app_iter
+        return
+    for line in lines:
+        response.headers.add("Set-Cookie", line)

@@ -1,0 +1,47 @@
+"""What our sessions inside another framework need: errors that the framework itself knows how to answer."""
+
+from __future__ import annotations
+
+__all__ = ["RETRY_SECONDS", "UNAVAILABLE_TEXT", "AdaptedManager"]
+
+from typing import TYPE_CHECKING, Any
+
+from wsgikit.sessions.errors import StoreUnavailable
+from wsgikit.sessions.manager import SessionManager
+
+if TYPE_CHECKING:
+    from wsgikit.sessions.session import Session
+
+RETRY_SECONDS = "5"  # as in our own layer
+UNAVAILABLE_TEXT = "The service is unavailable for the moment. Please try again."
+
+
+class AdaptedManager(SessionManager):
+    """A manager that says that the store is down in the framework's words: by an exception that is a 503 there.
+
+    With ``on_store_error="raise"`` the error is left as it is.
+
+    Args:
+        where: the name of what is being configured, for the errors.
+        unavailable: the framework's exception, made from the text of ours.
+        options: those of `SessionManager`.
+    """
+
+    def __init__(self, where: str, unavailable: type[StoreUnavailable], **options: Any) -> None:
+        super().__init__(where, **options)
+        self._unavailable = unavailable
+
+    def open(self, session: Session) -> dict[str, Any]:
+        """Read a session that was touched."""
+        try:
+            return super().open(session)
+        except StoreUnavailable as error:
+            if session._failure is None or error is session._failure:
+                raise
+            raise session._failure from error
+
+    def note_failure(self, session: Session, error: StoreUnavailable) -> None:
+        """Remember that the store didn't answer, as the framework will answer it; log it."""
+        super().note_failure(session, error)
+        if self.on_store_error != "raise":
+            session._failure = self._unavailable(str(error))
