@@ -331,6 +331,30 @@ def test_a_query_that_is_no_utf_8_is_a_bad_request_where_it_is_read_the_way_of_w
     assert request.args["a"] == "1"
 
 
+MALFORMED = {
+    "no boundary": ("multipart/form-data", b"--b--"),
+    "a wrong boundary": ("multipart/form-data; boundary=\xff", b"--b--"),
+    "a field without a name": ("multipart/form-data; boundary=b", b"--b\r\nX: y\r\n\r\nx\r\n--b--\r\n"),
+    "another charset": ("application/x-www-form-urlencoded; charset=utf-7", b"a=1"),
+    "no UTF-8": ("application/x-www-form-urlencoded", b"a=%FF\xff"),
+}
+
+
+@pytest.mark.parametrize(("content_type", "body"), MALFORMED.values(), ids=MALFORMED.keys())
+def test_a_malformed_form_is_no_500_where_it_is_read_the_way_of_webob(content_type, body):
+    router = Router("x")
+    router.add_url_rule("/", "view", lambda: repr([*request_local.params.items()]), methods=["POST"])
+    response = TestApp(router).post("/", body, {"Content-Type": content_type}, expect_errors=True)
+    assert response.status_int in (200, 400)
+
+
+def test_a_form_is_read_the_way_of_webob_and_of_flask():
+    request = Request(environ_of("/?a=0", method="POST", data={"a": ["1", "2"], "b": "ü"}))
+    assert request.POST.getall("a") == ["1", "2"]
+    assert request.params.getall("a") == ["0", "1", "2"]
+    assert request.form["b"] == request.POST["b"] == "ü"
+
+
 def test_a_path_that_is_no_utf_8_is_a_400_that_hooks_and_handlers_can_read():
     router, seen = Router("x"), []
     router.before_request(lambda: seen.append(request_local.path))

@@ -20,7 +20,7 @@ _COOKIES = "webob._parsed_cookies"
 
 
 class LenientRequest(webob.Request):
-    """webob's request, with a path, cookies and query that can be read whatever a visitor sent."""
+    """webob's request, whose path and cookies can be read whatever a visitor sent; the rest is a 400 then."""
 
     def _path_bytes(self, key: str) -> bytes:
         # PEP 3333 "environ Variables": one that is empty may be missing.
@@ -84,6 +84,18 @@ class LenientRequest(webob.Request):
             return super().GET
         except UnicodeDecodeError:
             raise BadRequest("The query string is no UTF-8.") from None
+
+    @property
+    def POST(self) -> Any:
+        """The form in the body as webob reads it.
+
+        Raises:
+            BadRequest: it is malformed, or no UTF-8 (400).
+        """
+        try:
+            return super().POST
+        except (ValueError, TypeError, DeprecationWarning) as error:  # the last is raised for another charset
+            raise BadRequest("The form in the request body is malformed.") from error
 
 
 def _text(encoded: bytes) -> str:
