@@ -28,7 +28,7 @@ from django.test import override_settings  # noqa: E402
 
 from wsgikit.exceptions import ConfigurationError  # noqa: E402
 from wsgikit.sessions import stores  # noqa: E402
-from wsgikit.sessions.errors import SessionValueError  # noqa: E402
+from wsgikit.sessions.errors import SessionValueError, StoreUnavailable  # noqa: E402
 from wsgikit.sessions.middleware import SessionMiddleware  # noqa: E402
 
 VALUES = {"int": 1, "str": "Zoë ☃", "none": None, "list": [1, {"a": []}], "long": "x" * 2000, "_auth_user_id": "7"}
@@ -170,6 +170,28 @@ def test_s4_two_requests_that_change_different_keys_both_survive(engine):
     for thread in threads:
         thread.join(30)
     assert dict(engine(session.session_key).items()) == {"start": 1, "key0": 0, "key1": 1, "key2": 2, "key3": 3}
+
+
+@pytest.mark.parametrize(
+    "step", [lambda s: s["user"], lambda s: s.save(), lambda s: s.cycle_key(), lambda s: s.flush()]
+)
+def test_s19_a_store_that_is_down_is_an_error_and_never_an_empty_session(engine, monkeypatch, step):
+    session = engine()
+    session["user"] = 1
+    session.save()
+
+    def fail(*args):
+        raise StoreUnavailable("down")
+
+    store = importlib.import_module("wsgikit.sessions.django")._store()
+    with monkeypatch.context() as down:
+        for name in ("load", "save", "delete"):
+            down.setattr(store, name, fail)
+        again = engine(session.session_key)
+        with pytest.raises(StoreUnavailable):
+            step(again)
+        assert again.session_key == session.session_key
+    assert engine(session.session_key)["user"] == 1
 
 
 def test_s18_the_store_has_only_a_hash_of_the_key(engine):
