@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["MethodView", "View"]
 
 from collections.abc import Callable, Collection
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from wsgikit.onion.exchange import Exchange
@@ -102,8 +103,12 @@ class MethodView(View):
         return _called(method, exchange, values)
 
 
+# What a method asks for is worked out once, not for each request.
+_wants_of = lru_cache(maxsize=1024)(wants_of)
+
+
 def _called(method: Callable[..., Any], exchange: Exchange, values: dict[str, Any]) -> Any:
-    wants = wants_of(method, frozenset(values))
+    wants = _wants_of(getattr(method, "__func__", method), frozenset(values))
     if wants:
         values = with_wants(values, wants, exchange)
     return as_sync(method)(**values)
