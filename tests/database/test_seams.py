@@ -196,7 +196,7 @@ def test_what_only_read_before_a_failed_commit_is_not_called_a_disagreement(
 
 @pytest.mark.parametrize("fails", ["view", "commit"])
 def test_what_an_error_page_writes_is_not_kept(layers, postgresql, call, insert, fails):
-    """D6: the page has a connection, which is given back; the request has failed, whatever it does."""
+    """D6: the page has a connection, which is given back; the request has failed, whatever the rule says of its page."""
     postgresql.run(
         "DROP TABLE IF EXISTS once",
         "CREATE TABLE once (a int UNIQUE DEFERRABLE INITIALLY DEFERRED)",
@@ -215,7 +215,7 @@ def test_what_an_error_page_writes_is_not_kept(layers, postgresql, call, insert,
         start_response("200 OK", [])
         return [b"x"]
 
-    options = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 1}
+    options = {"commit": "no-exception", "pool_size": 1, "max_overflow": 0, "pool_timeout": 1}
     stack = build_stack(app, Page, use(DatabaseMiddleware, url=postgresql.url, **options))
     layers.append(stack)
     assert call(stack).body == (b"LookupError" if fails == "view" else b"IntegrityError")
@@ -227,7 +227,7 @@ def test_a_session_that_can_not_be_closed_gives_its_connection_back(
     wrap, sqlite, call, insert, ok, counted, monkeypatch, caplog
 ):
     """D1"""
-    from wsgikit.database.alchemy import RequestSession
+    from wsgikit.database.orm import RequestSession
 
     def close(self):
         raise RuntimeError("close failed")
@@ -250,7 +250,7 @@ def test_a_connection_that_can_not_be_given_back_is_dropped_and_its_place_is_fre
     wrap, sqlite, call, insert, ok, monkeypatch, caplog
 ):
     """D1: the page goes out, for the commit has happened."""
-    from wsgikit.database.alchemy import RequestConnection
+    from wsgikit.database.connections import RequestConnection
 
     failed = []
 
