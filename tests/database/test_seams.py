@@ -196,7 +196,7 @@ def test_what_only_read_before_a_failed_commit_is_not_called_a_disagreement(
 
 @pytest.mark.parametrize("fails", ["view", "commit"])
 def test_what_an_error_page_writes_is_not_kept(layers, postgresql, call, insert, fails):
-    """D6: the page has a connection, which is given back; the request has failed, whatever the rule says of its page."""
+    """D6: the page has a connection, which is given back; the request has failed, whatever the rule says of it."""
     postgresql.run(
         "DROP TABLE IF EXISTS once",
         "CREATE TABLE once (a int UNIQUE DEFERRABLE INITIALLY DEFERRED)",
