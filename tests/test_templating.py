@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import types
+from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import flask
 import jinja2
 import pytest
+from markupsafe import Markup
 from webtest import TestApp
 
 from wsgikit.context.locals import g, request
 from wsgikit.context.middleware import ContextMiddleware
 from wsgikit.exceptions import ConfigurationError, OutsideRequestError
 from wsgikit.onion.stack import build_stack, use
+from wsgikit.routing.json import JsonProvider
 from wsgikit.routing.middleware import RouterMiddleware
 from wsgikit.routing.router import Router
 from wsgikit.sessions.middleware import SessionMiddleware
@@ -207,6 +212,33 @@ def test_a_stream_is_made_while_it_is_sent_with_the_locals_alive(module, stream)
         return made
 
     assert served(router).get("/").text == "/1ann2ann"
+
+
+VALUES = {
+    "a date": datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC),
+    "a decimal": Decimal("0.10"),
+    "what would end a script": "</script>&'",
+    "other letters": "ü",
+    "keys out of order": {"b": 1, "a": None},
+    "markup": Markup("<b>"),
+}
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES.keys())
+@pytest.mark.parametrize("source", ["{{ value|tojson }}", "{{ value|tojson(indent=2) }}"])
+def test_json_in_templates_is_flasks(source, value):
+    router, app = Router("x"), flask.Flask("x")
+    router.add_url_rule("/", "page", lambda: render_template_string(source, value=value))
+    app.add_url_rule("/", "page", lambda: flask.render_template_string(source, value=value))
+    ours, flasks = TestApp(router).get("/").text, TestApp(app).get("/").text
+    assert json.loads(ours) == json.loads(flasks)
+    assert "".join(ours.split()) == "".join(flasks.split())
+
+
+def test_json_in_templates_is_the_routers():
+    router = Router("x", json=JsonProvider(dates="iso", ensure_ascii=False))
+    router.add_url_rule("/", "page", lambda: render_template_string("{{ d|tojson }}", d=[date(2030, 1, 2), "ü"]))
+    assert TestApp(router).get("/").text == '["2030-01-02","ü"]'
 
 
 def test_a_macro_can_be_taken_out_of_a_template(module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["MissingTemplate", "Templates"]
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -13,6 +14,7 @@ from wsgikit.context.locals import current_exchange, g, has_request_context, req
 from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint
 from wsgikit.options.flags import check_flags
 from wsgikit.routing.dispatch import Matched
+from wsgikit.routing.json import JsonProvider
 from wsgikit.routing.router import Router
 from wsgikit.views.flashes import get_flashed_messages
 from wsgikit.views.urls import url_for
@@ -146,6 +148,7 @@ class Templates:
             )
         except TypeError as error:
             raise ConfigurationError(f"Templates: options: {error}.") from error
+        environment.policies["json.dumps_function"] = _dumps_of(router.json if router is not None else JsonProvider())
         environment.globals.update(url_for=url_for, get_flashed_messages=get_flashed_messages, csrf_token=csrf_token)
         # What an outer router registers goes before what those inside it do.
         for scope in reversed([*_scopes_of(router)]):
@@ -258,6 +261,16 @@ def _paths(folders: Folders) -> tuple[Path, ...]:
 
 def _is_escaped(name: str | None) -> bool:
     return name is None or name.endswith(ESCAPED_ENDINGS)
+
+
+def _dumps_of(provider: JsonProvider) -> Callable[..., str]:
+    """Return what the filter ``tojson`` writes with: the router's own JSON, so that it takes what views may return."""
+
+    def dumps(value: Any, *, indent: int | None = None, **options: Any) -> str:
+        text = provider.dumps(value)
+        return text if indent is None else json.dumps(json.loads(text), indent=indent)
+
+    return dumps
 
 
 def _scopes_of(router: Router | None) -> Iterator[Any]:
