@@ -59,6 +59,15 @@ def test_a_session_that_nobody_read_stays_unread():
     assert "basket" not in page.rpartition("</pre>")[2]
 
 
+def test_an_error_in_an_attempt_is_said_to_be_the_applications(ask, records):
+    stack = build_stack(failing, use(ErrorPagesMiddleware), use(DatabaseMiddleware, url="sqlite://", retries=2))
+    assert ask(stack).status == "500 Internal Server Error"
+    stack.close()
+    (record,) = records(logging.ERROR)
+    assert (record.layer, record.hook) == (None, None)
+    assert "ValueError in the application: 500" in record.getMessage()
+
+
 def fails_to_be_saved(environ, start_response):
     session["cart"] = {"not": object()}
     start_response("200 OK", [("Content-Type", "text/plain")])

@@ -168,6 +168,8 @@ def find_site(error: BaseException) -> tuple[Middleware | None, str | None]:
             owner = getattr(traceback.tb_frame.f_locals.get("hook"), "__self__", None)
             if isinstance(owner, Middleware):
                 found = (owner, "answer")
+        elif code.co_qualname == "Onion.answer" and code.co_filename.startswith(_PACKAGE):
+            found = (None, None)  # layers of its own answer: an attempt of a retry, a stack that is mounted
         traceback = traceback.tb_next
     return found
 
