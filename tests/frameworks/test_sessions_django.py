@@ -8,6 +8,7 @@ import threading
 import django
 import pytest
 from django.conf import settings
+from webtest import TestApp
 
 SECRET = "9f2c1c5e3a8d4b7f9e6a0d1c2b3e4f5a"
 
@@ -27,6 +28,7 @@ from django.contrib.sessions.backends.signed_cookies import SessionStore as Sign
 from django.test import override_settings  # noqa: E402
 
 from wsgikit.exceptions import ConfigurationError  # noqa: E402
+from wsgikit.onion.middleware import Middleware  # noqa: E402
 from wsgikit.sessions import stores  # noqa: E402
 from wsgikit.sessions.errors import SessionValueError, StoreUnavailable  # noqa: E402
 from wsgikit.sessions.middleware import SessionMiddleware  # noqa: E402
@@ -247,3 +249,53 @@ print("fine")
 '''
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert result.stdout.strip() == "fine", result.stderr
+
+
+@pytest.fixture
+def site():
+    """A Django site with its own signed cookies, inside of a layer that reads and writes the same ones."""
+    from django.core.handlers.wsgi import WSGIHandler
+    from django.http import HttpResponse
+    from django.urls import path
+
+    def view(request, what):
+        if what == "login":
+            request.session["user"] = "ada"
+        elif what == "logout":
+            request.session.flush()
+        elif what == "append":
+            request.session.setdefault("l", []).append(1)
+            request.session.modified = True
+        return HttpResponse(repr(sorted(request.session.items())) if what != "nothing" else "nothing")
+
+    class Outside(Middleware):
+        def before_request(self, exchange):
+            session = exchange.environ["wsgikit.session"]
+            if exchange.environ["QUERY_STRING"]:
+                session["theme"] = exchange.environ["QUERY_STRING"]
+            if exchange.environ["PATH_INFO"] == "/ours":
+                return exchange.reply(200, repr(sorted(session.items())))
+            return None
+
+    options = {
+        "ROOT_URLCONF": (path("<what>", view),),
+        "MIDDLEWARE": ["django.contrib.sessions.middleware.SessionMiddleware"],
+        "SESSION_ENGINE": "django.contrib.sessions.backends.signed_cookies",
+    }
+    with override_settings(**options):
+        app = Outside(WSGIHandler())
+        yield TestApp(SessionMiddleware(app, secret_key=SECRET, cookie_format="django", cookie_name="sessionid"))
+
+
+def test_a_django_site_inside_and_the_layer_outside_see_one_session(site):
+    assert "Set-Cookie" not in site.get("/nothing").headers
+    site.get("/login")
+    assert site.get("/ours").text == "[('user', 'ada')]"
+    site.get("/ours?dark")
+    assert site.get("/look").text == "[('theme', 'dark'), ('user', 'ada')]"
+
+
+def test_a_logout_of_a_django_site_ends_the_session_outside_too(site):
+    site.get("/login")
+    assert "Max-Age=0" in site.get("/logout").headers["Set-Cookie"]
+    assert site.get("/ours").text == "[]"
