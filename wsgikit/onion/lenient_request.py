@@ -36,7 +36,7 @@ class LenientRequest(webob.Request):
         return self._path_bytes("PATH_INFO").decode(self.url_encoding, "replace")
 
     @path_info.setter
-    def path_info(self, value: str) -> None:
+    def path_info(self, value: str) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # stubs
         self.encset("PATH_INFO", value, encattr="url_encoding")
 
     @property
@@ -45,7 +45,7 @@ class LenientRequest(webob.Request):
         return self._path_bytes("SCRIPT_NAME").decode(self.url_encoding, "replace")
 
     @script_name.setter
-    def script_name(self, value: str) -> None:
+    def script_name(self, value: str) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # stubs
         self.encset("SCRIPT_NAME", value, encattr="url_encoding")
 
     @property

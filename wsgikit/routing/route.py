@@ -63,11 +63,10 @@ def methods_of(
         given: the methods as they were passed; those that the view names, or GET, where they weren't.
         automatic: `provide_automatic_options` as it was passed; the view's, or whether it doesn't take OPTIONS itself.
     """
-    if given is None:
-        given = getattr(view, "methods", None) or ("GET",)
-    if isinstance(given, str):
-        raise ConfigurationError(complaint(f"rule {rule!r}", "methods", "a list of methods", given, "Put it in a list"))
-    methods = {method.upper() for method in given} | set(getattr(view, "required_methods", ()))
+    named: Iterable[str] = (getattr(view, "methods", None) or ("GET",)) if given is None else given
+    if isinstance(named, str):
+        raise ConfigurationError(complaint(f"rule {rule!r}", "methods", "a list of methods", named, "Put it in a list"))
+    methods = {method.upper() for method in named} | set(getattr(view, "required_methods", ()))
     if automatic is None:
         automatic = getattr(view, "provide_automatic_options", None)
     if automatic is None:
