@@ -605,10 +605,10 @@ def test_a_cursor_on_the_server_survives_the_head(wrap, postgresql, call, kind):
 )
 def test_whether_a_statement_may_write_is_told_by_its_words(statement, expected):
     """B50: where it can't be told, it may."""
-    from wsgikit.database.alchemy import _may_write
+    from wsgikit.database.connections import may_write
 
-    assert _may_write(statement) is expected
-    assert _may_write(sa.text(statement)) is expected
+    assert may_write(statement) is expected
+    assert may_write(sa.text(statement)) is expected
 
 
 def test_a_connection_held_long_by_a_stream_is_one_line_in_the_log(wrap, sqlite, call, caplog):

@@ -1,180 +1,26 @@
-"""SQLAlchemy's sessions and connections, one to a request, from one pool per process."""
+"""Where SQLAlchemy's sessions and connections come from: one to a request, from one pool per process."""
 
 from __future__ import annotations
 
-__all__ = ["AlchemySource", "RequestConnection", "RequestSession"]
+__all__ = ["AlchemySource"]
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, Select, TextClause, event, exc
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Engine, exc
 
-from wsgikit.database.conflicts import is_conflict, is_rolled_back
+from wsgikit.database.connections import RequestConnection, TracedConnection
 from wsgikit.database.holders import Holders
+from wsgikit.database.orm import RequestSession
 from wsgikit.database.processes import current_pid
 from wsgikit.database.work import logger
 from wsgikit.options.masking import hide_credentials
 
 if TYPE_CHECKING:
-    from wsgikit.database.work import Hook, Work
-
-# SHARE is of row locks, which shall not outlive the head: FOR SHARE, LOCK IN SHARE MODE. FOR UPDATE has its own word.
-_WRITING_WORD = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|INTO|SHARE)\b", re.IGNORECASE)
-_READING_START = re.compile(r"\s*(SELECT|WITH|VALUES|TABLE|SHOW|EXPLAIN|DESCRIBE|PRAGMA|SET)\b", re.IGNORECASE)
-
-
-class RequestConnection(Connection):
-    """The connection of one request: SQLAlchemy's, which tells the request's `Work` what it does."""
-
-    _work: Work
-
-    def __init__(self, engine: Engine, work: Work) -> None:
-        super().__init__(engine)
-        self._work = work
-
-    def on_commit(self, function: Hook) -> None:
-        """Call `function` when the transaction is committed."""
-        self._work.call_on_commit(function)
-
-    def on_rollback(self, function: Hook) -> None:
-        """Call `function` when the transaction is rolled back."""
-        self._work.call_on_rollback(function)
-
-    def commit(self) -> None:
-        """Commit, then call the functions of `on_commit`."""
-        super().commit()
-        self._work.committed()
-
-    def rollback(self) -> None:
-        """Roll back, then call the functions of `on_rollback`."""
-        super().rollback()
-        self._work.rolled_back()
-
-    # The three ways into SQLAlchemy's execution; a session and its mappers use them too. Events of SQLAlchemy would
-    # tell the same, and cost 17 µs a statement more.
-
-    if not TYPE_CHECKING:  # checkers shall read SQLAlchemy's overloads
-
-        def execute(self, statement, parameters=None, *, execution_options=None):
-            """Run a statement."""
-            work = self._work
-            work.queries.count += 1
-            if not work.has_written:
-                kind = type(statement)
-                if kind is TextClause:
-                    work.has_written = _text_may_write(statement.text)
-                elif kind is not Select or statement._for_update_arg is not None:
-                    work.has_written = _may_write(statement)
-            try:
-                result = super().execute(statement, parameters, execution_options=execution_options)
-            except Exception as error:
-                self._note_error(error)
-                raise
-            if not work.has_written and getattr(result.context.compiled, "ctes", None):  # SELECT … FROM (INSERT …)
-                work.has_written = _text_may_write(str(result.context.compiled))
-            return result
-
-        def scalar(self, statement, parameters=None, *, execution_options=None):
-            """Run a statement for one value."""
-            return self.execute(statement, parameters, execution_options=execution_options).scalar()
-
-        def exec_driver_sql(self, statement, parameters=None, execution_options=None):
-            """Run a statement in the driver's own words."""
-            work = self._work
-            work.queries.count += 1
-            work.has_written = work.has_written or _text_may_write(statement)
-            try:
-                return super().exec_driver_sql(statement, parameters, execution_options)
-            except Exception as error:
-                self._note_error(error)
-                raise
-
-    def _note_error(self, error: Exception) -> None:
-        work = self._work
-        if is_conflict(error):
-            work.conflict = error
-        if is_rolled_back(error):
-            work.aborted_by = error
-
-
-class TracedConnection(RequestConnection):
-    """A connection that also keeps texts and times of statements: for development."""
-
-    def _note_error(self, error: Exception) -> None:
-        started, self.info["wsgikit.started"] = self.info.get("wsgikit.started"), None
-        statement = getattr(error, "statement", None)
-        if started is not None and statement is not None:
-            self._work.queries.record(statement, time.perf_counter() - started)
-        super()._note_error(error)
-
-
-@event.listens_for(TracedConnection, "before_cursor_execute")
-def _start_clock(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-    connection.info["wsgikit.started"] = time.perf_counter()
-
-
-@event.listens_for(TracedConnection, "after_cursor_execute")
-def _stop_clock(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-    started, connection.info["wsgikit.started"] = connection.info["wsgikit.started"], None
-    connection._work.queries.record(statement, time.perf_counter() - started)
-
-
-def _may_write(statement: Any) -> bool:
-    """Tell whether a statement may change the database; where that can't be told, it may."""
-    if getattr(statement, "is_select", False):
-        return getattr(statement, "_for_update_arg", None) is not None
-    text = statement if isinstance(statement, str) else getattr(statement, "text", None)
-    return _text_may_write(text) if isinstance(text, str) else True
-
-
-@lru_cache(1000)  # as many different statements as an application may well have
-def _text_may_write(text: str) -> bool:
-    return _READING_START.match(text) is None or _WRITING_WORD.search(text) is not None
-
-
-class RequestSession(Session):
-    """The session of one request: SQLAlchemy's, on a connection that stays the same until the request ends."""
-
-    _work: Work
-
-    def __init__(self, engine: Engine, work: Work, options: Mapping[str, Any]) -> None:
-        super().__init__(engine, **options)
-        self._work = work
-        self._engine = engine
-        self._has_binds = "binds" in options
-
-    def get_bind(self, mapper: Any = None, *, bind: Any = None, **kwargs: Any) -> Engine | Connection:
-        """Return the request's own connection in place of the engine; it comes from the pool now, if not before."""
-        if bind is None and self._has_binds:
-            bind = super().get_bind(mapper, **kwargs)
-        if bind is None or bind is self._engine:
-            connection: Connection | None = self._work.connection
-            return self._work.connect(self, self._engine) if connection is None else connection
-        return bind  # type: ignore[no-any-return]  # as SQLAlchemy passed it
-
-    def on_commit(self, function: Hook) -> None:
-        """Call `function` when the transaction is committed."""
-        self._work.call_on_commit(function)
-
-    def on_rollback(self, function: Hook) -> None:
-        """Call `function` when the transaction is rolled back."""
-        self._work.call_on_rollback(function)
-
-    def commit(self) -> None:
-        """Commit, then call the functions of `on_commit`."""
-        super().commit()
-        self._work.committed()
-
-    def rollback(self) -> None:
-        """Roll back, then call the functions of `on_rollback`."""
-        super().rollback()
-        self._work.rolled_back()
+    from wsgikit.database.work import Work
 
 
 class AlchemySource:

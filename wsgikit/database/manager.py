@@ -75,7 +75,7 @@ class Managed:
         self._manager.get().join(DataManager(work, self._manager))
 
     def commit(self, work: Work) -> None:
-        """Commit all that has joined, and begin the transaction of the stream that may follow.
+        """Commit all that has joined.
 
         A transaction that somebody doomed is aborted, and the response goes out, as with repoze.tm2 and pyramid_tm.
         """
@@ -95,6 +95,10 @@ class Managed:
             raise
         if not has_joined:
             _ended(work, not is_doomed)
+        self._begin_again(work)
+
+    def _begin_again(self, work: Work) -> None:
+        """Begin the transaction of what may follow: a stream, an error page."""
         self._begin()
         if work.target is not None:
             self.join(work)
@@ -102,11 +106,11 @@ class Managed:
     def abort(self, work: Work) -> None:
         """Abort all that has joined; where another drives, that decides by its own rules."""
         if self.is_driver:
-            if self._is_begun:
-                self._is_begun = False
-                self._manager.abort()
+            self._is_begun = False
+            self._manager.abort()
             if work.target is None:
                 work.rolled_back()
+            self._begin_again(work)
         else:
             self._await_end(work)
             self._manager.get().doom()
