@@ -138,7 +138,10 @@ class Exchange(Ending):
         """The headers of the response, free to be changed: the application's own list stays as it is."""
         headers = self._headers
         if headers is None:
-            self.headers = headers = Headers(self._raw_headers or ())
+            if self._status is None:
+                raise ApplicationError("exchange.headers: there is no response yet. Change headers in after_request.")
+            headers = self._headers = Headers(self._raw_headers or ())
+            self._raw_headers = headers.as_list()
         return headers
 
     @headers.setter

@@ -34,16 +34,16 @@ def cookie_finder(name: str) -> Callable[[str], list[str]]:
     start = len(prefix)
 
     def find(header: str) -> list[str]:
-        if header.startswith(prefix) and not _HAS_MORE(header):
+        # One cookie, and ours: five looks are quicker than the pattern is.
+        if header.startswith(prefix) and not (
+            ";" in header or "," in header or " " in header or '"' in header or "\t" in header
+        ):
             return [header[start:]]
         if name not in header:
             return []
         return pattern.findall(header)
 
     return find
-
-
-_HAS_MORE = re.compile(r'[;," \t]').search
 
 
 class CookieWriter:

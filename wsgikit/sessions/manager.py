@@ -170,6 +170,14 @@ class SessionManager:
             journal().debug("a cookie named %s was sent that is no valid session", self.writer.name)
         return data
 
+    def has_something_to_do(self, session: Session) -> bool:
+        """Tell whether `commit` would save or send something for a session that was touched."""
+        return (
+            session.modified
+            or session._is_rejected
+            or (not session._is_new and self.timeouts.needs_refresh(session._saved or 0))
+        )
+
     def commit(self, session: Session, *, is_https: bool = False, mount: str = "") -> list[str]:
         """Save what has changed; return the ``Set-Cookie`` values to be sent.
 

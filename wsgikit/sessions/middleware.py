@@ -249,30 +249,34 @@ class SessionMiddleware(Middleware):
         session = self._session_of(exchange)
         if session is None:
             return
+        if session._data is None and session._failure is None:
+            session._committed = ref(exchange)
+            return
         code = exchange.status_code
         if session._failure is not None and code >= 500:
             if self.manager.on_store_error != "raise":
                 self._answer_unavailable(exchange)
             return
-        if session._data is None and session._failure is None:
-            session._committed = ref(exchange)
-            return
-        headers = exchange.headers
-        names = [name.lower() for name, _ in headers.as_list()]
+        headers = exchange.headers.as_list()
+        names = [name.lower() for name, _ in headers]
         if "vary" in names:
-            headers.vary("Cookie")
+            exchange.headers.vary("Cookie")
         else:
-            headers.as_list().append(("Vary", "Cookie"))
+            headers.append(("Vary", "Cookie"))
         is_kept = code < 500 or self._save_on_error
         if session._sent is not None:
             # The response is another one than that which the session was saved for. What is in a store stays there, and
             # a new session is of no use without its cookie.
             if is_kept or self.manager.backend.can_save_late(session):
-                headers.as_list().extend([("Set-Cookie", line) for line in session._sent])
+                headers.extend([("Set-Cookie", line) for line in session._sent])
             return
         session._is_dropped = not is_kept
         if is_kept:
-            self._commit(exchange, session, "set-cookie" in names)
+            are_cookies_set = "set-cookie" in names
+            if are_cookies_set or session._lent or self.manager.has_something_to_do(session):
+                self._commit(exchange, session, are_cookies_set)
+            else:
+                session._sent = []
         session._committed = ref(exchange)
 
     def _commit(self, exchange: Exchange, session: Session, are_cookies_set: bool) -> None:
@@ -350,6 +354,8 @@ class SessionMiddleware(Middleware):
 
     def _session_of(self, exchange: Exchange) -> Session | None:
         session = exchange.environ.get(self._environ_key)
+        if type(session) is self._session_class and session._committed is None:
+            return session
         while isinstance(session, Session):
             if session.__class__ is self._session_class:
                 committed = session._committed

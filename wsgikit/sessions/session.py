@@ -202,7 +202,7 @@ class Session(MutableMapping[str, Any]):
             or self._is_rotated
             or self._to_delete is not None
             or self._is_permanent != self._was_permanent
-            or self._changed_inside()
+            or (self._lent and self._changed_inside())
         )
 
     @modified.setter
@@ -460,12 +460,9 @@ class Session(MutableMapping[str, Any]):
 
     def _changed_inside(self) -> set[str]:
         """Return the keys whose values were changed inside after they were handed out."""
-        lent = self._lent
-        if not lent:
-            return set()
         data = self._data or {}
         changed = set()
-        for key, before in lent.items():
+        for key, before in (self._lent or {}).items():
             if key in data:
                 try:
                     if serializer.dumps(data[key]) != before:
