@@ -131,7 +131,11 @@ use = egg:wsgikit#error_pages
     ),
     "missing main": (
         "[filter:error]\nuse = egg:wsgikit#error_pages\n",
-        "app.ini: expected a section [app:main], got none of that name.",
+        "app.ini: expected a section [app:main], got none of that name. Name another: app.ini#app.",
+    ),
+    "main by another name": (
+        "[app:web]\nuse = egg:wsgikit#app\napp = wsgiref.simple_server:demo_app\n",
+        ("app.ini: expected a section [app:main], got none of that name. Name another: app.ini#web, app.ini#app."),
     ),
     "missing main, which is a filter": (
         "[filter:main]\nuse = egg:wsgikit#error_pages\n",
@@ -369,6 +373,12 @@ def test_a_mistake_is_told_with_its_place(text, expected, ini):
     message = complaint_of(ini(text + APP, other="[app:main]\nuse = config:app.ini\n"))
     assert message == expected
     assert "\n" not in message
+
+
+def test_a_file_without_an_application_is_told_to_have_one(ini):
+    assert complaint_of(ini("")) == (
+        "app.ini: expected a section [app:main], got none of that name. Add it, or [pipeline:main]."
+    )
 
 
 def test_a_missing_file_names_one_that_is_there(ini):

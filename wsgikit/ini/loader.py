@@ -231,7 +231,11 @@ class IniLoader(ConfigLoader):  # type: ignore[misc]  # PasteDeploy has no types
             return f"{text} There is [{other}], but {_KIND_WORDS[object_type]} is wanted here"
         known = [s.partition(":")[2].strip() for s in self.parser.sections() if s.partition(":")[0] in prefixes]
         same = next((k for k in known if k.lower() == name.lower()), None)
-        return f"{text} {f'Did you mean {same!r}?' if same else did_you_mean(name, known)}".strip()
+        hint = f"Did you mean {same!r}?" if same else did_you_mean(name, known)
+        if not hint and not self._visiting:  # the one that the file is asked for
+            others = f"Name another: {', '.join(f'{self.file.where()}#{other}' for other in known)}"
+            hint = others if known else f"Add it, or [pipeline:{name}]"
+        return f"{text} {hint}".strip()
 
     def _sections(self, prefix: str, name: str) -> list[str]:
         return list(self._find_sections(self.parser.sections(), prefix, name))
