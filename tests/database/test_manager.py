@@ -12,6 +12,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scop
 
 from wsgikit.database.middleware import DatabaseMiddleware
 from wsgikit.exceptions import ConfigurationError
+from wsgikit.onion.middleware import Middleware
+from wsgikit.onion.stack import build_stack, use
+
+MANAGERS = {"of the thread": True, "of the request": lambda environ: transaction.TransactionManager(explicit=True)}
 
 
 class Base(DeclarativeBase):
@@ -210,15 +214,11 @@ def starter(database):
     engine.dispose()
 
 
-@pytest.mark.parametrize(
-    "manager",
-    [True, lambda environ: transaction.TransactionManager(explicit=True)],
-    ids=["of the thread", "of the request"],
-)
+@pytest.mark.parametrize("manager", MANAGERS)
 def test_an_application_of_pyramids_cookiecutter_runs_as_it_is(wrap, database, starter, call, manager):
     """B57: ``request.tm`` is the layer's manager, and ``request.dbsession`` joins it; on each database."""
     app, engine = starter
-    layer = wrap(app, url=database.url, manager=manager)
+    layer = wrap(app, url=database.url, manager=MANAGERS[manager])
     for path, code in COMMANDS.items():
         committed = []
         assert call(layer, path, on_start=lambda: committed.append(database.texts())).code == code
@@ -345,6 +345,70 @@ def test_the_marks_for_layers_inside_are_gone_when_the_request_has_ended(wrap, s
         layer(environ, lambda *_: None)
         assert not [key for key in environ if "tm." in key]
     assert sqlite.texts() == ["row", "row"]
+
+
+@pytest.mark.parametrize("fails", ["view", "commit", "another resource"])
+@pytest.mark.parametrize("manager", MANAGERS)
+def test_an_error_page_reads_under_a_manager_too(layers, postgresql, call, manager, fails):
+    """D6: a manager in explicit mode has no transaction where nobody has begun one."""
+    postgresql.run("DROP TABLE IF EXISTS once", "CREATE TABLE once (a int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+
+    class Page(Middleware):
+        def handle_exception(self, exchange, error):
+            count = exchange.environ["wsgikit.db"].execute(sa.text("SELECT count(*) FROM notes")).scalar()
+            return exchange.reply(500, f"{type(error).__name__}: {count} notes")
+
+    def app(environ, start_response):
+        environ["wsgikit.db"].add(Note(text="row"))
+        if fails == "view":
+            raise LookupError
+        if fails == "commit":
+            environ["wsgikit.db"].execute(sa.text("INSERT INTO once VALUES (1), (1)"))
+        else:
+            environ["tm.manager"].get().join(Refuses())
+        start_response("200 OK", [])
+        return [b"x"]
+
+    options = {"manager": MANAGERS[manager], "pool_size": 1, "max_overflow": 0, "pool_timeout": 1}
+    stack = build_stack(app, Page, use(DatabaseMiddleware, url=postgresql.url, **options))
+    layers.append(stack)
+    name = {"view": "LookupError", "commit": "IntegrityError", "another resource": "ValueError"}[fails]
+    for _ in range(2):
+        assert call(stack).body == f"{name}: 0 notes".encode()
+    assert stack.find(DatabaseMiddleware).engine.pool.checkedout() == 0
+
+
+@pytest.mark.parametrize("manager", MANAGERS)
+@pytest.mark.parametrize(
+    ("flag", "texts", "expected"), [(None, [], "rolled back"), (True, ["stream"], "committed")], ids=["lost", "kept"]
+)
+def test_a_stream_after_a_head_that_was_rolled_back_has_its_own_transaction(
+    wrap, postgresql, call, manager, flag, texts, expected
+):
+    """B50: it is the manager's, too, and those who wait for its end are told."""
+    seen = []
+
+    def app(environ, start_response):
+        handle = environ["wsgikit.db"]
+        handle.add(Note(text="head"))
+        handle.flush()
+        start_response("404 Not Found", [])
+
+        def stream():
+            yield b"1"
+            environ["wsgikit.db.commit"] = flag
+            handle.on_commit(lambda: seen.append("committed"))
+            handle.on_rollback(lambda: seen.append("rolled back"))
+            handle.add(Note(text="stream"))
+            handle.flush()
+            yield b"2"
+
+        return stream()
+
+    layer = wrap(app, url=postgresql.url, manager=MANAGERS[manager])
+    call(layer)
+    assert (postgresql.texts(), seen) == (texts, [expected])
+    assert layer.engine.pool.checkedout() == 0
 
 
 def test_savepoints_of_the_manager_reach_the_session(wrap, postgresql, call):

@@ -92,6 +92,7 @@ class Managed:
                 self._manager.commit()
         except BaseException:
             self._manager.abort()
+            self._begin_again(work)
             raise
         if not has_joined:
             _ended(work, not is_doomed)
