@@ -37,7 +37,8 @@ def sign() -> Response:
     if not name or not message:
         flash("A name and a message, please.")
         return redirect(url_for("index"))
-    create_table()
+    # The page with the form has made the table. A transaction that writes first waits for another's on SQLite; one that
+    # has read something before may not.
     db.execute(text("INSERT INTO entry (name, message) VALUES (:name, :message)"), {"name": name, "message": message})
     session["visitor"] = name
     flash(f"Thank you, {name}.")
