@@ -170,6 +170,10 @@ WRONG = {
     "a tuple of four": (lambda: ("x", 1, {}, 4), r"expected \(body, status, headers\)"),
     "None in a tuple": (lambda: (None, 404), r"got None"),
     "a status that isn't one": (lambda: ("x", "teapot"), r"status: expected a code such as 404, .*got 'teapot'"),
+    "a header that is no latin-1": (
+        lambda: ("x", {"Content-Disposition": 'attachment; filename="€.txt"'}),
+        r"header Content-Disposition: expected latin-1 text \(PEP 3333\), got 'other letters'. Percent-encode it",
+    ),
     "a status with a line break": (lambda: ("x", "200 OK\r\nX-More: 1"), r"status: expected a code such as 404"),
     "a status that is no latin-1": (lambda: ("x", "404 見つかりません"), r"status: expected a code such as 404"),
     "a status that is a switch": (lambda: ("x", True), r"status: expected a code such as 404, .*got True"),

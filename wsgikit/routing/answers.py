@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = ["http_answer", "http_code", "make_parts", "send", "split", "status_line", "with_head"]
 
+import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from os import PathLike
@@ -23,6 +24,7 @@ from wsgikit.wsgi import Environ, HeaderList, StartResponse, WSGIApplication
 
 HTML = "text/html; charset=utf-8"
 OK = "200 OK"
+_LATIN = re.compile("[\0-\xff]*")
 STATUS_LINES = {int(status): f"{int(status)} {status.phrase}" for status in HTTPStatus}
 KINDS = (
     "a str, bytes, dict, list, tuple with status or headers, generator, path, open file, dataclass, pydantic model,"
@@ -154,7 +156,12 @@ def header_pairs(headers: Any, where: str) -> HeaderList:
             raise ApplicationError(complaint(where, "headers", "a dict or pairs of name and value", item))
         name, value = item
         for one in value if isinstance(value, (list, tuple, set, frozenset)) else (value,):
-            pairs.append((str(name), one if isinstance(one, str) else str(one)))
+            text = one if isinstance(one, str) else str(one)
+            if not text.isascii() and not _LATIN.fullmatch(text):
+                remedy = "Percent-encode it; a file name as filename*=UTF-8''…"
+                what = "latin-1 text (PEP 3333)"
+                raise ApplicationError(complaint(where, f"header {name}", what, "other letters", remedy))
+            pairs.append((str(name), text))
     return pairs
 
 
