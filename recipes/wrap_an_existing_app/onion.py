@@ -32,7 +32,6 @@ router = Router(__name__)
 def visits() -> Response:
     """Count this visitor's visits in the session, and everybody's in the database."""
     session["visits"] = session.get("visits", 0) + 1
-    db.execute(text("CREATE TABLE IF NOT EXISTS visit (id INTEGER PRIMARY KEY)"))
     db.execute(text("INSERT INTO visit DEFAULT VALUES"))
     total = db.execute(text("SELECT count(*) FROM visit")).scalar()
     return jsonify(yours=session["visits"], all=total)
@@ -41,7 +40,7 @@ def visits() -> Response:
 def wrap(app: WSGIApplication) -> Stack:
     """Put the five layers around an application as it is."""
     data.mkdir(parents=True, exist_ok=True)
-    return build_stack(
+    stack = build_stack(
         app,
         use(ErrorPagesMiddleware),
         use(ContextMiddleware),
@@ -49,3 +48,8 @@ def wrap(app: WSGIApplication) -> Stack:
         use(DatabaseMiddleware, url=f"sqlite:///{data}/visits.db"),
         use(RouterMiddleware, router=router),
     )
+    layer = stack.find(DatabaseMiddleware)
+    assert layer is not None  # for type checkers
+    with layer.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE IF NOT EXISTS visit (id INTEGER PRIMARY KEY)"))
+    return stack
