@@ -57,8 +57,8 @@ class RequestConnection(Connection):
             """Run a statement."""
             work = self._work
             work.queries.count += 1
+            kind = type(statement)
             if not work.has_written:
-                kind = type(statement)
                 if kind is TextClause:
                     work.has_written = _text_may_write(statement.text)
                 elif kind is not Select or statement._for_update_arg is not None:
@@ -68,8 +68,8 @@ class RequestConnection(Connection):
             except Exception as error:
                 self._note_error(error)
                 raise
-            if not work.has_written and getattr(result.context.compiled, "ctes", None):  # SELECT … FROM (INSERT …)
-                work.has_written = _text_may_write(str(result.context.compiled))
+            if kind is not TextClause and not work.has_written and getattr(result.context.compiled, "ctes", None):
+                work.has_written = _text_may_write(str(result.context.compiled))  # SELECT … FROM (INSERT …)
             return result
 
         def scalar(self, statement, parameters=None, *, execution_options=None):

@@ -195,7 +195,8 @@ class Exchange(Ending):
     @property
     def is_streaming(self) -> bool:
         """Whether code of the application's runs while the body is sent."""
-        return self._body is None or not is_at_rest(self._body, self.environ)
+        body = self._body
+        return type(body) is not list and (body is None or not is_at_rest(body, self.environ))
 
     @property
     def is_head_sent(self) -> bool:
