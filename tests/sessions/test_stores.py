@@ -274,6 +274,37 @@ def test_a_store_that_is_down_says_so_and_nothing_connects_before_it_is_used(add
     store.close()
 
 
+HANGING = [
+    "redis://127.0.0.1:{}/0",
+    "memcached://127.0.0.1:{}",
+    "postgresql+psycopg://x@127.0.0.1:{}/x",
+    "mysql+pymysql://x@127.0.0.1:{}/x",
+]
+
+
+def test_s19_a_store_that_takes_connections_and_never_answers_is_given_up():
+    ends = {}
+
+    def ask(store):
+        try:
+            store.load("a" * 64)
+        except StoreUnavailable as error:
+            ends[store] = error
+        finally:
+            store.close()
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()  # the kernel takes them; nobody reads
+        stores = [open_store("test", address.format(listener.getsockname()[1])) for address in HANGING]
+        threads = [threading.Thread(target=ask, args=(store,), daemon=True) for store in stores]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)  # each waits for a few seconds
+    assert list(map(repr, stores)) == [repr(store) for store in stores if store in ends]
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [

@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# A visitor waits for the database, and 5 seconds are long for one row. Drivers that aren't listed take other names.
+_LIBPQ = {"connect_timeout": 3, "tcp_user_timeout": 5000}
+_LIBMYSQL = {"connect_timeout": 3, "read_timeout": 5, "write_timeout": 5}
+_CONNECT_ARGS = {"psycopg": _LIBPQ, "psycopg2": _LIBPQ, "pymysql": _LIBMYSQL, "mysqldb": _LIBMYSQL}
+_POOL_SECONDS = 5
+
 
 class SqlStore(SessionStore):
     """A table of sessions. Each call is one statement, committed by itself.
@@ -190,6 +196,8 @@ class SqlStore(SessionStore):
         except self._errors.IntegrityError:
             raise
         except self._errors.SQLAlchemyError as error:
+            if getattr(error, "statement", None) is None:  # there was no connection to send it on
+                raise self._unavailable(error) from error
             is_missing = self._lacks_table()
             if is_missing is None or (is_missing and not self._creates_table):
                 raise self._unavailable(error, is_missing) from error
@@ -207,7 +215,7 @@ class SqlStore(SessionStore):
         try:
             return self._once(step)
         except self._errors.DBAPIError as error:
-            if not error.connection_invalidated:
+            if not error.connection_invalidated or error.statement is None:  # another try would wait as long
                 raise
         # The database was restarted: the pool had connections to the old one. All are dropped by now.
         return self._once(step)
@@ -262,5 +270,6 @@ class SqlStore(SessionStore):
             options = {"poolclass": self._static_pool, "connect_args": {"check_same_thread": False}}
         elif backend in ("postgresql", "mysql", "mariadb"):
             options["pool_recycle"] = 3600  # below the eight hours after which MariaDB hangs up
-            options["connect_args"] = {"connect_timeout": 3}  # a visitor waits for it
+            options["pool_timeout"] = _POOL_SECONDS
+            options["connect_args"] = _CONNECT_ARGS.get(url.get_driver_name(), {})
         return {**options, **given}
