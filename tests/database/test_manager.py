@@ -76,18 +76,24 @@ def test_the_layer_drives_models_of_zope_sqlalchemy(wrap, database, legacy, call
 
 
 def test_a_layer_inside_repoze_tm_leaves_the_transaction_to_it(wrap, postgresql, call):
-    """B57"""
+    """B57: what it decides after the layer has ended is what counts; the session is given back then."""
+    kept = []
 
     def app(environ, start_response):
+        kept.append(environ["wsgikit.db"].__wsgikit_open__())  # so that the garbage collector gives nothing back
         environ["wsgikit.db"].add(Note(text=environ["PATH_INFO"]))
-        start_response("200 OK", [])
+        start_response("200 OK", [("X-Path", environ["PATH_INFO"])])
         if environ["PATH_INFO"] == "/doomed":
             transaction.doom()
         return [b"x"]
 
+    def veto(environ, status, headers):
+        assert postgresql.texts() == ["/kept"][: len(kept) - 1]
+        return dict(headers)["X-Path"] == "/vetoed"
+
     layer = wrap(app, url=postgresql.url, manager=True)
-    for path in ("/kept", "/doomed"):
-        list(call(TM(layer), path).body)
+    for path in ("/kept", "/doomed", "/vetoed"):
+        call(TM(layer, veto), path)
         assert layer.engine.pool.checkedout() == 0
     assert postgresql.texts() == ["/kept"]
 
@@ -236,8 +242,11 @@ class Refuses:
 
     transaction_manager = None
 
+    def __init__(self, place="a"):
+        self._place = place
+
     def sortKey(self):
-        return "a"
+        return self._place
 
     def abort(self, txn):
         pass
@@ -265,6 +274,61 @@ def test_another_resource_that_refuses_rolls_the_database_back(wrap, postgresql,
         call(layer)
     assert (postgresql.texts(), seen) == ([], ["rolled back"])
     assert layer.engine.pool.checkedout() == 0
+
+
+def test_hooks_are_not_called_where_one_that_commits_later_refuses(wrap, postgresql, call):
+    """The database commits as late as it may, and another may come later still: nobody is told that all is well."""
+    seen = []
+
+    def app(environ, start_response):
+        db = environ["wsgikit.db"]
+        db.add(Note(text="row"))
+        db.on_commit(lambda: seen.append("committed"))
+        transaction.get().join(Refuses("~~"))
+        start_response("200 OK", [])
+        return [b"x"]
+
+    with pytest.raises(ValueError, match="disk full"):
+        call(wrap(app, url=postgresql.url, manager=True))
+    assert seen == []
+
+
+def test_what_can_not_be_flushed_keeps_others_from_committing(wrap, postgresql, call):
+    """Objects that wait for a flush are written before anybody votes."""
+    votes = []
+
+    class Votes(Refuses):
+        def tpc_vote(self, txn):
+            votes.append(1)
+
+    def app(environ, start_response):
+        environ["wsgikit.db"].add(Note(text=None))
+        transaction.get().join(Votes())
+        start_response("200 OK", [])
+        return [b"x"]
+
+    with pytest.raises(sa.exc.IntegrityError):
+        call(wrap(app, url=postgresql.url, manager=True))
+    assert votes == []
+
+
+def test_the_manager_is_told_what_may_be_repeated(wrap, postgresql, call):
+    """pyramid_retry asks it: ``transaction.isRetryableError(error)``."""
+    seen = []
+
+    def app(environ, start_response):
+        db = environ["wsgikit.db"]
+        for code in ("40001", "23505"):
+            try:
+                with db.begin_nested():
+                    db.execute(sa.text(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{code}'; END $$"))
+            except sa.exc.DBAPIError as error:
+                seen.append(environ["tm.manager"].get().isRetryableError(error))
+        start_response("200 OK", [])
+        return [b"x"]
+
+    call(wrap(app, url=postgresql.url, manager=True))
+    assert seen == [True, False]
 
 
 def test_hooks_run_when_all_have_committed(wrap, postgresql, call):
@@ -305,6 +369,7 @@ def test_a_stream_that_ends_on_another_thread_ends_the_transaction_it_began(wrap
     """D10: `transaction.manager` is another one in each thread."""
 
     def app(environ, start_response):
+        environ["wsgikit.db"].execute(sa.text("SELECT 1"))
         start_response("200 OK", [])
 
         def stream():
@@ -344,6 +409,7 @@ def test_the_marks_for_layers_inside_are_gone_when_the_request_has_ended(wrap, s
     for _ in range(2):
         layer(environ, lambda *_: None)
         assert not [key for key in environ if "tm." in key]
+        assert transaction.manager.manager._txn is None  # nothing for the thread's next request
     assert sqlite.texts() == ["row", "row"]
 
 

@@ -135,6 +135,7 @@ def test_closing_the_layer_closes_the_connections_that_wait(wrap, postgresql, ca
     layer = wrap(app, connect=postgresql.connect, pool_size=1)
     call(layer)
     assert not kept[0].closed
+    assert not {"on_commit", "on_rollback"} & set(vars(kept[0]))  # those of the request are gone with it
     layer.close()
     assert kept[0].closed
 

@@ -445,6 +445,43 @@ def test_the_layers_inside_run_again_and_those_outside_run_once(layers, postgres
     assert seen == ["outside in", "inside in", "inside out", "inside in", "inside out", "outside out"]
 
 
+def test_layers_outside_keep_the_exchange_of_the_request(layers, postgresql, call):
+    """Each attempt has one of its own; what stands in environ afterwards is that of the request."""
+    seen = []
+
+    class Outside(Middleware):
+        def after_request(self, exchange):
+            seen.append(exchange.environ["wsgikit.exchange"] is exchange)
+
+    options = {"url": postgresql.url, "retries": 1, **SERIALIZABLE}
+    stack = build_stack(Counter(postgresql), use(Outside), use(DatabaseMiddleware, **options))
+    layers.append(stack)
+    assert call(stack).code == 200
+    assert seen == [True]
+
+
+def test_a_page_can_take_the_place_of_a_head_that_was_handed_over(layers, sqlite, call):
+    """PEP 3333 "exc_info": a stream inside that fails before its first chunk, and an error page inside."""
+
+    class Page(Middleware):
+        def handle_exception(self, exchange, error):
+            return exchange.reply(500, "the page")
+
+    def app(environ, start_response):
+        start_response("200 OK", [])
+
+        def stream():
+            raise LookupError
+            yield b""
+
+        return stream()
+
+    stack = build_stack(app, use(DatabaseMiddleware, url=sqlite.url, retries=1), use(Page))
+    layers.append(stack)
+    answer = call(stack)
+    assert (answer.status, answer.body) == ("500 Internal Server Error", b"the page")
+
+
 def test_a_negative_number_of_retries_is_refused():
     with pytest.raises(ConfigurationError, match="retries: expected 0 or more, got -1"):
         DatabaseMiddleware(Counter(None), url="sqlite://", retries=-1)
