@@ -144,7 +144,8 @@ def make_converter(
             ) from None
         try:
             converter = kind(owner, *positional, **named)  # type: ignore[arg-type]  # a RouteMap stands in for a Map
-            re.compile(converter.regex) if not is_shareable(kind) else None
+            if not is_shareable(kind):
+                re.compile(converter.regex)  # what is wrong with it is told now
         except (TypeError, ValueError, re.error) as error:
             raise ConfigurationError(
                 complaint(where, "its arguments", "what it takes", arguments, str(error))

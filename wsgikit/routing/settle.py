@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["settle"]
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from wsgikit.routing.build import provides_defaults_for
@@ -55,7 +56,7 @@ def settle(
 
 def _fitting(
     root: Node, domain: str, path: str, method: str, allowed: set[str]
-) -> Any:  # Iterator[tuple[Candidate, dict[str, Any]]]
+) -> Iterator[tuple[Candidate, dict[str, Any]]]:
     """Iterate over the rules that take the path, best first; add the methods of those that don't take this one."""
     segments = path.split("/")
     segments[0] = domain
