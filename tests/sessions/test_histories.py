@@ -187,8 +187,9 @@ def machine_for(layer, is_server_side):
             if not is_modified:
                 return
             if request.is_destroyed:
-                if row is not None:
+                while row is not None:  # a request in flight may have moved it to another id, and that again
                     row["gone"] = True
+                    row = row.get("moved")
                 if request.data:
                     self.jars[client] = {"data": copy.deepcopy(request.data), "gone": False}
                 elif request.session._has_cookie:
@@ -215,7 +216,7 @@ def machine_for(layer, is_server_side):
                 self.jars[client] = None
             elif request.is_rotated:
                 row["gone"] = True
-                self.jars[client] = {"data": merged, "gone": False}
+                row["moved"] = self.jars[client] = {"data": merged, "gone": False}
             else:
                 row["data"] = merged
 

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 # Each try means that another request of the same visitor was faster; more than a few in a row is a storm.
 _MOST_TRIES = 50
 _ABSENT = b""  # no JSON is empty
+# A record that was rotated says for so long where its session went, and nothing else: longer than requests are under
+# way (gunicorn ends them after 30 seconds).
+_FOLLOWED_SECONDS = 60.0
+_MOVED = b"moved to "
 
 
 class Kept(NamedTuple):
@@ -132,6 +136,8 @@ class StoreBackend(Backend):
         record = self.store.load(key)
         if record is None:
             return None
+        if record.data[: len(_MOVED)] in (b"", _MOVED):
+            return None
         envelope = read_record(record)
         if envelope is None:
             journal().warning("a record of the session store can't be read: it counts as expired")
@@ -159,10 +165,27 @@ class StoreBackend(Backend):
             session._token = self._swap(session, token, lambda record: record if session._data else _end(record))
             if session._data:
                 return
-        for kept in (session._token, session._to_delete):
-            if isinstance(kept, Kept):
-                self.store.delete(kept.key)
+        if isinstance(session._token, Kept):
+            self.store.delete(session._token.key)
+        if isinstance(session._to_delete, Kept):
+            self._end(session._to_delete)
         session._token = session._to_delete = None
+
+    def _end(self, kept: Kept) -> None:
+        """End a session, whatever a request in flight has made of its record: changed it, or moved it to another id."""
+        key, version = kept.key, kept.version
+        for _ in range(_MOST_TRIES):
+            now = time.time()
+            if self.store.save(key, Record(b"", now, now + _FOLLOWED_SECONDS), version) is not None:
+                break
+            record = self.store.load(key)
+            while record is not None and record.data.startswith(_MOVED):
+                key = record.data[len(_MOVED) :].decode("ascii")
+                record = self.store.load(key)
+            if record is None:
+                return
+            version = record.version
+        self.store.delete(key)
 
     def take(self, session: Session, kept: Kept) -> bool:
         """End the record that the session was in, merged with what others wrote there; False: it is gone already."""
@@ -170,6 +193,12 @@ class StoreBackend(Backend):
             return False
         self.store.delete(kept.key)
         return True
+
+    def _move(self, session: Session, kept: Kept, key: str) -> bool:
+        """End the record as `take` does, and leave word of the new one to who is about to destroy the session."""
+        until = time.time() + _FOLLOWED_SECONDS
+        moved = _MOVED + key.encode("ascii")
+        return self._swap(session, kept, lambda record: record._replace(data=moved, expires=until)) is not None
 
     def refresh(self, session: Session, write: Callable[[str], str]) -> str | None:
         now = time.time()
@@ -236,12 +265,12 @@ class StoreBackend(Backend):
         old = session._to_delete
         if isinstance(old, Kept):
             if not session._is_rotated:
-                self.store.delete(old.key)
+                self._end(old)
             else:
                 # The old record is taken by compare-and-swap: a change made to it meanwhile comes along, and one that
                 # was destroyed meanwhile doesn't come back under the new id.
                 data = record.data
-                if not self.take(session, old):
+                if not self._move(session, old, key):
                     self.store.delete(key)
                     return None
                 record = self._record(session, now)
