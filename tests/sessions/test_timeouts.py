@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from wsgikit.sessions.errors import SessionReadOnly
+
 DAY = 86_400
 
 
@@ -88,6 +90,68 @@ def test_s1_s10_with_the_idle_timeout_as_refresh_only_writing_counts(browse, clo
     assert "Set-Cookie" not in browser.send("/").headers
     clock.move(200)
     assert browser.send("/").text == ""
+
+
+def test_s4_s10_a_readonly_session_is_read_and_neither_touched_nor_saved(browse, clock, spy):
+    def look(session, environ):
+        return view(session.readonly() if environ["PATH_INFO"] == "/poll" else session, environ)
+
+    browser = browse(look, store=spy, idle_timeout_seconds=1000)
+    browser.send("/w")
+    for _ in range(2):
+        clock.move(400)
+        spy.calls.clear()
+        assert browser.send("/poll").text == "1"
+        assert spy.calls == ["load"]
+    clock.move(201)
+    assert browser.send("/").text == "", "polling didn't keep it alive"
+
+
+@pytest.mark.parametrize("touched_before", [True, False])
+def test_s4_readonly_itself_reads_nothing(browse, spy, touched_before):
+    browser = browse(lambda s, e: (touched_before and s.get("n")) or s.readonly(), store=spy)
+    response = browser.send(headers={"Cookie": "session=x"})
+    assert spy.calls == []
+    assert ("Vary" in response.headers) is touched_before
+
+
+CHANGES = {
+    "set": lambda s: s.__setitem__("n", 2),
+    "delete": lambda s: s.__delitem__("n"),
+    "clear": lambda s: s.clear(),
+    "rotate": lambda s: s.rotate(),
+    "destroy": lambda s: s.destroy(),
+    "flash": lambda s: s.flash("x"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_s4_a_change_of_a_readonly_session_is_a_named_error(browse, options, change):
+    def poll(session, environ):
+        if environ["PATH_INFO"] == "/w":
+            session["n"] = 1
+            with pytest.raises(SessionReadOnly, match="session: key 'n': expected none after readonly"):
+                session.readonly()
+            return
+        with pytest.raises(SessionReadOnly, match=r"session: .*: expected none after readonly\(\), got one"):
+            change(session.readonly())
+
+    browser = browse(poll, **options)
+    browser.send("/w")
+    assert "Set-Cookie" not in browser.send("/").headers
+
+
+def test_s4_a_change_inside_a_value_of_a_readonly_session_is_a_named_error_too(browse, options):
+    def poll(session, environ):
+        if environ["PATH_INFO"] == "/w":
+            session["l"] = []
+        else:
+            session.readonly()["l"].append(1)
+
+    browser = browse(poll, **options)
+    browser.send("/w")
+    with pytest.raises(SessionReadOnly, match="session: key 'l'"):
+        browser.send("/")
 
 
 def test_s10_none_never_ends_a_session(browse, clock):

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "LockTimeout",
     "SessionCommitted",
+    "SessionReadOnly",
     "SessionTooLarge",
     "SessionValueError",
     "StoreUnavailable",
@@ -23,6 +24,19 @@ class SessionCommitted(HeadSentError):
 
     def __init__(self, text: str, key: str | None = None) -> None:
         super().__init__(text)
+        self.key = key
+
+
+class SessionReadOnly(ApplicationError):
+    """The session was changed after `readonly()`.
+
+    Attributes:
+        key: the session's key that was to be changed, or None where the change had none (`rotate`).
+    """
+
+    def __init__(self, key: str | None = None) -> None:
+        what = f"key {key!r}" if key else "change"
+        super().__init__(f"session: {what}: expected none after readonly(), got one. Leave out one of the two.")
         self.key = key
 
 

@@ -11,7 +11,7 @@ from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.options.flags import check_flags
 from wsgikit.sessions.backends import Backend, Conflict, CookieBackend, StoreBackend
 from wsgikit.sessions.cookies import CookieWriter, SameSite, cookie_finder
-from wsgikit.sessions.errors import StoreUnavailable
+from wsgikit.sessions.errors import SessionReadOnly, StoreUnavailable
 from wsgikit.sessions.formats import FormatName, make_format
 from wsgikit.sessions.journal import journal
 from wsgikit.sessions.keys import Secret, check_secrets
@@ -188,10 +188,13 @@ class SessionManager:
 
         Raises:
             StoreUnavailable: the store doesn't answer.
+            SessionReadOnly: something was changed inside a value after `readonly()`.
             SessionTooLarge: it doesn't fit into a cookie.
             SessionValueError: it holds something that can't be written.
         """
         if session._is_read_only:
+            for key in session._changed_inside():
+                raise SessionReadOnly(key)
             return []
 
         def write(value: str) -> str:

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from wsgikit.sessions import serializer
-from wsgikit.sessions.errors import SessionCommitted, SessionValueError
+from wsgikit.sessions.errors import SessionCommitted, SessionReadOnly, SessionValueError
 from wsgikit.sessions.signing import encode_base64
 
 if TYPE_CHECKING:
@@ -296,6 +296,19 @@ class Session(MutableMapping[str, Any]):
             self._reset()
             self._open()
 
+    def readonly(self) -> Session:
+        """Only look, for the rest of this request: a change is an error, and being read doesn't count as being used.
+
+        For what a page asks for again and again by itself, so that a visitor who has gone is logged out in time.
+
+        Raises:
+            SessionReadOnly: it has been changed already.
+        """
+        if self.modified:
+            raise SessionReadOnly(next(iter(self._settle()), None))
+        self._is_read_only = True
+        return self
+
     def lock(self, timeout_seconds: float = 10.0, hold_seconds: float = 30.0) -> AbstractContextManager[Session]:
         """Be alone with the session: read it anew, run the block, save it at its end.
 
@@ -410,7 +423,7 @@ class Session(MutableMapping[str, Any]):
         if self._committed is not None:
             self._write_late(key)
         if self._is_read_only:
-            raise self._failure or AssertionError
+            raise self._failure or SessionReadOnly(key)
         if key is not None:
             if self._changed is None:
                 self._changed = set()
