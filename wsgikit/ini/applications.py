@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 from wsgikit.exceptions import ConfigurationError
+from wsgikit.onion.beside import introduce
 from wsgikit.onion.stack import close_all, walk
 from wsgikit.options import load_dotted
 from wsgikit.wsgi import Environ, StartResponse, WSGIApplication
@@ -63,6 +64,10 @@ class PrefixMounts:
 
     def __init__(self, apps: Mapping[str, WSGIApplication]) -> None:
         self.apps = {prefix.rstrip("/"): app for prefix, app in apps.items()}
+        earlier: list[tuple[str, WSGIApplication]] = []
+        for prefix, app in self.apps.items():
+            introduce(prefix, app, earlier)
+            earlier.append((prefix, app))
         self._longest_first = sorted(self.apps.items(), key=lambda item: -len(item[0]))
 
     def __repr__(self) -> str:

@@ -163,6 +163,12 @@ class MountTable:
             same.append(mount)
             same.sort(key=lambda other: other.host is None)  # those for a host before the one for all
             self._depths = sorted({prefix.count("/") for prefix in self._by_prefix}, reverse=True)
+        if self.mounts:
+            from wsgikit.onion.beside import introduce  # most routers have one mount at the most
+
+            # On another host a browser keeps another cookie.
+            others = [(other.text, other.app) for other in self.mounts if mount.host == other.host]
+            introduce(mount.text, mount.app, others)
         self.mounts.append(mount)
 
     def find(self, environ: Environ) -> tuple[Mount, int] | None:

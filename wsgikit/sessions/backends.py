@@ -130,6 +130,10 @@ class StoreBackend(Backend):
     def knows(self, value: str) -> bool:
         return self._signer.unsign(value.encode("utf-8", "replace")) is not None
 
+    def sample(self) -> str:
+        """Return a cookie value such as this backend writes, of no session."""
+        return self._signer.sign(b"sample").decode("ascii")
+
     def find(self, session_id: str) -> tuple[Envelope, Kept] | None:
         """Return what is kept for an id, if it hasn't expired."""
         key = store_key(session_id)

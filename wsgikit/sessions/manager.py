@@ -40,6 +40,7 @@ class SessionManager:
     Attributes:
         backend: where sessions go.
         store: the server-side store, or None.
+        where: the option `store` as it was given.
         writer: writes the cookie.
         is_foreign: whether the cookie is another framework's, to be shared with it.
         permanent: whether new sessions are.
@@ -131,6 +132,7 @@ class SessionManager:
                 )
             self.store = open_store(where, store)
             self.backend = StoreBackend(self.store, id_signer, timeouts, on_conflict)
+        self.where = store
         self.timeouts = timeouts
         self.is_foreign = cookie_format != "wsgikit"
         self.permanent = cookie_permanent

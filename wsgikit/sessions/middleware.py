@@ -417,6 +417,13 @@ class SessionMiddleware(Middleware):
             self.manager.writer.name,
         )
 
+    def __wsgikit_beside__(self, place: str, other: Middleware, other_place: str) -> None:
+        """Look at a layer of an application that is mounted beside this one's: it may be a session of the same name."""
+        if isinstance(other, SessionMiddleware):
+            from wsgikit.sessions.namesakes import warn_of_namesakes  # only where applications are mounted
+
+            warn_of_namesakes(type(self).__name__, self.manager, place, other.manager, other_place)
+
     def _check_alone(self, app: object, cookie_name: str, environ_key: str) -> None:
         """Refuse a second session of the same cookie or key in one onion: each would undo the other."""
         while isinstance(app, Middleware):
