@@ -295,6 +295,14 @@ def test_a_django_site_inside_and_the_layer_outside_see_one_session(site):
     assert site.get("/look").text == "[('theme', 'dark'), ('user', 'ada')]"
 
 
+def test_b49_changes_of_a_django_site_and_of_the_layer_in_one_request_are_one_cookie(site):
+    site.get("/login")
+    response = site.get("/append?light")
+    assert len(response.headers.getall("Set-Cookie")) == 1
+    expected = "[('l', [1]), ('theme', 'light'), ('user', 'ada')]"
+    assert (site.get("/look").text, site.get("/ours").text) == (expected, expected)
+
+
 def test_a_logout_of_a_django_site_ends_the_session_outside_too(site):
     site.get("/login")
     assert "Max-Age=0" in site.get("/logout").headers["Set-Cookie"]

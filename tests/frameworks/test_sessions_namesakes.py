@@ -116,6 +116,23 @@ def test_the_warning_of_a_shared_format_asks_for_the_same_secret(shop, caplog):
     assert "the application's secret_key" in warning
 
 
+def test_b46_a_line_that_begins_with_a_space_as_beakers_and_djangos_do_is_seen(caplog):
+    from beaker.middleware import SessionMiddleware as Beaker
+
+    def app(environ, start_response):
+        environ["wsgikit.session"]["a"] = 1
+        environ["beaker.session"]["b"] = 1
+        environ["beaker.session"].save()
+        start_response("200 OK", [])
+        return []
+
+    beaker = Beaker(app, {"session.type": "memory", "session.key": "session", "session.data_serializer": "json"})
+    response = TestApp(SessionMiddleware(beaker, secret_key=SECRET)).get("/")
+    assert [line.lstrip().partition("=")[0] for line in response.headers.getall("Set-Cookie")] == ["session", "session"]
+    (warning,) = warnings_of(caplog)
+    assert "the application inside sets a cookie named 'session' too" in warning
+
+
 def test_another_cookie_of_a_longer_name_is_nobodys_business(caplog):
     def app(environ, start_response):
         environ["wsgikit.session"]["a"] = 1

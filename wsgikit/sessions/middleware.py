@@ -321,7 +321,7 @@ class SessionMiddleware(Middleware):
         theirs: list[str] = []
         writer, backend = self.manager.writer, self.manager.backend
         for line in exchange.headers.get_all("Set-Cookie"):
-            if not line.startswith(writer.name + "="):
+            if not line.lstrip().startswith(writer.name + "="):  # Django and Beaker begin it with a space
                 continue
             value = _value_of(line)
             if value:
