@@ -229,6 +229,19 @@ def test_flash_messages_and_permanence_are_shared():
     assert client.get("/look").text == "([('info', 'hello')], True)"
 
 
+def test_a_session_that_is_permanent_by_option_is_so_in_the_app_inside():
+    class Outside(Middleware):
+        def before_request(self, exchange):
+            if exchange.environ["PATH_INFO"] == "/ours":
+                exchange.environ["wsgikit.session"]["a"] = 1
+                return exchange.reply(200, "ours")
+            return None
+
+    client = TestApp(layer_for(Outside(make_app()), cookie_permanent=True))
+    assert "Max-Age" in client.get("/ours").headers["Set-Cookie"]
+    assert "Expires" in client.get("/set?user=ada").headers["Set-Cookie"]
+
+
 STORE = [
     pytest.param({}, id="the layer's session"),
     pytest.param({"store": "memory"}, id="a store of its own"),

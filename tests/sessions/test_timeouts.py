@@ -185,6 +185,17 @@ def test_a_session_is_kept_until_the_browser_is_closed_unless_it_is_permanent(br
     assert browser.send("/").text == "False"
 
 
+@pytest.mark.parametrize("name", ["wsgikit", "flask", "starlette", "django"])
+def test_s10_a_cookie_that_is_permanent_by_option_is_so_each_time_it_is_written(browse, clock, name):
+    browser = browse(view, idle_timeout_seconds=1000, cookie_permanent=True, cookie_format=name)
+    for expected in range(1, 4):
+        response = browser.send("/w")
+        assert response.text == str(expected)
+        assert "Max-Age=1000;" in response.headers["Set-Cookie"]
+    clock.move(500)
+    assert "Max-Age=1000;" in browser.send("/").headers["Set-Cookie"], "its use is noted"
+
+
 def test_a_permanent_cookie_ends_with_the_absolute_timeout(browse, clock, options):
     browser = browse(view, absolute_timeout_seconds=1000, cookie_permanent=True, **options)
     assert "Max-Age=1000;" in browser.send("/w").headers["Set-Cookie"]

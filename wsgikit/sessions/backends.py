@@ -452,7 +452,7 @@ def merge(session: Session, theirs: Envelope, base: bytes) -> list[str]:
                 merged.pop(key, None)
         session._data = merged
         session._lent = None  # what was changed inside is in `changed` by now
-    if session._is_permanent == session._was_permanent:
+    if session._is_permanent == session._was_permanent and theirs.permanent is not None:
         session._is_permanent = session._was_permanent = theirs.permanent
     return both
 

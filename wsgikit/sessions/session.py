@@ -404,7 +404,8 @@ class Session(MutableMapping[str, Any]):
         self._created = envelope.created
         self._saved = envelope.saved
         self._is_current = envelope.is_current
-        self._is_permanent = self._was_permanent = envelope.permanent
+        permanent = envelope.permanent
+        self._is_permanent = self._was_permanent = self._manager.permanent if permanent is None else permanent
         self._is_new = False
         if envelope.id is not None:
             self._id = envelope.id

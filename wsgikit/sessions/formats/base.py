@@ -22,7 +22,7 @@ class Envelope:
         created: when the session began, in seconds since 1970.
         saved: when it was last written.
         id: its id, or None in formats that have none.
-        permanent: whether the browser keeps it when it is closed.
+        permanent: whether the browser keeps it when it is closed; None where the format doesn't say.
         is_current: whether the first secret signed it.
     """
 
@@ -34,7 +34,7 @@ class Envelope:
         created: float,
         saved: float,
         id: str | None = None,  # noqa: A002  # the word that users have for it
-        permanent: bool = False,
+        permanent: bool | None = False,
         is_current: bool = True,
     ) -> None:
         self.data = data

@@ -44,7 +44,7 @@ class DjangoFormat(CookieFormat):
             )
         except (ValueError, RecursionError):
             return None
-        return Envelope(data, saved, saved, is_current=is_current) if isinstance(data, dict) else None
+        return Envelope(data, saved, saved, None, None, is_current) if isinstance(data, dict) else None
 
     def dump(self, envelope: Envelope) -> str:
         data = dump_plain(envelope.data, "Django's", (",", ":"))

@@ -43,11 +43,15 @@ class FlaskFormat(CookieFormat):
             return None  # signed by us, and yet not ours
         if not isinstance(data, dict):
             return None
-        return Envelope(data, saved, saved, permanent=bool(data.get("_permanent")), is_current=is_current)
+        permanent = bool(data["_permanent"]) if "_permanent" in data else None
+        return Envelope(data, saved, saved, None, permanent, is_current)
 
     def dump(self, envelope: Envelope) -> str:
+        content = envelope.data
+        if envelope.permanent and "_permanent" not in content:  # so that the app inside keeps it so
+            content = {**content, "_permanent": True}
         try:
-            data = json.dumps(_tag(envelope.data, ""), separators=(",", ":")).encode("ascii")
+            data = json.dumps(_tag(content, ""), separators=(",", ":")).encode("ascii")
         except SessionValueError:
             raise
         except (RecursionError, ValueError) as error:

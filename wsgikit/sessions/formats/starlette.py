@@ -34,7 +34,7 @@ class StarletteFormat(CookieFormat):
             data = json.loads(b64decode(payload))
         except (ValueError, RecursionError):
             return None
-        return Envelope(data, saved, saved, is_current=is_current) if isinstance(data, dict) else None
+        return Envelope(data, saved, saved, None, None, is_current) if isinstance(data, dict) else None
 
     def dump(self, envelope: Envelope) -> str:
         return self._signer.sign(b64encode(dump_plain(envelope.data, "Starlette's"))).decode("ascii")
