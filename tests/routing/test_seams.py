@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import json
 from decimal import Decimal
@@ -20,6 +21,7 @@ from wsgikit import (
     url_for,
     use,
 )
+from wsgikit.exceptions import ApplicationError
 from wsgikit.onion.visit import make_environ
 from wsgikit.views import JsonProvider
 
@@ -85,6 +87,26 @@ def test_what_a_coroutine_hook_sets_is_seen_by_the_view_and_not_by_other_request
         assert app.get(f"{path}?lang=de").text == "de"
         assert app.get(path).text == "none"
     assert language.get() == "none"
+
+
+def test_a_coroutine_view_inside_a_running_loop_says_what_to_do():
+    """No coroutine is left behind unawaited: that would be a warning, and so a failure of this test."""
+    router = Router("site")
+
+    @router.get("/")
+    async def page():
+        return "page"
+
+    async def caller():
+        return router(make_environ("/"), lambda *head: None)
+
+    with pytest.raises(ApplicationError, match=r"page: event loop: .* another thread: asyncio.to_thread\(…\)"):
+        asyncio.run(caller())
+
+    async def threaded():
+        return b"".join(await asyncio.to_thread(router, make_environ("/"), lambda *head: None))
+
+    assert asyncio.run(threaded()) == b"page"
 
 
 def test_the_urls_of_three_routers_in_each_other(client):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from typing import Any, get_type_hints
 
+from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.onion.exchange import Exchange
 
 _CO_VARKEYWORDS, _CO_COROUTINE = 0x08, 0x80  # as in inspect
@@ -182,6 +183,18 @@ def as_sync(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        _refuse_running_loop(function)
         return run_coroutine(function(*args, **kwargs))
 
     return call
+
+
+def _refuse_running_loop(function: Callable[..., Any]) -> None:
+    import asyncio  # only coroutines need it
+
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    remedy = "Call it in another thread: asyncio.to_thread(…)"
+    raise ApplicationError(complaint(name_of(function), "event loop", "none that runs in this thread", loop, remedy))
