@@ -274,6 +274,43 @@ def test_a_store_that_is_down_says_so_and_nothing_connects_before_it_is_used(add
     store.close()
 
 
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+@pytest.mark.parametrize("step", ["load", "save", "delete", "touch"])
+@pytest.mark.parametrize("is_given", [False, True], ids=["url", "engine"])
+def test_s19_a_connection_that_the_database_dropped_is_noticed_by_nobody(kind, step, is_given, require_service):
+    import sqlalchemy as sa
+
+    from wsgikit.sessions.stores.sql import SqlStore
+
+    require_service(kind)
+    where, ask, kill = {
+        "postgresql": (POSTGRESQL, "SELECT pg_backend_pid()", "SELECT pg_terminate_backend({})"),
+        "mariadb": (MARIADB, "SELECT CONNECTION_ID()", "KILL {}"),
+    }[kind]
+    engine = sa.create_engine(where)
+    store = SqlStore(engine if is_given else where, create_table=True)
+    key = "c" * 60 + f"{os.getpid() % 10000:04d}"
+    store.delete(key)
+    now = time.time()
+    version = store.save(key, Record(b"x", now, now + 60))
+    with store._engines.get().connect() as connection:  # the pool's only one
+        number = connection.scalar(sa.text(ask))
+    other = sa.create_engine(where, isolation_level="AUTOCOMMIT")
+    with other.connect() as connection:
+        connection.execute(sa.text(kill.format(number)))
+    other.dispose()
+    done = {
+        "load": lambda: store.load(key).data == b"x",
+        "save": lambda: store.save(key, Record(b"y", now, now + 60), version) is not None,
+        "delete": lambda: store.delete(key),
+        "touch": lambda: store.touch(key, now, now + 90),
+    }[step]()
+    assert done
+    store.delete(key)
+    store.close()
+    engine.dispose()
+
+
 HANGING = [
     "redis://127.0.0.1:{}/0",
     "memcached://127.0.0.1:{}",

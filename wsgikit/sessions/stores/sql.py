@@ -91,7 +91,8 @@ class SqlStore(SessionStore):
             self._name = url.render_as_string(hide_password=True)
 
             def connect() -> Engine:
-                return sa.create_engine(url, **options).execution_options(isolation_level="AUTOCOMMIT")
+                # Set when a connection is made: asked for at each use it would be sent each time, on pymysql.
+                return sa.create_engine(url, isolation_level="AUTOCOMMIT", **options)
 
             self._engines = PerProcess(connect, lambda engine: engine.dispose())
         else:
@@ -222,6 +223,15 @@ class SqlStore(SessionStore):
 
     def _once(self, step: Callable[[Connection], T]) -> T:
         engine = self._engines.get()
+        try:
+            return self._step(engine, step)
+        except engine.dialect.dbapi.Error as error:  # type: ignore[union-attr]  # it is there when the engine is
+            # An engine of somebody's, whose pool had a connection to a database that was restarted: setting the
+            # isolation level is where SQLAlchemy finds out, and it doesn't wrap what the driver raises there.
+            engine.dispose()
+            raise self._errors.DBAPIError("SET AUTOCOMMIT", None, error, connection_invalidated=True) from error
+
+    def _step(self, engine: Engine, step: Callable[[Connection], T]) -> T:
         if isinstance(engine.pool, self._static_pool):  # one connection for all threads: one at a time
             with self._lock, engine.connect() as connection:
                 return step(connection)
