@@ -28,27 +28,72 @@ def free_port():
         return listener.getsockname()[1]
 
 
+class MemcachedServer:
+    """A memcached on a port of the test's own, that can be started again."""
+
+    def __init__(self):
+        self.program = shutil.which("memcached")
+        if self.program is None:
+            if os.environ.get("CI") == "true":
+                pytest.fail("memcached is not installed")
+            pytest.skip("memcached is not installed")
+        self.port = free_port()
+        self.url = f"memcached://127.0.0.1:{self.port}"
+
+    def start(self):
+        command = [self.program, "-l", "127.0.0.1", "-p", str(self.port), "-U", "0"]
+        if os.getuid() == 0:
+            command += ["-u", "nobody"]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+
 @pytest.fixture(scope="module")
 def memcached():
-    program = shutil.which("memcached")
-    if program is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("memcached is not installed")
-        pytest.skip("memcached is not installed")
-    port = free_port()
-    command = [program, "-l", "127.0.0.1", "-p", str(port), "-U", "0"]
-    if os.getuid() == 0:
-        command += ["-u", "nobody"]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(200):
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            break
-        except OSError:
-            time.sleep(0.02)
-    yield f"memcached://127.0.0.1:{port}"
-    server.terminate()
-    server.wait(10)
+    server = MemcachedServer()
+    server.start()
+    yield server.url
+    server.stop()
+
+
+@pytest.mark.parametrize("step", ["load", "save", "delete", "touch"])
+def test_s19_a_memcached_that_was_restarted_has_forgotten_and_answers_at_once(step):
+    server = MemcachedServer()
+    server.start()
+    store = open_store("test", server.url)
+    now = time.time()
+    keys = [f"{number:064d}" for number in range(4)]
+    barrier = threading.Barrier(4)
+
+    def use(key):
+        barrier.wait(10)  # so that the pool has several connections
+        store.save(key, Record(b"x", now, now + 60))
+
+    threads = [threading.Thread(target=use, args=(key,)) for key in keys]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    server.stop()
+    server.start()
+    steps = {
+        "load": lambda key: store.load(key) is None,
+        "save": lambda key: store.save(key, Record(b"y", now, now + 60)) is not None,
+        "delete": lambda key: store.delete(key) is False,
+        "touch": lambda key: store.touch(key, now, now + 90) is False,
+    }
+    assert all(steps[step](key) for key in keys)
+    store.close()
+    server.stop()
 
 
 @pytest.fixture(params=["memory", "sqlite memory", "sqlite file", "postgresql", "mariadb", "redis", "memcached"])

@@ -37,13 +37,14 @@ class MemcachedStore(SessionStore):
 
     def __init__(self, where: Any, *, prefix: str = "wsgikit:session:", timeout_seconds: float = 2.0) -> None:
         try:
-            from pymemcache import HashClient, MemcacheError, PooledClient  # optional
+            from pymemcache import HashClient, MemcacheError, MemcacheUnexpectedCloseError, PooledClient  # optional
         except ImportError as error:
             raise ConfigurationError(
                 "MemcachedStore: store: expected the package pymemcache, which isn't installed. "
                 "Install it with: pip install 'wsgikit[memcached]'."
             ) from error
         self._errors = (MemcacheError, OSError)
+        self._hung_up = (MemcacheUnexpectedCloseError, ConnectionError)
         self._prefix = prefix
         if isinstance(where, str):
             servers = _servers(where)
@@ -126,7 +127,12 @@ class MemcachedStore(SessionStore):
 
     def _run(self, step: Callable[[Any], T]) -> T:
         try:
-            return step(self._clients.get())
+            try:
+                return step(self._clients.get())
+            except self._hung_up:
+                # memcached was restarted: the pool has connections to the old one. They are made anew after close().
+                self._clients.get().close()
+                return step(self._clients.get())
         except self._errors as error:
             kind = type(error).__name__
             raise StoreUnavailable(f"MemcachedStore: expected an answer, got {kind}. Is memcached up?") from error
