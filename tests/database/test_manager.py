@@ -82,6 +82,7 @@ def test_a_layer_inside_repoze_tm_leaves_the_transaction_to_it(wrap, postgresql,
     def app(environ, start_response):
         kept.append(environ["wsgikit.db"].__wsgikit_open__())  # so that the garbage collector gives nothing back
         environ["wsgikit.db"].add(Note(text=environ["PATH_INFO"]))
+        environ["wsgikit.db"].flush()
         start_response("200 OK", [("X-Path", environ["PATH_INFO"])])
         if environ["PATH_INFO"] == "/doomed":
             transaction.doom()
