@@ -253,6 +253,28 @@ def test_a_layer_outside_asks_for_statements_with_a_list(layers, sqlite, call, i
     assert [statement for statement, _ in seen] == (["SELECT 1"] if is_asked else [])
 
 
+def test_a_layer_outside_gets_the_statements_of_all_attempts(layers, sqlite, call):
+    """D13: what it asked for is not lost with the first attempt."""
+    seen = []
+
+    class Asks(Middleware):
+        def before_request(self, exchange):
+            exchange.state["wsgikit.sql"] = seen
+
+    class Lost(Exception):
+        sqlstate = "40001"
+
+    def app(environ, start_response):
+        environ["wsgikit.db"].execute(sa.text(f"SELECT {environ['wsgikit.db.attempt']}")).scalar()
+        raise Lost
+
+    stack = build_stack(app, Asks, use(DatabaseMiddleware, url=sqlite.url, retries=2, retry_backoff_seconds=0))
+    layers.append(stack)
+    with pytest.raises(Lost):
+        call(stack)
+    assert [statement for statement, _ in seen] == ["SELECT 1", "SELECT 2", "SELECT 3"]
+
+
 def test_a_long_request_keeps_the_last_thousand_statements(wrap, sqlite, call, ok):
     def app(environ, start_response):
         handle = environ["wsgikit.db"]

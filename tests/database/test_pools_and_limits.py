@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from wsgikit.database.exceptions import PoolExhaustedError
 from wsgikit.database.middleware import DatabaseMiddleware
 from wsgikit.exceptions import ConfigurationError
+from wsgikit.onion.stack import build_stack, use
 
 
 def run(environ, statement, **values):
@@ -56,7 +57,6 @@ def test_an_exhausted_pool_lists_who_holds_its_connections(wrap, sqlite, call, o
 
 def test_a_slow_pool_does_not_starve_another(layers, sqlite, call):
     """D15: each database has a pool of its own."""
-    from wsgikit.onion.stack import build_stack, use
 
     def app(environ, start_response):
         environ["wsgikit.db.slow"].execute(sa.text("SELECT 1"))
@@ -170,18 +170,52 @@ def looped(environ, start_response):
     for number in range(6):
         run(environ, "SELECT text FROM notes WHERE id = :id", id=number)
     run(environ, "SELECT count(*)\n  FROM notes")
-    environ["wsgikit.endpoint"] = "notes.list"
     return answer(start_response)
 
 
-def test_too_many_statements_and_a_loop_of_them_are_warnings(wrap, sqlite, call, caplog):
-    layer = wrap(looped, url=sqlite.url, max_queries=5)
-    call(layer, "/notes")
+@pytest.fixture
+def routed(layers, sqlite):
+    """The same as a view of a router."""
+    from wsgikit.routing.router import Router
+
+    router = Router(None)
+    router.add_url_rule("/notes/<int:page>", "notes", lambda page: looped)
+
+    def make(**options):
+        stack = build_stack(router, use(DatabaseMiddleware, url=sqlite.url, **options))
+        layers.append(stack)
+        return stack
+
+    return make
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_too_many_statements_and_a_loop_of_them_are_warnings(routed, call, caplog, retries):
+    """They name the rule, the request and the statement."""
+    call(routed(max_queries=5, retries=retries), "/notes/3")
     statement = "SELECT text FROM notes WHERE id = ?"
+    where = "GET /notes/3 (/notes/<int:page>) on 'default': "
     assert [record.getMessage() for record in caplog.records] == [
-        "GET /notes (notes.list) on 'default': 7 statements, max_queries=5; most often (6 times): " + statement,
-        "GET /notes (notes.list) on 'default': the same statement 6 times (N+1?): " + statement,
+        where + "7 statements, max_queries=5; most often (6 times): " + statement,
+        where + "the same statement 6 times (N+1?): " + statement,
     ]
+
+
+@pytest.mark.parametrize(
+    ("mark", "name"),
+    [
+        ({}, "no route"),
+        ({"wsgiorg.routing_args": ((), {"controller": "notes"})}, "notes"),
+    ],
+    ids=["none", "of another router"],
+)
+def test_the_route_of_other_routers_is_named_where_they_say_it(wrap, sqlite, call, caplog, mark, name):
+    def app(environ, start_response):
+        environ.update(mark)
+        return looped(environ, start_response)
+
+    call(wrap(app, url=sqlite.url, max_queries=6), "/notes")
+    assert f"GET /notes ({name}) on 'default': 7 statements" in caplog.text
 
 
 def test_slow_statements_are_warnings(wrap, sqlite, call, caplog):
@@ -196,16 +230,19 @@ def test_a_request_within_its_budget_logs_nothing(wrap, sqlite, call, caplog):
     assert [record.getMessage() for record in caplog.records if "N+1" not in record.getMessage()] == []
 
 
-def test_counts_are_on_the_exchange_for_other_layers(layers, sqlite, call):
+@pytest.mark.parametrize("retries", [0, 1])
+def test_counts_are_on_the_exchange_for_other_layers(layers, sqlite, call, retries):
+    """With ``retries`` too, where each attempt has an exchange of its own."""
     from wsgikit.onion.middleware import Middleware
-    from wsgikit.onion.stack import build_stack, use
 
     class Shows(Middleware):
         def after_request(self, exchange):
             queries = exchange.state["wsgikit.db.queries"]
             exchange.headers.set("X-Queries", str(queries.count))
 
-    stack = build_stack(looped, use(Shows), use(DatabaseMiddleware, url=sqlite.url))
+    stack = build_stack(
+        looped, use(Shows), use(DatabaseMiddleware, url=sqlite.url, retries=retries), use(type("Inside", (Shows,), {}))
+    )
     layers.append(stack)
     assert ("X-Queries", "7") in call(stack).headers
 

@@ -48,6 +48,37 @@ def test_postgresql_would_lose_the_rows_silently_so_the_commit_is_an_error(wrap,
     assert (postgresql.texts(), hooks) == ([], [])
 
 
+@pytest.mark.parametrize("commit", ["manual", "success"])
+@pytest.mark.parametrize("way", ["session.commit", "connection.commit", "session.begin", "connection.begin"])
+def test_a_commit_of_the_applications_own_is_an_error_too(wrap, postgresql, call, way, commit):
+    """D4: nobody is told of a commit that wasn't one."""
+    kind, _, word = way.partition(".")
+    hooks = []
+
+    def write(environ):
+        run(environ, "INSERT INTO notes (text) VALUES ('row')")
+        with contextlib.suppress(Exception):
+            run(environ, "SELECT * FROM no_such_table")
+
+    def app(environ, start_response):
+        handle = environ["wsgikit.db"]
+        handle.on_commit(lambda: hooks.append("commit"))
+        if word == "begin":
+            with handle.begin():
+                write(environ)
+        else:
+            write(environ)
+            handle.commit()
+        return saved(start_response)
+
+    layer = wrap(app, url=postgresql.url, kind=kind, commit=commit, pool_size=1, max_overflow=0, pool_timeout=1)
+    for _ in range(2):
+        with pytest.raises(TransactionAbortedError, match="expected a transaction that is alive"):
+            call(layer)
+    assert (postgresql.texts(), hooks) == ([], [])
+    assert layer.engine.pool.checkedout() == 0
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_savepoint_around_what_may_fail_keeps_the_rest(wrap, postgresql, call, kind):
     def app(environ, start_response):
@@ -71,8 +102,9 @@ def rival(mariadb):
     connection.close()
 
 
+@pytest.mark.parametrize("who", ["the layer", "the application"])
 @pytest.mark.parametrize("kind", ["session", "connection"])
-def test_a_deadlock_that_is_ignored_on_mariadb_commits_no_half(wrap, mariadb, call, kind, rival):
+def test_a_deadlock_that_is_ignored_on_mariadb_commits_no_half(wrap, mariadb, call, kind, rival, who):
     """D4: MariaDB has rolled back, and begins another transaction unasked: only the second half would be left."""
     mariadb.run("INSERT INTO notes (id, text) VALUES (-1, 'a')", "INSERT INTO notes (id, text) VALUES (-2, 'b')")
     cursor = rival.cursor()
@@ -87,6 +119,8 @@ def test_a_deadlock_that_is_ignored_on_mariadb_commits_no_half(wrap, mariadb, ca
         with contextlib.suppress(sa.exc.OperationalError):
             run(environ, "UPDATE notes SET text = 'mine' WHERE id = -2")
         run(environ, "INSERT INTO notes (text) VALUES ('second half')")
+        if who == "the application":
+            environ["wsgikit.db"].commit()
         return saved(start_response)
 
     try:

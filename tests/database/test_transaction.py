@@ -1069,3 +1069,34 @@ def test_an_engine_of_the_users_own_is_used_as_it_is(wrap, database, call):
     call(layer)
     assert database.texts() == ["row"]
     assert layer.engine is engine
+
+
+@pytest.mark.parametrize("kind", ["session", "connection"])
+@pytest.mark.parametrize(
+    "statement", [sa.text, lambda words: sa.select(sa.literal_column("1"))], ids=["text", "select"]
+)
+def test_a_commit_of_the_applications_that_fails_can_be_rolled_back(wrap, sqlite, call, kind, statement):
+    """D4: SQLite leaves the transaction of a COMMIT that failed open; the next one couldn't begin."""
+    sqlite.run(
+        "DROP TABLE IF EXISTS child", "CREATE TABLE child (n int REFERENCES notes (id) DEFERRABLE INITIALLY DEFERRED)"
+    )
+
+    def app(environ, start_response):
+        handle = environ["wsgikit.db"]
+        handle.execute(statement("SELECT 1"))
+        handle.execute(sa.text("INSERT INTO child VALUES (99)"))
+        with pytest.raises(sa.exc.IntegrityError):
+            handle.commit()
+        handle.rollback()
+        handle.execute(sa.text("INSERT INTO notes (text) VALUES ('after')"))
+        start_response("200 OK", [])
+        return [b"saved"]
+
+    layer = wrap(app, url=sqlite.url, kind=kind)
+    sa.event.listen(layer.engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys = ON"))
+    try:
+        call(layer)
+        assert sqlite.texts() == ["after"]
+    finally:
+        layer.close()
+        sqlite.run("DROP TABLE child")

@@ -90,11 +90,7 @@ class AlchemySource:
 
     def commit(self, work: Work) -> None:
         """Commit."""
-        target = work.target
-        connection = work.connection
-        if connection is not None and connection.dialect.name == "postgresql" and connection.in_transaction():
-            _check_alive(connection)
-        target.commit()
+        work.target.commit()
 
     def rollback(self, work: Work) -> None:
         """Roll back."""
@@ -171,19 +167,6 @@ class AlchemySource:
         engine = self._engines.get(current_pid())
         if engine is not None:
             engine.dispose()
-
-
-def _check_alive(connection: Connection) -> None:
-    """Raise where PostgreSQL has given the transaction up: it would answer COMMIT with a silent ROLLBACK."""
-    info = getattr(connection.connection.dbapi_connection, "info", None)
-    status = getattr(info, "transaction_status", None)
-    if status is not None and getattr(status, "name", status) in ("INERROR", 3):
-        from wsgikit.database.exceptions import TransactionAbortedError
-
-        raise TransactionAbortedError(
-            "DatabaseMiddleware: commit: expected a transaction that is alive, got one that PostgreSQL gave up after "
-            "an error that was ignored. Let such an error pass, or use begin_nested() around what may fail."
-        )
 
 
 def _drop(connection: Connection) -> None:

@@ -15,13 +15,14 @@ from wsgikit.database.manager import Managed, ManagerOption, manager_factory
 from wsgikit.database.queries import SQL, Queries
 from wsgikit.database.quick import quick_hooks
 from wsgikit.database.replicas import Stickiness
-from wsgikit.database.retries import Attempts, is_last_attempt
+from wsgikit.database.retries import OUTSIDE, Attempts, is_last_attempt
 from wsgikit.database.rules import Rule, rule_of
 from wsgikit.database.sources import make_source
 from wsgikit.database.work import Work, logger, name_request
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
+from wsgikit.onion.route import find_route
 from wsgikit.options.flags import check_flags
 from wsgikit.wsgi import DB, DB_COMMIT, WSGIApplication
 
@@ -260,12 +261,13 @@ class DatabaseMiddleware(Middleware):
             if self._replica is not None and self._stickiness.may_read_elsewhere(exchange.environ):
                 source = self._replica
             queries = Queries()
-            if self._is_traced or SQL in state:
-                queries.log = state.setdefault(SQL, [])
+            outside = exchange.environ.get(OUTSIDE, state)  # an attempt tells it where layers outside look
+            if self._is_traced or SQL in state or SQL in outside:
+                queries.log = state.setdefault(SQL, outside.setdefault(SQL, []))
                 queries.slow_query_seconds = self._slow_query_seconds
             # One step: two threads of a request get the same one.
             kept: Work = state.setdefault(self, Work(source, exchange.environ, queries))
-            state.setdefault(self._queries_key, kept.queries)
+            state[self._queries_key] = outside[self._queries_key] = kept.queries
             return kept
         return work
 
@@ -354,7 +356,7 @@ class DatabaseMiddleware(Middleware):
                     held,
                 )
         if self._is_traced:
-            route = exchange.environ.get("wsgikit.endpoint") or "no route"
+            route = find_route(exchange) or "no route"
             for line in work.queries.warnings(self._max_queries, self._slow_query_seconds):
                 logger.warning("%s (%s) on %r: %s", work.request, route, self.name, line)
 

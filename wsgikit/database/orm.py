@@ -67,7 +67,7 @@ class RequestSession(Session):
             return
         self._take_over()
         super().commit()
-        if open_one is not None and open_one.in_transaction():
+        if open_one is not None and open_one.get_transaction() is not None:
             open_one.commit()  # the session had nothing to do on it
         self._work.committed()
 
@@ -147,9 +147,9 @@ class RequestSession(Session):
         )
 
     def _open_connection(self) -> RequestConnection | None:
-        """Return the connection, where a transaction is open on it."""
+        """Return the connection, where a transaction is open on it, be it one that failed and waits for its rollback."""
         connection: RequestConnection | None = self._work.connection
-        return connection if connection is not None and connection.in_transaction() else None
+        return connection if connection is not None and connection.get_transaction() is not None else None
 
     def _take_over(self) -> None:
         """Make the transaction of the connection that of the session, as if it had begun here."""
@@ -157,6 +157,6 @@ class RequestSession(Session):
             self.connection()
 
     def _roll_connection_back(self) -> None:
-        open_one = self._open_connection()
-        if open_one is not None:
-            open_one.rollback()
+        connection = self._work.connection
+        if connection is not None:
+            Connection.rollback(connection)

@@ -6,7 +6,7 @@ needed, each time as an onion of its own that is torn down before the next begin
 
 from __future__ import annotations
 
-__all__ = ["ATTEMPT", "ATTEMPTS", "Attempts", "is_last_attempt"]
+__all__ = ["ATTEMPT", "ATTEMPTS", "OUTSIDE", "Attempts", "is_last_attempt"]
 
 import io
 import random
@@ -24,7 +24,10 @@ ATTEMPT = "wsgikit.db.attempt"
 """Which attempt this is, from 1 on. Only where the request may be repeated."""
 ATTEMPTS = "wsgikit.db.attempts"
 """How many attempts there may be."""
+OUTSIDE = "wsgikit.db.outside"
+"""While it is repeated, the state that layers outside know of the request; each attempt has a state of its own."""
 
+_KEYS = (ATTEMPT, ATTEMPTS, OUTSIDE)
 _IN_MEMORY = 512 * 1024  # bytes of a request body; a larger one waits in a file, as with most servers
 _CHUNK = 64 * 1024
 
@@ -64,7 +67,7 @@ class Attempts:
             environ.clear()
             environ.update(snapshot)
             environ["wsgi.input"] = spool.rewound()
-            environ[ATTEMPT], environ[ATTEMPTS] = attempt, self._total
+            environ[ATTEMPT], environ[ATTEMPTS], environ[OUTSIDE] = attempt, self._total, exchange.state
             if exchange._g is not None:
                 vars(exchange._g).clear()
                 vars(exchange._g).update(namespace)
@@ -82,7 +85,7 @@ class Attempts:
             finally:
                 environ.setdefault(EXCHANGE, exchange)
                 if ATTEMPT in snapshot:  # a layer around this one repeats too
-                    environ[ATTEMPT], environ[ATTEMPTS] = snapshot[ATTEMPT], snapshot[ATTEMPTS]
+                    environ.update({key: snapshot[key] for key in _KEYS})
                 elif is_streaming:
                     exchange.on_teardown(partial(_forget_attempt, environ))
                 else:
@@ -95,8 +98,8 @@ class Attempts:
 
 
 def _forget_attempt(environ: Environ) -> None:
-    environ.pop(ATTEMPT, None)
-    environ.pop(ATTEMPTS, None)
+    for key in _KEYS:
+        environ.pop(key, None)
 
 
 class _Head:

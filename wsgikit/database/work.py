@@ -179,14 +179,7 @@ class Work:
         if self.target is None:
             return
         try:
-            if self.aborted_by is not None:
-                from wsgikit.database.exceptions import TransactionAbortedError
-
-                raise TransactionAbortedError(
-                    f"DatabaseMiddleware {self.source.name!r}: {self.request}: commit: expected a transaction that is "
-                    f"alive, got one that the server rolled back after {type(self.aborted_by).__name__}. Let such an "
-                    "error pass, or roll back yourself before you go on."
-                ) from self.aborted_by
+            self.check_alive()
             self.source.commit(self)
         except BaseException as error:
             self.has_failed = True
@@ -195,6 +188,17 @@ class Work:
             self.undo()
             self.release()
             raise
+
+    def check_alive(self) -> None:
+        """Raise where the server has rolled the transaction back by itself, and begun another one unasked."""
+        if self.aborted_by is not None:
+            from wsgikit.database.exceptions import TransactionAbortedError
+
+            raise TransactionAbortedError(
+                f"DatabaseMiddleware {self.source.name!r}: {self.request}: commit: expected a transaction that is "
+                f"alive, got one that the server rolled back after {type(self.aborted_by).__name__}. Let such an "
+                "error pass, or roll back yourself before you go on."
+            ) from self.aborted_by
 
     def is_reading(self) -> bool:
         """Tell whether nothing was done so far that a commit would make last."""

@@ -30,7 +30,8 @@ from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.hooks import HOOKS
 from wsgikit.onion.log import exc_info_of, mark_logged
 from wsgikit.onion.middleware import Middleware
-from wsgikit.wsgi import REQUEST_ID, ROUTING, ROUTING_ARGS, STACK, Environ
+from wsgikit.onion.route import find_route, printable
+from wsgikit.wsgi import REQUEST_ID, STACK, Environ
 
 LOGGER = "wsgikit.errors"
 """The logger that errors are written to."""
@@ -195,36 +196,11 @@ def layer_name(layer: object, environ: Environ) -> str:
     return next((name for name, other in named if other is layer), type(layer).__name__)
 
 
-def find_route(exchange: Exchange) -> str | None:
-    """Return the rule or endpoint of the matched route, where a router left word of it."""
-    state = exchange.state.get("wsgikit.route")
-    if state is not None:
-        try:
-            return printable(str(state))
-        except Exception:  # noqa: BLE001 - whatever a router put there, the report must come
-            return None
-    # Our Router's and Werkzeug's rules both have their text in `rule`.
-    rule = getattr(getattr(exchange.environ.get(ROUTING), "rule", None), "rule", None)
-    if isinstance(rule, str):
-        return printable(rule)
-    arguments = exchange.environ.get(ROUTING_ARGS)
-    if isinstance(arguments, tuple) and len(arguments) == 2 and isinstance(arguments[1], dict):
-        for key in ("route", "endpoint", "controller"):
-            if isinstance(name := arguments[1].get(key), str):
-                return printable(name)
-    return None
-
-
 def request_path(environ: Environ) -> str:
     """Return the path of the request, decoded, safe to be written on one line."""
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     # PEP 3333: the bytes of the path come as latin-1.
     return printable(path.encode("latin-1", "replace").decode("utf-8", "backslashreplace"))
-
-
-def printable(text: str) -> str:
-    """Return `text` with what isn't printable escaped: a line break would forge a line of the log."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def log(report: ErrorReport) -> None:
