@@ -83,6 +83,14 @@ def make_app(**config):
     def nothing():
         return "nothing"
 
+    @app.get("/lock")
+    def lock():
+        flask.session.get("user")
+        app.extensions["lock"]()
+        with flask.session.lock():
+            flask.session["n"] = 1
+        return "locked"
+
     @app.get("/fail")
     def fail():
         flask.session["failed"] = 1
@@ -483,6 +491,17 @@ def test_s19_a_store_that_is_down_gives_a_503_to_who_needs_it_and_nothing_is_los
     store.is_down = False
     if cookied:
         assert client.get("/get").json == {"user": "'ada'"}
+
+
+def test_s19_a_store_that_goes_down_before_a_lock_gives_a_503_too(fragile):
+    store, client = fragile()
+    client.app.extensions["lock"] = lambda: None
+    assert client.get("/lock").text == "locked"
+    client.app.extensions["lock"] = lambda: setattr(store, "is_down", True)
+    response = client.get("/lock", status=503)
+    assert "Please try again" in response.text
+    store.is_down = False
+    assert client.get("/get").json == {"user": "'ada'", "n": "1"}
 
 
 @pytest.mark.parametrize("path", ["/get", "/set?user=bob"])

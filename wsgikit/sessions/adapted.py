@@ -4,16 +4,32 @@ from __future__ import annotations
 
 __all__ = ["RETRY_SECONDS", "UNAVAILABLE_TEXT", "AdaptedManager"]
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from wsgikit.sessions.errors import StoreUnavailable
 from wsgikit.sessions.manager import SessionManager
-
-if TYPE_CHECKING:
-    from wsgikit.sessions.session import Session
+from wsgikit.sessions.session import Session
 
 RETRY_SECONDS = "5"  # as in our own layer
 UNAVAILABLE_TEXT = "The service is unavailable for the moment. Please try again."
+
+
+class _AdaptedSession(Session):
+    """A session whose lock, too, fails in the framework's words."""
+
+    @contextmanager
+    def lock(self, timeout_seconds: float = 10.0, hold_seconds: float = 30.0) -> Iterator[Session]:
+        try:
+            with super().lock(timeout_seconds, hold_seconds) as session:
+                yield session
+        except StoreUnavailable as error:
+            if self._failure is None:
+                self._manager.note_failure(self, error)
+            if self._failure is None or self._failure is error:
+                raise
+            raise self._failure from error
 
 
 class AdaptedManager(SessionManager):
@@ -28,7 +44,7 @@ class AdaptedManager(SessionManager):
     """
 
     def __init__(self, where: str, unavailable: type[StoreUnavailable], **options: Any) -> None:
-        super().__init__(where, **options)
+        super().__init__(where, session_class=_AdaptedSession, **options)
         self._unavailable = unavailable
 
     def open(self, session: Session) -> dict[str, Any]:
