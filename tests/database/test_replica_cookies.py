@@ -1,0 +1,53 @@
+"""The cookie that says who has just written: whose it is, and over what it is sent."""
+
+from __future__ import annotations
+
+import pytest
+
+from wsgikit.database.middleware import DatabaseMiddleware
+from wsgikit.onion.stack import build_stack, use
+
+
+@pytest.fixture
+def options(tmp_path):
+    return {"replica_url": f"sqlite:///{tmp_path}/replica.db", "secret_key": "k" * 32}
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_cookie_is_secure_where_the_request_is(wrap, sqlite, call, insert, ok, options, scheme):
+    def app(environ, start_response):
+        insert(environ, "a")
+        return ok(start_response)
+
+    answer = call(wrap(app, url=sqlite.url, **options), method="POST", **{"wsgi.url_scheme": scheme})
+    assert ("; Secure" in dict(answer.headers)["Set-Cookie"]) is (scheme == "https")
+
+
+def test_a_cookie_is_good_for_the_database_that_was_written_to(layers, sqlite, call, insert, ok, options):
+    """D15: each has a cookie by a name of its own, and that of one under the name of the other isn't believed."""
+    read_elsewhere = []
+
+    def app(environ, start_response):
+        if environ["REQUEST_METHOD"] == "POST":
+            insert(environ, "a")
+        else:
+            exchange = environ["wsgikit.exchange"]
+            read_elsewhere.extend(
+                layer.name for layer in stack.layers if layer.work_of(exchange).source is layer.replica
+            )
+        return ok(start_response)
+
+    stack = build_stack(
+        app,
+        use(DatabaseMiddleware, url=sqlite.url, **options),
+        use(DatabaseMiddleware, url=sqlite.url, name="reports", **options),
+    )
+    layers.append(stack)
+    written = call(stack, method="POST")
+    (pair,) = [value.partition(";")[0] for name, value in written.headers if name == "Set-Cookie"]
+    value = pair.removeprefix("wsgikit_wrote=")
+    call(stack, HTTP_COOKIE=pair)
+    assert read_elsewhere == ["reports"]
+    read_elsewhere.clear()
+    call(stack, HTTP_COOKIE=f"wsgikit_wrote_reports={value}")
+    assert read_elsewhere == ["default", "reports"]
