@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 
 from wsgikit.database.middleware import DatabaseMiddleware
 from wsgikit.onion.stack import build_stack, use
@@ -51,3 +52,14 @@ def test_a_cookie_is_good_for_the_database_that_was_written_to(layers, sqlite, c
     read_elsewhere.clear()
     call(stack, HTTP_COOKIE=f"wsgikit_wrote_reports={value}")
     assert read_elsewhere == ["default", "reports"]
+
+
+def test_the_cookie_bears_the_name_of_its_database(wrap, sqlite, call, ok, options):
+    """D15: two that were written to at once would overwrite each other's."""
+
+    def app(environ, start_response):
+        environ["wsgikit.db.reports"].execute(sa.text("INSERT INTO notes (text) VALUES ('a')"))
+        return ok(start_response)
+
+    answer = call(wrap(app, url=sqlite.url, name="reports", **options), method="POST")
+    assert dict(answer.headers)["Set-Cookie"].startswith("wsgikit_wrote_reports=")

@@ -136,3 +136,21 @@ def test_a_commit_that_fails_at_the_end_of_a_stream_is_raised_to_the_server(wrap
     assert postgresql.texts() == ["head", "head"]
     assert layer.engine.pool.checkedout() == 0
     postgresql.run("DROP TABLE once")
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "texts"),
+    [("500 Oops", "commit", ["head", "stream"]), ("200 OK", "abort", []), ("200 OK", None, ["head", "stream"])],
+    ids=["commit", "abort", "not asked"],
+)
+def test_a_veto_of_repoze_tm_is_that_of_the_stream_too(wrap, sqlite, call, insert, status, asked, texts):
+    """B56: the header is taken off at the head; what it said is remembered."""
+    from wsgikit.database.rules import commit_unless_vetoed
+
+    def app(environ, start_response):
+        insert(environ, "head")
+        start_response(status, [] if asked is None else [("X-Tm", asked)])
+        return two_chunks(lambda: insert(environ, "stream"))
+
+    answer = call(wrap(app, url=sqlite.url, commit=commit_unless_vetoed))
+    assert (sqlite.texts(), answer.headers) == (texts, [])
