@@ -9,7 +9,7 @@ import webob
 import werkzeug.test
 import werkzeug.wrappers
 from webtest import TestApp
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge, UnsupportedMediaType
 
 from wsgikit.context.locals import request as request_local
 from wsgikit.onion.request import Request, Response
@@ -153,6 +153,23 @@ def test_a_chunked_body_is_limited_while_it_is_read():
     request.max_content_length = 50
     with pytest.raises(RequestEntityTooLarge):
         request.form
+
+
+@pytest.mark.parametrize(
+    "read",
+    [lambda request: request.data, lambda request: request.form, lambda request: request.files, Request.get_json],
+    ids=["data", "form", "files", "json"],
+)
+@pytest.mark.parametrize("is_terminated", [True, False])
+def test_a_body_that_breaks_off_is_an_error_and_not_a_shorter_body(read, is_terminated):
+    """gunicorn says of each body that it ends by itself, and takes the client's leaving for the end."""
+    kind = "application/json" if read is Request.get_json else "application/x-www-form-urlencoded"
+    environ = environ_of(method="POST", data=b"1" * 10, content_type=kind)
+    environ["CONTENT_LENGTH"] = "1000"
+    environ["wsgi.input_terminated"] = is_terminated
+    request = Request(environ)
+    with pytest.raises(ClientDisconnected):
+        read(request)
 
 
 def test_the_default_limits_are_werkzeugs():

@@ -147,7 +147,7 @@ class RequestSession(Session):
         )
 
     def _open_connection(self) -> RequestConnection | None:
-        """Return the connection, where a transaction is open on it, be it one that failed and waits for its rollback."""
+        """Return the connection, where a transaction is open on it, or has failed and waits for its rollback."""
         connection: RequestConnection | None = self._work.connection
         return connection if connection is not None and connection.get_transaction() is not None else None
 

@@ -133,6 +133,7 @@ class Middleware(metaclass=_Assembled):
         for hook in hooks:
             name = hook.__name__
             if getattr(type(self), name) is getattr(cls, name):
+                hook.__self__ = self  # type: ignore[attr-defined]  # for the log, which names a hook with its layer
                 setattr(self, name, hook)
 
     def _assemble(self) -> None:

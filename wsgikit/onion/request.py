@@ -178,6 +178,11 @@ class Request(LenientRequest):
                 spool = file
             size += len(chunk)
             spool.write(chunk)
+        if "HTTP_TRANSFER_ENCODING" not in environ and size < (self.content_length or 0):
+            # Werkzeug leaves the end to servers that know it, and some of those take the client's leaving for the end.
+            from werkzeug.exceptions import ClientDisconnected
+
+            raise ClientDisconnected
         spool.seek(0)
         environ["wsgi.input"] = spool
         environ["webob.is_body_seekable"] = True
