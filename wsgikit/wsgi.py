@@ -1,4 +1,4 @@
-"""The words of PEP 3333: the types, the environ keys that layers meet in, and which bodies are at rest.
+"""The words of PEP 3333: types, the environ keys that layers meet in, which bodies are at rest, the name of a request.
 
 Types are for annotations only; nothing here is checked while a request runs.
 """
@@ -25,6 +25,7 @@ __all__ = [
     "WSGIApplication",
     "Write",
     "is_at_rest",
+    "name_request",
 ]
 
 from collections.abc import Callable, Iterable
@@ -80,3 +81,9 @@ def is_at_rest(body: object, environ: Environ) -> bool:
     wrapper = environ.get("wsgi.file_wrapper")
     # uWSGI's wrapper is a function, not a class: then it can't be told, and the body is treated as lazy.
     return isinstance(wrapper, type) and isinstance(body, wrapper)
+
+
+def name_request(environ: Environ) -> str:
+    """Return ``"GET /path"`` for messages, in ASCII, so that a path can't forge lines of a log."""
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    return ascii(f"{environ.get('REQUEST_METHOD', '?')} {path}")[1:-1]

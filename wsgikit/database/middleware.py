@@ -18,13 +18,13 @@ from wsgikit.database.replicas import Stickiness
 from wsgikit.database.retries import OUTSIDE, Attempts, is_last_attempt
 from wsgikit.database.rules import Rule, rule_of
 from wsgikit.database.sources import make_source
-from wsgikit.database.work import Work, logger, name_request
+from wsgikit.database.work import Work, logger
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
 from wsgikit.onion.route import find_route
 from wsgikit.options.flags import check_flags
-from wsgikit.wsgi import DB, DB_COMMIT, WSGIApplication
+from wsgikit.wsgi import DB, DB_COMMIT, WSGIApplication, name_request
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine

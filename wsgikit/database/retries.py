@@ -17,8 +17,8 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
 from wsgikit.database.conflicts import is_conflict
-from wsgikit.database.work import logger, name_request
-from wsgikit.wsgi import EXCHANGE, Environ, HeaderList, StartResponse, Write, WSGIApplication
+from wsgikit.database.work import logger
+from wsgikit.wsgi import EXCHANGE, Environ, HeaderList, StartResponse, Write, WSGIApplication, name_request
 
 ATTEMPT = "wsgikit.db.attempt"
 """Which attempt this is, from 1 on. Only where the request may be repeated."""

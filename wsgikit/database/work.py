@@ -6,7 +6,7 @@ any DB-API driver. Both are made anew for nothing: a request that leaves its dat
 
 from __future__ import annotations
 
-__all__ = ["Hook", "Source", "Work", "logger", "name_request"]
+__all__ = ["Hook", "Source", "Work", "logger"]
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from wsgikit.database.conflicts import is_conflict
 from wsgikit.exceptions import ApplicationError
+from wsgikit.wsgi import Environ, name_request
 
 if TYPE_CHECKING:
     from wsgikit.database.manager import Managed
     from wsgikit.database.queries import Queries
-    from wsgikit.wsgi import Environ
 
 logger = logging.getLogger("wsgikit.database")
 Hook: TypeAlias = Callable[[], object]
@@ -280,9 +280,3 @@ class Work:
                 hook()
             except Exception:
                 logger.exception("%s: a function of %s() on %r failed", self.request, kind, self.source.name)
-
-
-def name_request(environ: Environ) -> str:
-    """Return ``"GET /path"`` for messages, in ASCII, so that a path can't forge lines of a log."""
-    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    return f"{environ.get('REQUEST_METHOD', '?')} {ascii(path)[1:-1]}"

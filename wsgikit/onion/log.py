@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["exc_info_of", "log_error", "mark_logged"]
 
-from wsgikit.wsgi import LOGGED, Environ, ExcInfo
+from wsgikit.wsgi import LOGGED, Environ, ExcInfo, name_request
 
 # Modules whose frames say how a request came to the code that failed, which is the same every time.
 _MACHINERY = ("wsgikit.onion.", "wsgikit.routing.")
@@ -32,9 +32,8 @@ def log_error(environ: Environ, error: BaseException, where: str) -> None:
     import logging  # costs start-up time, and only failures log
 
     logging.getLogger("wsgikit").error(
-        "%s %s: error %s",
-        environ.get("REQUEST_METHOD", "?"),
-        ascii(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))[1:-1],
+        "%s: error %s",
+        name_request(environ),
         where,
         exc_info=exc_info_of(error),
     )
