@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 # A hook with the level it stands for: of the layer itself, or for `after`, of the next layer out.
 Leveled = tuple[int, Callable[..., Any]]
+# Those that run in the context of the request, and those that run outside of it.
+Teardowns = tuple[tuple[Callable[..., Any], ...], tuple[Callable[..., Any], ...]]
 
 
 class Segment:
@@ -70,7 +72,8 @@ class Segment:
         self.before = tuple(hooks["before_request"])
         self.after_from = (*(tuple((at - 1, f) for at, f in outwards("after_request", n)) for n in levels), ())
         self.handlers_from = (*(tuple(outwards("handle_exception", n)) for n in levels), ())
-        self.teardown_from = (*(tuple(f for _, f in outwards("teardown_request", n)) for n in levels), ())
+        ends = [tuple(f for _, f in outwards("teardown_request", n)) for n in levels]
+        self.teardown_from: tuple[Teardowns, ...] = (*(((), end) for end in ends), ((), ()))
         self.after = self.after_from[self.last]
 
     def turn(self, exchange: Exchange) -> None:
@@ -85,7 +88,7 @@ class Segment:
                 if app is not None:
                     on_the_way_in = False
                     exchange._entry = (self, level, level)
-                    exchange._teardown = exchange._onion.teardown_of(self, level)
+                    exchange._teardown = self.teardown_from[level]
                     self.receive(exchange, app, hook)
                     after = self.after_from[level]
                     break
@@ -122,7 +125,7 @@ class Segment:
         except Exception as error:  # noqa: BLE001  # the layers are asked about any
             if on_the_way_in:
                 exchange._entry = (self, level, level)
-                exchange._teardown = exchange._onion.teardown_of(self, level)
+                exchange._teardown = self.teardown_from[level]
             remaining = self.recover(exchange, error, level)
             try:
                 if remaining is error:
@@ -133,7 +136,7 @@ class Segment:
                 del remaining  # its traceback leads to this frame
         except BaseException:
             if on_the_way_in:
-                exchange._teardown = exchange._onion.teardown_of(self, level)
+                exchange._teardown = self.teardown_from[level]
             raise
 
     def receive(self, exchange: Exchange, app: WSGIApplication, hook: Callable[..., Any]) -> None:
@@ -211,12 +214,14 @@ class Onion:
         if own:
             inside = Segment(layers[own[0] :], app, None)
             self.outside = Segment(layers[: own[0]], None, inside)
+            _, always = self.outside.teardown_from[self.outside.last]
+            inside.teardown_from = tuple((hooks, always) for _, hooks in inside.teardown_from)
         else:
             self.outside = Segment(layers, app, None)
         inner = layers[own[0] :] if own else ()
         self.tears_always = any(map(_tears_always, inner))
         innermost = self.outside.inside or self.outside
-        self.teardown = self.teardown_of(innermost, innermost.last)
+        self.teardown = innermost.teardown_from[innermost.last]
 
     def answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333). A method, not ``__call__``: Python enters those by a longer way."""
@@ -257,13 +262,6 @@ class Onion:
         if exchange._failure is not None:
             raise exchange._pop_failure()
         return body  # type: ignore[return-value]  # a turn leaves one
-
-    def teardown_of(self, segment: Segment, level: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """Return the teardown hooks, those in the request's context and those outside it, of the layers entered."""
-        hooks = segment.teardown_from[level]
-        if segment is not self.outside:
-            return hooks, self.outside.teardown_from[self.outside.last]
-        return ((), hooks)
 
     def way_out(self, exchange: Exchange) -> list[tuple[Segment, tuple[Leveled, ...]]]:
         """Return the after hooks that the exchange's response passes, by segment, innermost first."""

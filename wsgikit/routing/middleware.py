@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["RouterMiddleware"]
 
+from collections.abc import Callable
 from typing import Any
 
 from wsgikit.exceptions import ConfigurationError, complaint
@@ -60,11 +61,8 @@ class RouterMiddleware(Middleware):
             )
         self.router: Router = found
         self.pass_method_not_allowed = pass_method_not_allowed
-        self._map = found.map
-        self._is_simple = found.map.keeps_literal  # the path is matched as PATH_INFO has it
-        self._find_rule = found.find_rule
-        self._mounts = found.mounts.mounts  # the list itself: mounts may be added after this
-        self._nowhere = found.nowhere
+        self._match = self._quick_match()
+        self._hasten(RouterMiddleware, self._match)
 
     @property
     def provides(self) -> tuple[str, ...]:
@@ -77,36 +75,49 @@ class RouterMiddleware(Middleware):
 
     def before_request(self, exchange: Exchange) -> WSGIApplication | None:
         """Answer with the matched view; None lets the request through."""
-        environ = exchange.environ
-        # What find_rule and Router.take do, without what only some routers and requests need.
-        path = environ.get("PATH_INFO", "")
-        rules = self._map.literal.get(path)
-        if rules is None and self._is_simple and not self._mounts and self._map.is_far(path):
-            if ROUTING not in environ:  # url_for works for the application behind, too
-                environ[ROUTING] = self._nowhere
-            return None
-        rule: Any = None if rules is None else rules.get(environ["REQUEST_METHOD"])
-        found: Any
-        if rule is None:
-            found = self._find_rule(environ)
-            rule = found.rule
-        else:
-            found = Matched()
-            found.rule = rule
-            found.values = {}
-        if rule is not None and type(found) is Matched and (plan := rule.direct_plan) is not None:
-            matched = found
-            matched.plan = plan
-            if ROUTING in environ:
-                matched.parent = environ[ROUTING]
-            environ[ROUTING] = matched
-            environ[ROUTING_ARGS] = ((), matched.values)
-            return matched
-        if found is NOT_FOUND and not self._mounts:
-            if ROUTING not in environ:
-                environ[ROUTING] = self._nowhere
-            return None
-        return self._take(environ, found)
+        return self._match(exchange)
+
+    def _quick_match(self) -> Callable[[Exchange], WSGIApplication | None]:
+        """Make a hook that does what `Router.find_rule` and `Router.take` do, without what only some requests need."""
+        router = self.router
+        paths = router.map
+        is_simple = paths.keeps_literal  # the path is matched as PATH_INFO has it
+        find_rule = router.find_rule
+        mounts = router.mounts.mounts  # the list itself: mounts may be added after this
+        nowhere = router.nowhere
+        take = self._take
+
+        def before_request(exchange: Exchange) -> WSGIApplication | None:
+            environ = exchange.environ
+            path = environ.get("PATH_INFO", "")
+            rules = paths.literal.get(path)
+            if rules is None and is_simple and not mounts and paths.is_far(path):
+                if ROUTING not in environ:  # url_for works for the application behind, too
+                    environ[ROUTING] = nowhere
+                return None
+            rule: Any = None if rules is None else rules.get(environ["REQUEST_METHOD"])
+            found: Any
+            if rule is None:
+                found = find_rule(environ)
+                rule = found.rule
+            else:
+                found = Matched()
+                found.rule = rule
+                found.values = {}
+            if rule is not None and type(found) is Matched and (plan := rule.direct_plan) is not None:
+                found.plan = plan
+                if ROUTING in environ:
+                    found.parent = environ[ROUTING]
+                environ[ROUTING] = found
+                environ[ROUTING_ARGS] = ((), found.values)
+                return found
+            if found is NOT_FOUND and not mounts:
+                if ROUTING not in environ:
+                    environ[ROUTING] = nowhere
+                return None
+            return take(environ, found)
+
+        return before_request
 
     def close(self) -> None:
         """Close what is mounted in the router."""
@@ -116,9 +127,9 @@ class RouterMiddleware(Middleware):
         app = self.router.take(environ, found)
         if app is None:
             if ROUTING not in environ:
-                environ[ROUTING] = self._nowhere
+                environ[ROUTING] = self.router.nowhere
             return None
         if self.pass_method_not_allowed and isinstance(app, Matched) and getattr(app.error, "code", None) == 405:
-            environ[ROUTING] = app.parent or self._nowhere
+            environ[ROUTING] = app.parent or self.router.nowhere
             return None
         return app
