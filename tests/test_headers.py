@@ -98,6 +98,7 @@ def test_its_repr_shows_the_pairs():
 
 
 WRITES = {
+    "of": lambda name, value: Headers.of([(name, value)]),
     "extend": lambda name, value: Headers([("A", "1")]).extend([(name, value)]),
     "add": lambda name, value: Headers().add(name, value),
     "set": lambda name, value: Headers().set(name, value),
@@ -117,6 +118,26 @@ def test_a_value_that_would_end_the_field_is_refused_and_not_shown(write, value)
     assert str(caught.value) == (
         "headers: Location: expected a value without CR, LF or NUL, got 'a value with one'. Quote or remove it."
     )
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
+@pytest.mark.parametrize("value", ["щ", "a=\u0100", "\U0001f36a"], ids=ascii)
+def test_letters_that_are_no_bytes_are_refused_and_not_shown(write, value):
+    with pytest.raises(ApplicationError) as caught:
+        write("Set-Cookie", value)
+    assert str(caught.value) == (
+        "headers: Set-Cookie: expected latin-1 text (PEP 3333), got 'other letters'. "
+        "Percent-encode it; a file name as filename*=UTF-8''…."
+    )
+
+
+def test_letters_that_stand_for_bytes_are_kept(headers):
+    headers.set("X-One", "caf\xe9\xff")
+    assert headers["X-One"] == "caf\xe9\xff"
+
+
+def test_what_an_application_sent_is_kept_unchecked():
+    assert Headers([("X-Name", "щ")]).as_list() == [("X-Name", "щ")]
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())

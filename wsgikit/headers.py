@@ -5,7 +5,7 @@ No dict is ever made of them: a dict loses the second ``Set-Cookie``.
 
 from __future__ import annotations
 
-__all__ = ["Headers", "merge_vary"]
+__all__ = ["Headers", "checked", "is_latin", "merge_vary"]
 
 import re
 from collections.abc import Iterable, Iterator, MutableSequence
@@ -24,16 +24,22 @@ class Headers(MutableSequence[tuple[str, str]]):
     Names are compared without regard to case and kept as they were written.
 
     Args:
-        items: the pairs to begin with; the list is copied, so the one an application passed stays as it was.
+        items: the pairs to begin with; the list is copied, so the one an application passed stays as it was. They are
+            taken as they are, for what an application sent is the server's to judge: `of` checks them.
 
     Raises:
-        ApplicationError: a name or value that can't stand in a head.
+        ApplicationError: a name or value that is put in can't stand in a head.
     """
 
     __slots__ = ("_items",)
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self._items = list(items)
+
+    @classmethod
+    def of(cls, items: Iterable[tuple[str, str]]) -> Headers:
+        """Make one of pairs that are ours to answer for: each is checked."""
+        return cls([checked(*pair) for pair in items])
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the value of the first header of this name."""
@@ -54,11 +60,11 @@ class Headers(MutableSequence[tuple[str, str]]):
 
     def add(self, name: str, value: str) -> None:
         """Append a header, next to any others of its name."""
-        self._items.append(_checked(name, value))
+        self._items.append(checked(name, value))
 
     def set(self, name: str, value: str) -> None:
         """Put the value in the place of the first header of this name, remove the others; append where none is."""
-        pair = _checked(name, value)
+        pair = checked(name, value)
         wanted = name.lower()
         kept: list[tuple[str, str]] = []
         placed = False
@@ -124,9 +130,9 @@ class Headers(MutableSequence[tuple[str, str]]):
         if isinstance(index, str):
             self.set(index, value)  # type: ignore[arg-type]  # by overload
         elif isinstance(index, slice):
-            self._items[index] = [_checked(*pair) for pair in value]  # type: ignore[attr-defined]  # by overload
+            self._items[index] = [checked(*pair) for pair in value]  # type: ignore[attr-defined]  # by overload
         else:
-            self._items[index] = _checked(*value)  # type: ignore[misc]  # by overload
+            self._items[index] = checked(*value)  # type: ignore[misc]  # by overload
 
     def __delitem__(self, index: int | slice | str) -> None:
         """Remove from the list by index; by a name, do as `discard` does."""
@@ -137,7 +143,7 @@ class Headers(MutableSequence[tuple[str, str]]):
 
     def insert(self, index: int, value: tuple[str, str]) -> None:
         """Put a pair before the one at `index`."""
-        self._items.insert(index, _checked(*value))
+        self._items.insert(index, checked(*value))
 
     def __contains__(self, item: object) -> bool:
         return self.has(item) if isinstance(item, str) else item in self._items
@@ -179,14 +185,28 @@ def merge_vary(present: Iterable[str], names: Iterable[str]) -> str | None:
     return ", ".join([*known, *missing])
 
 
-def _checked(name: str, value: str) -> tuple[str, str]:
+def is_latin(text: str) -> bool:
+    """Tell whether a text can be in a head: PEP 3333 "Unicode Issues" has its letters stand for bytes."""
+    return text.isascii() or max(text) <= "\xff"
+
+
+def checked(name: str, value: str) -> tuple[str, str]:
+    """Return the pair if it can stand in a head.
+
+    Raises:
+        ApplicationError: the name is no token, or the value isn't text, has other letters than latin-1's or would end
+            the field.
+    """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ApplicationError(complaint("headers", "name", "a token of RFC 9110 §5.6.2", name))
     if not isinstance(value, str):
         raise ApplicationError(complaint("headers", name, "a str", type(value).__name__, "Convert it with str()"))
     if _FORBIDDEN.search(value):
-        # The value may be a cookie: it is not shown.
+        # The value may be a cookie: it is shown neither here nor below.
         raise ApplicationError(
             complaint("headers", name, "a value without CR, LF or NUL", "a value with one", "Quote or remove it")
         )
+    if not is_latin(value):
+        remedy = "Percent-encode it; a file name as filename*=UTF-8''…"  # RFC 8187
+        raise ApplicationError(complaint("headers", name, "latin-1 text (PEP 3333)", "other letters", remedy))
     return name, value

@@ -33,7 +33,7 @@ class Reply:
             expected = "text, bytes or an iterable of bytes"
             raise ApplicationError(complaint("exchange.reply", "body", expected, type(body).__name__))
         self._status = line
-        head = Headers(headers)
+        head = Headers.of(headers)
         if isinstance(body, str):
             body = body.encode()
         self._is_bodiless = self._status[:3] in ("204", "304") or self._status[0] == "1"

@@ -9,9 +9,37 @@ from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 import webob
+from webob.headers import ResponseHeaders as WebobHeaders
 
+from wsgikit.headers import checked, is_latin
 from wsgikit.onion.encoded import EncodedStream, as_bytes
 from wsgikit.wsgi import Environ, StartResponse
+
+
+class ResponseHeaders(WebobHeaders):
+    """The headers of a `Response`, which refuse what can't stand in a head.
+
+    Raises:
+        ApplicationError: such a name or value is put in.
+    """
+
+    def __setitem__(self, key: str, value: str) -> None:
+        super().__setitem__(*checked(key, value))
+
+    def add(self, key: str, value: str) -> None:
+        """Append a header, next to any others of its name."""
+        super().add(*checked(key, value))
+
+    def setdefault(self, key: str, default: str) -> str:  # type: ignore[override]  # as webob's own: None can't be sent
+        """Return the value of the header, which is added first where there is none."""
+        if key not in self:
+            self.add(key, default)
+        return self[key]
+
+    def extend(self, other: Any = (), **more: str) -> None:
+        """Append the headers of a mapping or of pairs, next to any others of their names."""
+        for name, value in [*_pairs(other or ()), *more.items()]:
+            self.add(name, value)
 
 
 class Response(webob.Response):
@@ -54,9 +82,8 @@ class Response(webob.Response):
 
     def update_headers(self, headers: Any) -> None:
         """Set headers: each name replaces those that were there, repeated names of the argument are all kept."""
-        pairs = list(headers.items()) if hasattr(headers, "items") else list(headers)
         seen: set[str] = set()
-        for name, value in pairs:
+        for name, value in _pairs(headers):
             key = str(name).lower()
             if key not in seen:
                 seen.add(key)
@@ -64,7 +91,19 @@ class Response(webob.Response):
             for item in value if isinstance(value, (list, tuple)) else (value,):
                 self.headers.add(name, str(item))
 
+    @property  # type: ignore[override]  # webob's stubs have a descriptor of their own
+    def headers(self) -> ResponseHeaders:
+        """The headers as a mapping without regard to case; assign a mapping or pairs to replace all of them."""
+        return ResponseHeaders.view_list(self.headerlist)
+
+    @headers.setter
+    def headers(self, headers: Any) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # stubs
+        self.headerlist = [checked(name, value) for name, value in _pairs(headers)]
+
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        for name, value in self.headerlist:
+            if type(value) is not str or not is_latin(value):  # set by an attribute of webob's, such as `location`
+                checked(name, value)
         if self.conditional_response:
             return self.conditional_response_app(environ, start_response)
         start_response(self.status, list(self.headerlist))
@@ -118,6 +157,10 @@ class Response(webob.Response):
             if silent:
                 return None
             raise
+
+
+def _pairs(headers: Any) -> list[tuple[Any, Any]]:
+    return list(headers.items() if hasattr(headers, "items") else headers)
 
 
 def _encoded(chunks: Iterable[Any]) -> Iterable[bytes]:

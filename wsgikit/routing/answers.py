@@ -8,14 +8,13 @@ from __future__ import annotations
 
 __all__ = ["http_answer", "http_code", "make_parts", "send", "split", "status_line", "with_head"]
 
-import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from os import PathLike
 from typing import Any
 
 from wsgikit.exceptions import ApplicationError, BadRequest, complaint
-from wsgikit.headers import Headers
+from wsgikit.headers import Headers, is_latin
 from wsgikit.onion.encoded import EncodedStream
 from wsgikit.onion.reply import status_line as line_of
 from wsgikit.routing.bodies import Parts, capture, without_body
@@ -24,7 +23,6 @@ from wsgikit.wsgi import Environ, HeaderList, StartResponse, WSGIApplication
 
 HTML = "text/html; charset=utf-8"
 OK = "200 OK"
-_LATIN = re.compile("[\0-\xff]*")
 STATUS_LINES = {int(status): f"{int(status)} {status.phrase}" for status in HTTPStatus}
 KINDS = (
     "a str, bytes, dict, list, tuple with status or headers, generator, path, open file, dataclass, pydantic model,"
@@ -157,7 +155,7 @@ def header_pairs(headers: Any, where: str) -> HeaderList:
         name, value = item
         for one in value if isinstance(value, (list, tuple, set, frozenset)) else (value,):
             text = one if isinstance(one, str) else str(one)
-            if not text.isascii() and not _LATIN.fullmatch(text):
+            if not is_latin(text):
                 remedy = "Percent-encode it; a file name as filename*=UTF-8''…"
                 what = "latin-1 text (PEP 3333)"
                 raise ApplicationError(complaint(where, f"header {name}", what, "other letters", remedy))
