@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, Select, TextClause, event
 
 from wsgikit.database.aborted import check_alive
 from wsgikit.database.conflicts import is_conflict, is_rolled_back
+from wsgikit.database.engines import WRITING_BEGIN
 
 if TYPE_CHECKING:
     from wsgikit.database.work import Hook, Work
@@ -48,6 +49,18 @@ class RequestConnection(Connection):
         """Roll back, then call the functions of `on_rollback`."""
         super().rollback()
         self._work.rolled_back()
+
+    def _begin_impl(self, transaction: Any) -> None:
+        # Every BEGIN that SQLAlchemy sends comes by here. Whoever has read can't begin to write on SQLite where another
+        # does it too: that fails at once. So who is to write waits for its turn before it reads.
+        words = self.get_execution_options().get(WRITING_BEGIN)
+        if words is not None and self._work.is_to_write:
+            self.info[WRITING_BEGIN] = words  # the next BEGIN of the driver's connection takes it from there
+        try:
+            super()._begin_impl(transaction)
+        except Exception as error:
+            self._note_error(error)
+            raise
 
     def _commit_impl(self) -> None:
         # Every COMMIT that SQLAlchemy sends comes by here: of a session, of the end of ``with db.begin():``. Its event

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["adopt_engine", "build_engine"]
+__all__ = ["WRITING_BEGIN", "adopt_engine", "build_engine"]
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,6 +12,9 @@ from sqlalchemy import URL, Engine, event, exc
 from sqlalchemy.pool import QueuePool
 
 from wsgikit.exceptions import ConfigurationError, complaint
+
+WRITING_BEGIN = "wsgikit_begin"
+"""The execution option of an engine with the words that begin the transaction of a request that is to write."""
 
 _EXTRAS = {"psycopg": "postgresql", "psycopg2": "postgresql", "pymysql": "mariadb"}
 
@@ -77,6 +80,8 @@ def build_engine(
         event.listen(engine, "connect", _run_on_connect(statements))
     if kind == "sqlite" and settings.get("isolation_level") is None:
         _begin_for_real(engine)
+        if not is_replica:
+            engine.update_execution_options(**{WRITING_BEGIN: "BEGIN IMMEDIATE"})
     return engine
 
 
@@ -165,7 +170,7 @@ def _begin_for_real(engine: Engine) -> None:
         dbapi_connection.isolation_level = None
 
     def begin(dbapi_connection: Any) -> None:
-        dbapi_connection.dbapi_connection.execute("BEGIN")
+        dbapi_connection.dbapi_connection.execute(dbapi_connection.info.pop(WRITING_BEGIN, "BEGIN"))
 
     event.listen(engine, "connect", take_over)
     engine.dialect.do_begin = begin  # type: ignore[method-assign]  # each engine has a dialect of its own

@@ -289,6 +289,7 @@ class DatabaseMiddleware(Middleware):
             work.rollback()
         elif not is_kept_open:
             self._commit(exchange, work)
+        work.is_answered = True
         if self._replica is not None and work.has_saved:
             self._stickiness.remember(exchange)
         if is_kept_open:

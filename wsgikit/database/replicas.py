@@ -9,11 +9,11 @@ from math import ceil
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
+from wsgikit.database.work import SAFE_METHODS
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.onion.exchange import Exchange
 from wsgikit.wsgi import Environ
 
-_SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}  # RFC 9110 §9.2.1
 _COOKIE = "wsgikit_wrote"
 
 
@@ -48,7 +48,7 @@ class Stickiness:
 
     def may_read_elsewhere(self, environ: Environ) -> bool:
         """Tell whether a request may be served from the replica."""
-        if environ["REQUEST_METHOD"] not in _SAFE_METHODS or environ.get(self._primary_key):
+        if environ["REQUEST_METHOD"] not in SAFE_METHODS or environ.get(self._primary_key):
             return False
         value = _cookie_of(environ, self._cookie)
         if value is None:

@@ -6,7 +6,7 @@ any DB-API driver. Both are made anew for nothing: a request that leaves its dat
 
 from __future__ import annotations
 
-__all__ = ["Hook", "Source", "Work", "logger"]
+__all__ = ["SAFE_METHODS", "Hook", "Source", "Work", "logger"]
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("wsgikit.database")
 Hook: TypeAlias = Callable[[], object]
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Methods of requests that mean to read (RFC 9110 §9.2.1)."""
 
 
 class Source(Protocol):
@@ -80,6 +83,7 @@ class Work:
         aborted_by: the error after which the server rolled the transaction back by itself.
         is_broken: whether the connection must not be used again.
         is_interrupted: whether no hook of the layer has seen the application end: killed, perhaps in mid-statement.
+        is_answered: whether the response was judged, and its head may leave: what follows is a stream.
         is_settled: whether the response was at rest when the transaction was concluded: no stream can follow.
         managed: the part in a transaction manager of the `zope.transaction` kind, or None.
         on_commit: functions to call after the commit.
@@ -99,6 +103,7 @@ class Work:
     has_written = False
     has_failed = False
     is_broken = False
+    is_answered = False
     is_settled = False
     is_over = False
     is_interrupted = True  # until a hook of the layer has seen how the application ended
@@ -121,6 +126,13 @@ class Work:
     def request(self) -> str:
         """``"GET /path"``, for messages."""
         return name_request(self._environ)
+
+    @property
+    def is_to_write(self) -> bool:
+        """Whether the next transaction will likely write. An error page won't, nor a stream, which clients prolong."""
+        if self.is_answered or self.has_failed:
+            return False
+        return self._environ["REQUEST_METHOD"] not in SAFE_METHODS
 
     def open(self) -> Any:
         """Return the session or connection; the first call gets it, from whatever thread of the request."""
