@@ -231,6 +231,42 @@ def test_routes_lists_what_is_mounted_with_its_prefix_and_its_routes(run, folder
     ]
 
 
+def test_show_draws_what_is_mounted_in_a_router_and_itself_once(run, folder):
+    (folder / "cli_mounts.py").write_text(MOUNTS)
+    assert run("show", "cli_mounts:router")[1].splitlines() == [
+        "● <Router 'main'>",
+        "",
+        "/blog",
+        "  → ContextMiddleware",
+        "    ● <Router 'blog'>",
+        "",
+        "old.example.org/old",
+        "  → ErrorPagesMiddleware",
+        "    ● cli_app.app",
+        "",
+        "/kept",
+        "  ● <Router 'blog'>",
+        "",
+        "/v[0-9]",
+        "  ● <Router 'blog'>",
+        "",
+        "/again",
+        "  ● <Router 'main'>",
+    ]
+
+
+def test_show_draws_the_mounts_of_a_stack_in_a_stack(run, folder):
+    (folder / "cli_mounts.py").write_text(MOUNTS)
+    assert run("show", "cli_mounts:stack")[1].splitlines()[:6] == [
+        "→ ErrorPagesMiddleware",
+        "  → ContextMiddleware",
+        "    ● <Router 'main'>",
+        "",
+        "  /blog",
+        "    → ContextMiddleware",
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "row"),
     [("hosts", "x.example.org/x      x"), ("subdomains", "api.example.org/x  x")],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["all_stacks", "routers_of"]
+__all__ = ["all_stacks", "mounts_of", "routers_of"]
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +20,14 @@ def routers_of(stack: Stack) -> Iterator[Any]:
             yield router
 
 
+def mounts_of(stack: Stack) -> Iterator[tuple[str, Stack]]:
+    """Go through what is mounted in a composite or in the routers of a stack: where it is, and the onion there."""
+    yield from mounted_stacks(stack)
+    for router in routers_of(stack):
+        for mount in router.mounts.mounts:
+            yield f"{mount.host or ''}{mount.path}", as_stack(mount.app)
+
+
 def all_stacks(stack: Stack) -> Iterator[Stack]:
     """Go through a stack and all that are inside it, each once."""
     seen: set[tuple[int, ...]] = set()
@@ -32,5 +40,4 @@ def all_stacks(stack: Stack) -> Iterator[Stack]:
             yield stack
             if isinstance(stack.app, Stack):
                 waiting.append(stack.app)
-            waiting += [mounted for _, mounted in mounted_stacks(stack)]
-            waiting += [as_stack(mount.app) for router in routers_of(stack) for mount in router.mounts.mounts]
+            waiting += [mounted for _, mounted in mounts_of(stack)]

@@ -5,11 +5,12 @@ from __future__ import annotations
 __all__ = ["command"]
 
 import textwrap
+from typing import Any
 
 import click
 
+from wsgikit.cli.inside import mounts_of, routers_of
 from wsgikit.cli.target import load_target, with_settings
-from wsgikit.ini.mounted import mounted_stacks
 from wsgikit.onion.stack import Stack
 
 
@@ -22,15 +23,25 @@ def command(target: str, settings: dict[str, str]) -> None:
         click.echo(describe(stack))
 
 
-def describe(stack: Stack) -> str:
-    """Describe a stack, and where several applications are mounted side by side, each of them."""
+def describe(stack: Stack, around: tuple[Any, ...] = ()) -> str:
+    """Describe a stack, and what is mounted in it.
+
+    Args:
+        stack: whose layers, application and mounts to describe.
+        around: the routers it is mounted in: one that is mounted in itself is gone into once.
+    """
     lines = stack.describe().splitlines()
     for number, layer in enumerate(stack.layers):
         module = getattr(layer, "__module__", None) or ""
         if module.partition(".")[0] != "wsgikit":  # another's may have the name of one of ours
             lines[number] = lines[number].replace("→ ", f"→ {module}.", 1)
-    if type(stack.app).__module__.partition(".")[0] == "wsgikit":  # a router or a mount says what it is
-        lines[-1] = f"{'  ' * len(stack.layers)}● {stack.app!r}"
-    for prefix, mounted in mounted_stacks(stack):
-        lines += ["", prefix, textwrap.indent(describe(mounted), "  ")]
+    depth = "  " * len(stack.layers)
+    if isinstance(stack.app, Stack):
+        lines[-1] = textwrap.indent(describe(stack.app, around), depth)
+    elif type(stack.app).__module__.partition(".")[0] == "wsgikit":  # a router or a mount says what it is
+        lines[-1] = f"{depth}● {stack.app!r}"
+    routers = [*routers_of(stack)]
+    if not any(router in around for router in routers):
+        for prefix, mounted in mounts_of(stack):
+            lines += ["", prefix, textwrap.indent(describe(mounted, (*around, *routers)), "  ")]
     return "\n".join(lines)
