@@ -179,7 +179,10 @@ def test_what_can_not_be_called_is_refused_with_the_corrected_call(factory, opti
 def test_too_many_positional_values_are_refused():
     with pytest.raises(ConfigurationError) as raised:
         check_keywords(Layer, {"secret_key": "k"}, WHERE, positional=2)
-    assert str(raised.value) == f"{WHERE}: positional arguments: expected at most 1, the application among them, got 2."
+    assert str(raised.value) == (
+        f"{WHERE}: positional arguments: expected at most 1, the application among them, got 2. "
+        "Write use(Layer, cookie_name=…, secret_key=…)."
+    )
 
 
 def test_it_is_the_type_error_that_a_wrong_keyword_is_anywhere():

@@ -62,6 +62,15 @@ def test_a_wrong_keyword_is_told_with_the_right_one(register, text):
         register(Router("site"))
 
 
+def test_a_router_given_by_position_is_told_with_its_option():
+    with pytest.raises(ConfigurationError) as caught:
+        build_stack(Router("app"), use(RouterMiddleware, Router("x")))
+    assert str(caught.value) == (
+        "build_stack: RouterMiddleware: positional arguments: expected at most 1, the application among them, got 2. "
+        "Write use(RouterMiddleware, router=…)."
+    )
+
+
 SWITCHES = {
     "Router": [
         (name, lambda **switch: Router("x", **switch))

@@ -42,10 +42,9 @@ class Layer:
 
     def build(self, app: WSGIApplication, where: str) -> WSGIApplication:
         """Make the layer around `app`, or say what is wrong with its options."""
-        if not self.args:  # those of wsgikit take none
-            from wsgikit.options import check_keywords  # not needed by who nests classes by hand
+        from wsgikit.options import check_keywords  # not needed by who nests classes by hand
 
-            check_keywords(self.factory, self.options, where)
+        check_keywords(self.factory, self.options, where, positional=1 + len(self.args))
         layer = self.factory(app, *self.args, **self.options)
         if not callable(layer):
             remedy = "Return the application, wrapped or as it is"

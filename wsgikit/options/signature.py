@@ -93,7 +93,8 @@ def explain_keywords(
     signature = signature_of(factory)
     if signature is None:
         return
-    _check_takes_app(signature, where, positional)
+    _check_takes_app(signature, where)
+    _check_positional(signature, where, positional, factory, options)
     declared = describe_options(factory, positional)
     known = {option.name for option in declared}
     unknown = [] if takes_any_option(factory) else [name for name in options if name not in known]
@@ -147,7 +148,7 @@ def _call(factory: Callable[..., object], names: list[str]) -> str:
     return f"use({', '.join([name, *(f'{option}=…' for option in names)])})"
 
 
-def _check_takes_app(signature: inspect.Signature, where: str, positional: int) -> None:
+def _check_takes_app(signature: inspect.Signature, where: str) -> None:
     kinds = (
         inspect.Parameter.POSITIONAL_ONLY,
         inspect.Parameter.POSITIONAL_OR_KEYWORD,
@@ -158,11 +159,22 @@ def _check_takes_app(signature: inspect.Signature, where: str, positional: int) 
             f"{where}: expected a callable that takes the application as its first argument, "
             f"got one that takes {signature}. Write a class or a function of the form app -> app."
         )
+
+
+def _check_positional(
+    signature: inspect.Signature,
+    where: str,
+    positional: int,
+    factory: Callable[..., object],
+    options: Mapping[str, object],
+) -> None:
     takes = sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in signature.parameters.values())
     if positional > takes and all(p.kind is not p.VAR_POSITIONAL for p in signature.parameters.values()):
-        raise ConfigurationError(
-            complaint(where, "positional arguments", f"at most {takes}, the application among them", positional)
-        )
+        free = [option.name for option in describe_options(factory, takes) if option.name not in options]
+        meant = free[: positional - takes]
+        remedy = f"Write {_call(factory, [*meant, *options])}" if meant else ""
+        expected = f"at most {takes}, the application among them"
+        raise ConfigurationError(complaint(where, "positional arguments", expected, positional, remedy))
 
 
 def _options(factory: Callable[..., object], positional: int = 1) -> Iterator[Option]:
