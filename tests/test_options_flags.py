@@ -10,7 +10,7 @@ from wsgikit.options.flags import check_flags
 
 
 def test_true_and_false_are_right():
-    check_flags("Layer", debug=True, console=False)
+    assert check_flags("Layer", debug=True, console=False) is None
 
 
 @pytest.mark.parametrize("value", ["0", "false", "yes", ""])

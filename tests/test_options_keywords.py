@@ -79,7 +79,7 @@ RIGHT = [
 
 @pytest.mark.parametrize(("factory", "options", "positional"), RIGHT)
 def test_what_can_be_called_passes(factory, options, positional):
-    check_keywords(factory, options, WHERE, positional=positional)
+    assert check_keywords(factory, options, WHERE, positional=positional) is None
 
 
 WRONG = [

@@ -60,8 +60,10 @@ def test_a_method_that_looks_like_a_misspelled_hook_is_refused_with_its_class(na
     ],
     ids=lambda namespace: next(iter(namespace)),
 )
-def test_other_names_are_free(namespace):
-    type("Layer", (Middleware,), namespace)(answering([b""]))
+def test_other_names_are_free(namespace, call):
+    layer = type("Layer", (Middleware,), namespace)
+    assert namespace.items() <= vars(layer).items()
+    assert call(layer(answering([b"body"]))).finish().content == b"body"
 
 
 def test_difflib_is_not_loaded_for_layers_of_the_package():
