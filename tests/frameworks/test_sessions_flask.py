@@ -487,7 +487,8 @@ def test_s19_a_store_that_is_down_gives_a_503_to_who_needs_it_and_nothing_is_los
     assert "DownStore" not in response.text
     assert (response.headers["Retry-After"], response.headers["Cache-Control"]) == ("5", "no-store")
     assert "Set-Cookie" not in response.headers, "never a new, empty session"
-    assert [record.getMessage() for record in caplog.records] == ["DownStore: expected an answer, got none. Is it up?"]
+    text = f"GET {path.partition('?')[0]}: SessionInterface: DownStore: expected an answer, got none. Is it up?"
+    assert [record.getMessage() for record in caplog.records] == [text]
     store.is_down = False
     if cookied:
         assert client.get("/get").json == {"user": "'ada'"}

@@ -231,7 +231,8 @@ def test_s19_a_store_that_is_down_is_logged_once_for_each_request(browse, caplog
     browser.send(path)
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("wsgikit.sessions", "ERROR")
-    assert record.getMessage() == "DownStore: expected an answer, got none. Is it up?"
+    text = f"GET {path}: SessionMiddleware: DownStore: expected an answer, got none. Is it up?"
+    assert record.getMessage() == text
 
 
 def test_s19_with_raise_nothing_is_logged_twice(browse, caplog):

@@ -119,7 +119,7 @@ class StoreBackend(Backend):
             if verified is None:
                 continue
             session_id = verified[0].decode("ascii", "replace")
-            found = self.find(session_id)
+            found = self.find(session, session_id)
             if found is not None:
                 envelope, kept = found
                 envelope.id = session_id
@@ -134,8 +134,8 @@ class StoreBackend(Backend):
         """Return a cookie value such as this backend writes, of no session."""
         return self._signer.sign(b"sample").decode("ascii")
 
-    def find(self, session_id: str) -> tuple[Envelope, Kept] | None:
-        """Return what is kept for an id, if it hasn't expired."""
+    def find(self, session: Session, session_id: str) -> tuple[Envelope, Kept] | None:
+        """Return what is kept for an id, if it hasn't expired; `session` is the one that asks."""
         key = store_key(session_id)
         record = self.store.load(key)
         if record is None:
@@ -144,7 +144,8 @@ class StoreBackend(Backend):
             return None
         envelope = read_record(record)
         if envelope is None:
-            journal().warning("a record of the session store can't be read: it counts as expired")
+            text = f"record {key[:16]}…: expected a session, got something that can't be read. It counts as expired."
+            session._manager.note(session, "warning", text)
             return None
         if self._timeouts.has_ended(envelope.created, envelope.saved):
             self.store.delete(key)

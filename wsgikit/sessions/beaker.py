@@ -115,7 +115,7 @@ class BeakerSession(Session):
         backend = self._manager.backend
         if session_id == self.id:
             return self.copy()
-        found = backend.find(session_id) if isinstance(backend, StoreBackend) else None
+        found = backend.find(self, session_id) if isinstance(backend, StoreBackend) else None
         return None if found is None else found[0].data
 
     def lock(self, timeout_seconds: float = 10.0, hold_seconds: float = 30.0) -> AbstractContextManager[Session]:

@@ -16,7 +16,7 @@ from wsgikit.sessions.errors import StoreUnavailable
 from wsgikit.sessions.manager import SessionManager
 from wsgikit.sessions.session import Session
 from wsgikit.sessions.stream import WatchedBody
-from wsgikit.wsgi import SESSION
+from wsgikit.wsgi import SESSION, name_request
 
 if TYPE_CHECKING:
     from flask import Flask, Request, Response
@@ -64,7 +64,9 @@ class SessionInterface(FlaskSessionInterface):
     def open_session(self, app: Flask, request: Request) -> SessionMixin:
         """Return the session of a request; it is read when it is touched."""
         if self._options:
-            session: Any = self.manager(app).new_session(request.environ.get("HTTP_COOKIE"))
+            session: Any = self.manager(app).new_session(
+                request.environ.get("HTTP_COOKIE"), name_request(request.environ)
+            )
         else:
             session = request.environ.get(self._environ_key)
             if not isinstance(session, Session):

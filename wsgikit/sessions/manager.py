@@ -20,6 +20,7 @@ from wsgikit.sessions.signing import Signer
 from wsgikit.sessions.stores import open_store
 from wsgikit.sessions.stores.base import SessionStore
 from wsgikit.sessions.timeouts import Timeouts
+from wsgikit.wsgi import name_request
 
 if TYPE_CHECKING:
     from wsgikit.onion.exchange import Exchange
@@ -39,8 +40,9 @@ class SessionManager:
 
     Attributes:
         backend: where sessions go.
+        name: that of what is configured, for the log.
         store: the server-side store, or None.
-        where: the option `store` as it was given.
+        store_option: the option `store` as it was given.
         writer: writes the cookie.
         is_foreign: whether the cookie is another framework's, to be shared with it.
         permanent: whether new sessions are.
@@ -132,7 +134,8 @@ class SessionManager:
                 )
             self.store = open_store(where, store)
             self.backend = StoreBackend(self.store, id_signer, timeouts, on_conflict)
-        self.where = store
+        self.name = where
+        self.store_option = store
         self.timeouts = timeouts
         self.is_foreign = cookie_format != "wsgikit"
         self.permanent = cookie_permanent
@@ -142,10 +145,16 @@ class SessionManager:
         self.session_class: type[Session] = type(session_class.__name__, (session_class,), {"_manager": self})
         self._warned: set[str] = set()
 
-    def new_session(self, cookie_header: str | None) -> Session:
-        """Return a session that will be read from this ``Cookie`` header when it is touched."""
+    def new_session(self, cookie_header: str | None, request: str = "") -> Session:
+        """Return a session that will be read from this ``Cookie`` header when it is touched.
+
+        Args:
+            cookie_header: the request's.
+            request: how the log names the request, where there is one.
+        """
         session: Session = self.session_class()
         session._header = cookie_header
+        session._request = request
         return session
 
     def open(self, session: Session) -> dict[str, Any]:
@@ -228,9 +237,8 @@ class SessionManager:
             return  # the stream broke off: what an error leaves behind isn't kept
         if not self.backend.can_save_late(session) and session._to_delete is None:
             changed = ", ".join(map(repr, sorted(session._settle())))
-            journal().error(
-                "session: %s changed after the head of the response left, and can't be saved any more", changed
-            )
+            text = f"session: {changed} changed after the head of the response left, and can't be saved any more"
+            self.note(session, "error", text)
             return
         try:
             if session._data:
@@ -238,7 +246,8 @@ class SessionManager:
             else:
                 self.backend.delete(session)
         except Exception:  # noqa: BLE001  # nobody is left to tell
-            journal().exception("session: a change made after the head of the response left couldn't be saved")
+            text = "session: a change made after the head of the response left couldn't be saved"
+            self.note(session, "exception", text)
 
     def warn_once(self, key: str, text: str, *args: object) -> None:
         """Log a warning the first time that `key` comes up."""
@@ -250,7 +259,27 @@ class SessionManager:
         """Remember that the store didn't answer; log it, where nobody else will hear of it."""
         session._failure = error
         if self.on_store_error != "raise":
-            journal().error("%s", error)
+            self.note(session, "error", str(error))
+
+    def note(self, session: Session, level: Literal["exception", "error", "warning"], text: str) -> None:
+        """Log what befell a session, with its request: at once where that is known, or else when the layer tells it."""
+        session._notes = [*(session._notes or ()), (level, text)]
+        if session._request is not None:
+            self.tell(session, session._request)
+        elif session._committed is not None:  # in a stream
+            exchange = session._committed()
+            self.tell(session, "" if exchange is None else name_request(exchange.environ))
+
+    def tell(self, session: Session, request: str) -> None:
+        """Log the notes that were made on a session.
+
+        Args:
+            session: whose notes.
+            request: the name of its request; empty where it has none.
+        """
+        notes, session._notes = session._notes, None
+        for level, text in notes or ():
+            getattr(journal(), level)("%s%s: %s", request and f"{request}: ", self.name, text)
 
     def flash_entry(self, queue: str, message: Any) -> Any:
         """Return a flash message as it is kept: in Flask's cookie as Flask has it."""
@@ -290,5 +319,5 @@ class SessionManager:
             return
         try:
             self.store.sweep(_SWEPT_AT_ONCE)  # type: ignore[union-attr]  # the probability is 0 without a store
-        except StoreUnavailable:
-            journal().warning("the session store could not be swept: it doesn't answer")
+        except StoreUnavailable as error:
+            journal().warning("%s: the session store could not be swept: %s", self.name, error)

@@ -20,14 +20,17 @@ from wsgikit.sessions.keys import Secret
 from wsgikit.sessions.manager import OnOversize, OnStoreError, SessionManager
 from wsgikit.sessions.session import Session
 from wsgikit.sessions.stores.base import SessionStore
-from wsgikit.wsgi import SESSION, Environ, WSGIApplication
+from wsgikit.wsgi import SESSION, Environ, WSGIApplication, name_request
 
 if TYPE_CHECKING:
     from wsgikit.onion.exchange import Exchange
 
 _UNAVAILABLE = "503 Service Unavailable"
 _UNAVAILABLE_TEXT = b"The service is unavailable for the moment. Please try again.\n"
-_RETRY_SECONDS = "5"  # a store that restarts is back by then, or for long not
+_UNAVAILABLE_HEADERS = (
+    ("Retry-After", "5"),  # a store that restarts is back by then, or for long not
+    ("Cache-Control", "no-store"),
+)
 
 
 class SessionMiddleware(Middleware):
@@ -218,11 +221,13 @@ class SessionMiddleware(Middleware):
         session = self._session_of(exchange)
         if session is None or not session._is_touched:
             return None
+        self._tell(exchange, session)
         if isinstance(error, StoreUnavailable):
             if session._failure is None:  # a lock, or another late asking
                 self.manager.note_failure(session, error)
+                self._tell(exchange, session)
             if self.manager.on_store_error != "raise":
-                return exchange.reply(_UNAVAILABLE, _UNAVAILABLE_TEXT, headers=_unavailable_headers())
+                return exchange.reply(_UNAVAILABLE, self._unavailable_body(exchange), headers=_UNAVAILABLE_HEADERS)
             return None
         # webob's and Werkzeug's exceptions are applications. A redirect that is raised is an answer like one that is
         # returned, and is let out as one, so that the cookie can go along (a login that ends so must not be lost).
@@ -249,6 +254,7 @@ class SessionMiddleware(Middleware):
         session = self._session_of(exchange)
         if session is None:
             return
+        self._tell(exchange, session)
         if session._data is None and session._failure is None:
             session._committed = ref(exchange)
             return
@@ -298,6 +304,7 @@ class SessionMiddleware(Middleware):
             if self.manager.on_store_error == "raise":
                 raise
             self.manager.note_failure(session, error)
+            self._tell(exchange, session)
             self._answer_unavailable(exchange)
             return
         session._sent = lines
@@ -331,16 +338,32 @@ class SessionMiddleware(Middleware):
         return ours, theirs
 
     def _answer_unavailable(self, exchange: Exchange) -> None:
+        body = self._unavailable_body(exchange)
         exchange.status = _UNAVAILABLE
-        is_head = exchange.environ.get("REQUEST_METHOD") == "HEAD"
         exchange.headers = Headers(
             [
                 ("Content-Type", "text/plain; charset=utf-8"),
-                ("Content-Length", str(len(_UNAVAILABLE_TEXT))),
-                *_unavailable_headers(),
+                ("Content-Length", str(len(body))),
+                *_UNAVAILABLE_HEADERS,
             ]
         )
-        exchange.body = [] if is_head else [_UNAVAILABLE_TEXT]
+        exchange.body = [] if not body or exchange.environ.get("REQUEST_METHOD") == "HEAD" else [body]
+
+    def _unavailable_body(self, exchange: Exchange) -> bytes:
+        """Return our text, or nothing where a layer outside has a page for it, as `ErrorPagesMiddleware` has."""
+        asked: Exchange | None = exchange
+        while asked is not None:
+            for layer in asked._onion.layers:
+                if layer is self:
+                    break
+                if getattr(layer, "replace_empty", False) is True:
+                    return b""
+            asked = asked._outer
+        return _UNAVAILABLE_TEXT
+
+    def _tell(self, exchange: Exchange, session: Session) -> None:
+        if session._notes:
+            self.manager.tell(session, name_request(exchange.environ))
 
     # ------------------------------------------------------------------ the rare cases
 
@@ -451,7 +474,3 @@ def _status_of(error: Exception) -> int:
     if code is None:  # `abort(response)` has it on the response
         code = getattr(getattr(error, "response", None), "status_code", None)
     return code if type(code) is int else 0
-
-
-def _unavailable_headers() -> list[tuple[str, str]]:
-    return [("Retry-After", _RETRY_SECONDS), ("Cache-Control", "no-store")]

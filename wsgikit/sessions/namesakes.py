@@ -20,8 +20,8 @@ def is_shared(ours: SessionManager, theirs: SessionManager) -> bool:
         now = time.time()
         return theirs.backend.knows(ours.backend.format.dump(Envelope({}, now, now, "x")))
     is_one_place = ours.store is theirs.store
-    if isinstance(ours.where, str) and ours.store is not None and ours.store.is_shared:
-        is_one_place = ours.where == theirs.where  # two stores of one URL
+    if isinstance(ours.store_option, str) and ours.store is not None and ours.store.is_shared:
+        is_one_place = ours.store_option == theirs.store_option  # two stores of one URL
     return is_one_place and isinstance(ours.backend, StoreBackend) and theirs.backend.knows(ours.backend.sample())
 
 

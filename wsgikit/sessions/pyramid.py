@@ -18,7 +18,7 @@ from wsgikit.sessions.errors import StoreUnavailable
 from wsgikit.sessions.manager import SessionManager
 from wsgikit.sessions.session import Session
 from wsgikit.sessions.stream import WatchedBody
-from wsgikit.wsgi import SESSION, is_at_rest
+from wsgikit.wsgi import SESSION, is_at_rest, name_request
 
 classImplements(Session, ISession)
 
@@ -70,7 +70,7 @@ def session_factory(*, environ_key: str = SESSION, **options: Any) -> Callable[[
     manager = AdaptedManager("session_factory", PyramidStoreUnavailable, **options)
 
     def of_its_own(request: Any) -> Session:
-        session = manager.new_session(request.environ.get("HTTP_COOKIE"))
+        session = manager.new_session(request.environ.get("HTTP_COOKIE"), name_request(request.environ))
 
         def save(request: Any, response: Any) -> None:
             is_kept = response.status_code < 500

@@ -65,6 +65,10 @@ class Session(MutableMapping[str, Any]):
     _is_rejected = False
     """The client sent a cookie of our name, and none was valid."""
     _failure: Exception | None = None
+    _request: str | None = None
+    """How the log names the request; None: the layer knows it."""
+    _notes: list[tuple[str, str]] | None = None
+    """Levels and texts that are to be logged with the request's name."""
     _is_late_save_planned = False
     _sent: list[str] | None = None
 
@@ -507,7 +511,10 @@ class Session(MutableMapping[str, Any]):
         self._was_permanent = self._is_permanent
 
 
-_OF_THE_REQUEST = ("_header", "_is_touched", "_shadowed", "_committed", "_sent", "_is_late_save_planned", "_has_cookie")
+_OF_THE_REQUEST = (
+    *("_header", "_request", "_notes", "_is_touched", "_has_cookie", "_shadowed"),
+    *("_committed", "_sent", "_is_late_save_planned"),
+)
 
 
 def _nobody() -> None:

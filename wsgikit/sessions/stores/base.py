@@ -6,9 +6,10 @@ an id that it never sees. Times are seconds since 1970 by `time.time`.
 
 from __future__ import annotations
 
-__all__ = ["Record", "SessionStore", "store_key"]
+__all__ = ["UNREADABLE", "Record", "SessionStore", "store_key"]
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -30,6 +31,10 @@ class Record(NamedTuple):
     accessed: float
     expires: float
     version: Any = None
+
+
+UNREADABLE = Record(b"\xff", 0.0, math.inf)
+"""What a store may return for what isn't a record: the session counts as expired, and the log says so."""
 
 
 class SessionStore(ABC):

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.sessions.errors import SessionTooLarge, StoreUnavailable
-from wsgikit.sessions.stores.base import Record, SessionStore
+from wsgikit.sessions.stores.base import UNREADABLE, Record, SessionStore
+from wsgikit.sessions.stores.outage import place_of, unavailable
 from wsgikit.sessions.stores.processes import PerProcess
 
 T = TypeVar("T")
@@ -48,6 +49,7 @@ class MemcachedStore(SessionStore):
         self._prefix = prefix
         if isinstance(where, str):
             servers = _servers(where)
+            self._place = place_of(where)
             options: dict[str, Any] = {
                 "connect_timeout": timeout_seconds,
                 "timeout": timeout_seconds,
@@ -61,10 +63,12 @@ class MemcachedStore(SessionStore):
 
             self._clients: PerProcess[Any] = PerProcess(connect, lambda client: client.close())
         else:
+            self._place = f"of {type(where).__name__}"
             self._clients = PerProcess(lambda: where, lambda client: None)
 
     def load(self, key: str) -> Record | None:
-        return _read(*self._run(lambda client: client.gets(self._prefix + key)))
+        value, version = self._run(lambda client: client.gets(self._prefix + key))
+        return None if value is None else _read(value, version)
 
     def save(self, key: str, record: Record, expected: Any = None) -> Any:
         name = self._prefix + key
@@ -101,7 +105,7 @@ class MemcachedStore(SessionStore):
             if self._run(add):
                 return True
             present, version = self._run(lambda client: client.gets(name))
-            if _read(present, version) is not None:
+            if _is_alive(present):
                 return False
             if present is not None:
                 # One that has expired by our clock, though not yet by memcached's whole seconds, is in the way at most.
@@ -115,7 +119,7 @@ class MemcachedStore(SessionStore):
         name = self._prefix + key
         for _ in range(_MOST_TRIES):
             value, version = self._run(lambda client: client.gets(name))
-            if _read(value, version) is None:
+            if not _is_alive(value):
                 return False
             touched = _times(expires, accessed) + value[_HEAD_BYTES:]
             if self._run(partial(_swap, name, touched, version, _ttl(expires))):
@@ -134,8 +138,7 @@ class MemcachedStore(SessionStore):
                 self._clients.get().close()
                 return step(self._clients.get())
         except self._errors as error:
-            kind = type(error).__name__
-            raise StoreUnavailable(f"MemcachedStore: expected an answer, got {kind}. Is memcached up?") from error
+            raise unavailable(self._place, "memcached", error) from error
 
 
 def _swap(name: str, value: bytes, version: Any, ttl: int, client: Any) -> bool:
@@ -168,13 +171,15 @@ def _ttl(expires: float) -> int:
     return seconds if seconds <= _LONGEST_TTL_SECONDS else int(expires)
 
 
-def _read(value: bytes | None, version: Any) -> Record | None:
-    if value is None or len(value) < _HEAD_BYTES:
-        return None
+def _is_alive(value: bytes | None) -> bool:
+    return value is not None and _read(value, None) not in (None, UNREADABLE)
+
+
+def _read(value: bytes, version: Any) -> Record | None:
     try:
         expires, accessed = int(value[:16]) / 1000, int(value[16:32]) / 1000
     except ValueError:
-        return None
+        return UNREADABLE
     if expires <= time.time():
         return None
     return Record(value[_HEAD_BYTES:], accessed, expires, version)

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from wsgikit.exceptions import ConfigurationError, complaint
-from wsgikit.sessions.errors import StoreUnavailable
-from wsgikit.sessions.stores.base import Record, SessionStore
+from wsgikit.sessions.stores.base import UNREADABLE, Record, SessionStore
+from wsgikit.sessions.stores.outage import place_of, unavailable
 from wsgikit.sessions.stores.processes import PerProcess
 
 T = TypeVar("T")
@@ -74,12 +74,12 @@ class RedisStore(SessionStore):
         self._redis = redis
         self._prefix = prefix
         if isinstance(where, str):
-            # One retry, for the connection that the server closed while it lay in the pool. Waiting is for visitors no
-            # remedy.
+            # One retry, for the connection that the server closed while it lay in the pool; after a timeout, another
+            # would wait as long. Waiting is for visitors no remedy.
             options = {
                 "socket_timeout": timeout_seconds,
                 "socket_connect_timeout": timeout_seconds,
-                "retry": Retry(NoBackoff(), 1),
+                "retry": Retry(NoBackoff(), 1, (redis.ConnectionError,)),
             }
             try:
                 redis.ConnectionPool.from_url(where)
@@ -87,15 +87,18 @@ class RedisStore(SessionStore):
                 raise ConfigurationError(
                     complaint("RedisStore", "store", "a URL such as 'redis://127.0.0.1:6379/0'", "one it can't read")
                 ) from error
+            self._place = place_of(where)
             self._clients: PerProcess[Any] = PerProcess(
                 lambda: redis.Redis.from_url(where, **options), lambda client: client.close()
             )
         else:
+            self._place = _place_of_client(where)
             # redis-py's own pools notice a fork by themselves.
             self._clients = PerProcess(lambda: where, lambda client: None)
 
     def load(self, key: str) -> Record | None:
-        return _read(self._run(lambda client: client.get(self._prefix + key)))
+        value = self._run(lambda client: client.get(self._prefix + key))
+        return None if value is None else _read(value)
 
     def save(self, key: str, record: Record, expected: Any = None) -> Any:
         version = os.urandom(_VERSION_BYTES // 2).hex()
@@ -137,8 +140,17 @@ class RedisStore(SessionStore):
         try:
             return step(self._clients.get())
         except (self._redis.RedisError, OSError) as error:
-            kind = type(error).__name__
-            raise StoreUnavailable(f"RedisStore: expected an answer from Redis, got {kind}. Is it up?") from error
+            raise unavailable(self._place, "Redis", error) from error
+
+
+def _place_of_client(client: Any) -> str:
+    """Return where a client of somebody's connects to, as far as it says so."""
+    options = getattr(getattr(client, "connection_pool", None), "connection_kwargs", {})
+    if "path" in options:
+        return f"unix://{options['path']}"
+    if "host" in options:
+        return f"redis://{options['host']}:{options.get('port', 6379)}/{options.get('db', 0)}"
+    return f"of {type(client).__name__}"
 
 
 def _times(expires: float, accessed: float) -> bytes:
@@ -150,16 +162,13 @@ def _ttl(expires: float) -> int:
 
 
 def _read(value: Any) -> Record | None:
-    if value is None:
-        return None
     if isinstance(value, str):  # a client made with decode_responses
         value = value.encode()
-    if len(value) < _HEAD_BYTES:
-        return None
     try:
         expires, accessed = int(value[32:48]) / 1000, int(value[48:64]) / 1000
+        version = value[:_VERSION_BYTES].decode("ascii")
     except ValueError:
-        return None
+        return UNREADABLE
     if expires <= time.time():
         return None
-    return Record(value[_HEAD_BYTES:], accessed, expires, value[:_VERSION_BYTES].decode("ascii"))
+    return Record(value[_HEAD_BYTES:], accessed, expires, version)

@@ -23,8 +23,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wsgikit.exceptions import ConfigurationError
+from wsgikit.options.masking import hide_credentials
 from wsgikit.sessions.errors import StoreUnavailable
-from wsgikit.sessions.stores.base import Record, SessionStore
+from wsgikit.sessions.stores.base import UNREADABLE, Record, SessionStore
+from wsgikit.sessions.stores.outage import unavailable
 from wsgikit.sessions.stores.processes import PerProcess
 
 if TYPE_CHECKING:
@@ -88,7 +90,8 @@ class SqlStore(SessionStore):
             self._creates_table = create_table is not False
             url = self._checked_url(where)
             options = self._options_for(url, engine_options)
-            self._name = url.render_as_string(hide_password=True)
+            self.is_shared = not _is_in_memory(url)
+            self._name = hide_credentials(url.render_as_string())
 
             def connect() -> Engine:
                 # Set when a connection is made: asked for at each use it would be sent each time, on pymysql.
@@ -98,7 +101,8 @@ class SqlStore(SessionStore):
         else:
             self._creates_table = bool(create_table)
             given = where
-            self._name = given.url.render_as_string(hide_password=True)
+            self.is_shared = not _is_in_memory(given.url)
+            self._name = hide_credentials(given.url.render_as_string())
             owner = os.getpid()
 
             def adopt() -> Engine:
@@ -114,10 +118,18 @@ class SqlStore(SessionStore):
     def load(self, key: str) -> Record | None:
         t = self._table.c
         statement = self._sa.select(t.data, t.accessed, t.expires, t.version).where(t.id_hash == key)
-        row = self._run(lambda connection: connection.execute(statement).first())
-        if row is None or row.expires <= time.time():
-            return None
-        return Record(bytes(row.data), row.accessed, row.expires, row.version)
+
+        def read(connection: Connection) -> Record | None:
+            result = connection.execute(statement)
+            try:
+                row = result.first()
+                if row is None or row.expires <= time.time():
+                    return None
+                return Record(bytes(row.data), float(row.accessed), row.expires, int(row.version))
+            except (TypeError, ValueError):  # SQLite takes any value in any column
+                return UNREADABLE
+
+        return self._run(read)
 
     def save(self, key: str, record: Record, expected: Any = None) -> Any:
         t = self._table.c
@@ -256,8 +268,7 @@ class SqlStore(SessionStore):
         if is_missing:
             name = self._table.name
             return StoreUnavailable(f"SqlStore: table {name!r}: expected it in {self._name}, got none. Call create().")
-        kind = type(error).__name__
-        return StoreUnavailable(f"SqlStore: expected an answer from {self._name}, got {kind}. Is the database up?")
+        return unavailable(self._name, "the database", error)
 
     def _checked_url(self, where: str) -> Any:
         try:
@@ -275,7 +286,7 @@ class SqlStore(SessionStore):
     def _options_for(self, url: Any, given: dict[str, Any]) -> dict[str, Any]:
         options: dict[str, Any] = {"pool_pre_ping": False}
         backend = url.get_backend_name()
-        if backend == "sqlite" and url.database in (None, "", ":memory:"):
+        if _is_in_memory(url):
             # One connection for all threads: each other one would be another, empty database.
             options = {"poolclass": self._static_pool, "connect_args": {"check_same_thread": False}}
         elif backend in ("postgresql", "mysql", "mariadb"):
@@ -283,3 +294,8 @@ class SqlStore(SessionStore):
             options["pool_timeout"] = _POOL_SECONDS
             options["connect_args"] = _CONNECT_ARGS.get(url.get_driver_name(), {})
         return {**options, **given}
+
+
+def _is_in_memory(url: Any) -> bool:
+    """Tell whether it is an SQLite database that only this process has."""
+    return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
