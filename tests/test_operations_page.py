@@ -25,7 +25,8 @@ def test_a_database_that_cannot_be_reached_is_a_503_and_a_record(names, caplog):
     TestClient(names["stack"]).get("/", status=503)
     (record,) = [record for record in caplog.records if record.name == "wsgikit.errors"]
     assert record.levelno == logging.ERROR
-    assert record.getMessage().startswith("GET /: OperationalError in the application: 503 ")
+    assert record.getMessage().startswith("GET /: DatabaseUnreachableError in the application: 503 ")
+    assert "DatabaseMiddleware 'default': GET /: expected a connection to sqlite:////nowhere/at_all.db" in caplog.text
 
 
 def test_links_lead_to_headings_that_are_there():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["AlchemySource"]
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,10 +17,13 @@ from wsgikit.database.connections import RequestConnection, TracedConnection
 from wsgikit.database.holders import Holders
 from wsgikit.database.orm import RequestSession
 from wsgikit.database.processes import current_pid
+from wsgikit.database.unreachable import no_connection
 from wsgikit.database.work import logger
 from wsgikit.options.masking import hide_credentials
 
 if TYPE_CHECKING:
+    from sqlalchemy import URL
+
     from wsgikit.database.work import Work
 
 
@@ -84,6 +88,9 @@ class AlchemySource:
             connection = TracedConnection(engine, work) if is_traced else RequestConnection(engine, work)
         except exc.TimeoutError as error:
             raise self.holders.exhausted(work.request, str(error)) from error
+        except Exception as error:  # noqa: BLE001 - it is raised, and says more
+            raised = no_connection(error, self.name, work.request, _address(engine.url))
+            raise raised from raised.__cause__
         work.connection = connection
         self.holders.add(work)
         return connection
@@ -141,7 +148,7 @@ class AlchemySource:
         engine = self.engine
         pool = engine.pool
         facts: dict[str, object] = {
-            "url": hide_credentials(engine.url.render_as_string(hide_password=True)),
+            "url": _address(engine.url),
             "driver": f"{engine.dialect.name}+{engine.dialect.driver}",
             "pool": type(pool).__name__,
         }
@@ -167,6 +174,14 @@ class AlchemySource:
         engine = self._engines.get(current_pid())
         if engine is not None:
             engine.dispose()
+
+
+def _address(url: URL) -> str:
+    """Return a URL without secrets; SQLite's with the path that a relative one means in this process."""
+    shown = hide_credentials(url.render_as_string(hide_password=True))
+    path = url.database
+    is_relative = url.get_backend_name() == "sqlite" and path and path[0] not in "/:" and not path.startswith("file:")
+    return f"{shown} ({os.path.abspath(path)})" if path and is_relative else shown
 
 
 def _drop(connection: Connection) -> None:

@@ -15,7 +15,9 @@ from wsgikit.database.aborted import check_alive
 from wsgikit.database.conflicts import is_rolled_back
 from wsgikit.database.holders import Holders
 from wsgikit.database.processes import current_pid
+from wsgikit.database.unreachable import no_connection
 from wsgikit.database.work import logger
+from wsgikit.options.masking import mask
 
 if TYPE_CHECKING:
     from wsgikit.database.work import Work
@@ -77,10 +79,13 @@ class DbapiSource:
             raise self.holders.exhausted(work.request, f"waited {self._pool_timeout} s for one of {self._pool_size}")
         try:
             connection, born = self._take(pool)
-        except BaseException:
+        except BaseException as error:
             if pool.free is not None:
                 pool.free.release()
-            raise
+            if not isinstance(error, Exception):
+                raise
+            raised = no_connection(error, self.name, work.request, mask("connect", self.factory))
+            raise raised from raised.__cause__
         work.connection = (pool, born)
         work.has_written = True  # the driver doesn't tell; so it may
         self.holders.add(work)
@@ -169,7 +174,7 @@ class DbapiSource:
     def describe(self) -> dict[str, object]:
         """Return the state of the pool."""
         return {
-            "driver": getattr(self.factory, "__qualname__", repr(self.factory)),
+            "driver": mask("connect", self.factory),
             "pool": "small pool" if self._pool_size else "none: a connection per request",
             "size": self._pool_size,
             "checkedin": len(self._pool.waiting),

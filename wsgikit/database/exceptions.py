@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-__all__ = ["PoolExhaustedError", "TransactionAbortedError"]
+__all__ = ["DatabaseUnreachableError", "PoolExhaustedError", "TransactionAbortedError"]
 
-from wsgikit.exceptions import ApplicationError
+from wsgikit.exceptions import ApplicationError, WsgikitError
+
+
+class DatabaseUnreachableError(WsgikitError):
+    """No connection could be made. It is of the driver's or SQLAlchemy's own class, too, and has all that theirs has.
+
+    Nobody is to blame but the network, or whoever configured the database: it becomes a 503.
+
+    Attributes:
+        status: the status line that says it (``"503 Service Unavailable"``).
+    """
+
+    status = "503 Service Unavailable"
 
 
 class PoolExhaustedError(ApplicationError):
     """Every connection of the pool is in use. The text lists the requests that hold them, the oldest first.
 
     Attributes:
+        status: the status line that says it (``"503 Service Unavailable"``).
         holders: ``(request, age in seconds)`` of each request that holds a connection, the oldest first.
     """
+
+    status = "503 Service Unavailable"
 
     def __init__(self, text: str, holders: list[tuple[str, float]]) -> None:
         super().__init__(text)

@@ -90,7 +90,9 @@ class DatabaseMiddleware(Middleware):
 
     Raises:
         ConfigurationError: options that can't work, a driver that isn't installed.
-        PoolExhaustedError: no connection became free in time; it lists who holds them.
+        PoolExhaustedError: no connection became free in time; it lists who holds them. It becomes a 503.
+        DatabaseUnreachableError: no connection could be made. It is of the driver's or SQLAlchemy's class, too, and says
+            which database it is. It becomes a 503.
         TransactionAbortedError: the server had rolled back by itself what was to be committed.
 
     Example::

@@ -132,7 +132,7 @@ class Work:
         """Whether the next transaction will likely write. An error page won't, nor a stream, which clients prolong."""
         if self.is_answered or self.has_failed:
             return False
-        return self._environ["REQUEST_METHOD"] not in SAFE_METHODS
+        return self._environ.get("REQUEST_METHOD", "GET") not in SAFE_METHODS
 
     def open(self) -> Any:
         """Return the session or connection; the first call gets it, from whatever thread of the request."""
