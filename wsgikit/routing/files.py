@@ -6,8 +6,7 @@ __all__ = ["FileAnswer", "send_from_folder"]
 
 import os
 import stat
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections.abc import Iterable
 from io import BufferedRandom, BufferedReader, BytesIO, FileIO
 from os import PathLike, fspath
 from pathlib import Path
@@ -17,7 +16,6 @@ from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.wsgi import Environ, StartResponse
 
 _PLAIN = (BufferedReader, BufferedRandom, FileIO)
-MaxAge = int | Callable[[str | None], int | None] | None
 
 
 class FileAnswer:
@@ -27,42 +25,18 @@ class FileAnswer:
 
     Args:
         path_or_file: a path, or a binary file open for reading; a text file is read as UTF-8.
-        mimetype: the media type; guessed from the name where it isn't given.
-        as_attachment: ask the browser to save it rather than show it.
-        download_name: the name to save it under; the file's own where it isn't given.
-        conditional: answer conditional and range requests.
-        etag: whether to send one made from time, size and name; or the one to send.
-        last_modified: the time to send; the file's own where it isn't given.
-        max_age: for how many seconds it may be cached, or a function of the path; None leaves it to revalidation.
         root: what a relative path is relative to; the current folder where it isn't given.
+        options: those of `wsgikit.views.send_file`.
     """
 
     __slots__ = ("options", "path_or_file", "root")
 
     def __init__(
-        self,
-        path_or_file: str | PathLike[str] | IO[bytes],
-        *,
-        mimetype: str | None = None,
-        as_attachment: bool = False,
-        download_name: str | None = None,
-        conditional: bool = True,
-        etag: bool | str = True,
-        last_modified: datetime | int | float | None = None,
-        max_age: MaxAge = None,
-        root: Path | None = None,
+        self, path_or_file: str | PathLike[str] | IO[bytes], *, root: Path | None = None, **options: Any
     ) -> None:
         self.path_or_file = path_or_file
         self.root = root
-        self.options: dict[str, Any] = {
-            "mimetype": mimetype,
-            "as_attachment": as_attachment,
-            "download_name": download_name,
-            "conditional": conditional,
-            "etag": etag,
-            "last_modified": last_modified,
-            "max_age": max_age,
-        }
+        self.options = options
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         return self.response(environ)(environ, start_response)  # type: ignore[no-any-return]  # Werkzeug's response
@@ -83,7 +57,7 @@ class FileAnswer:
         options = self.options
         length: int | None = None
         if hasattr(target, "read"):
-            if options["mimetype"] is None and options["download_name"] is None:
+            if options.get("mimetype") is None and options.get("download_name") is None:
                 name = getattr(target, "name", None)
                 if isinstance(name, str) and name:
                     options = {**options, "download_name": Path(name).name}

@@ -13,7 +13,7 @@ from wsgikit.context.locals import current_exchange, has_request_context
 from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.routing.dispatch import Matched
 from wsgikit.routing.dispatch import make_response as make_response_of
-from wsgikit.routing.files import FileAnswer, MaxAge, send_from_folder
+from wsgikit.routing.files import FileAnswer, send_from_folder
 from wsgikit.routing.json import JsonProvider
 from wsgikit.wsgi import ROUTING
 
@@ -99,7 +99,7 @@ def send_file(
     conditional: bool = True,
     etag: bool | str = True,
     last_modified: datetime | int | float | None = None,
-    max_age: MaxAge = None,
+    max_age: int | Callable[[str | None], int | None] | None = None,
 ) -> Response:
     """Return a response with a file: conditional, in ranges where asked for, by the server's own means if it has some.
 
