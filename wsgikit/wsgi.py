@@ -10,6 +10,7 @@ __all__ = [
     "DB_COMMIT",
     "EXCHANGE",
     "LOGGED",
+    "NO_REQUEST",
     "REQUEST_ID",
     "REQUEST_LIMITS",
     "ROUTING",
@@ -51,6 +52,8 @@ EXCHANGE = "wsgikit.exchange"
 """The `Exchange` of the innermost onion that the request has entered."""
 LOGGED = "wsgikit.logged"
 """What errors logged in this request are marked with."""
+NO_REQUEST = "wsgikit.no_request"
+"""Set where the onion was entered without a request, by `Stack.app_context`: `request` can't be used then."""
 STACK = "wsgikit.stack"
 """The `Stack` that the request is in."""
 SESSION = "wsgikit.session"

@@ -31,7 +31,7 @@ from wsgikit.context.proxies import make_proxy
 from wsgikit.exceptions import OutsideRequestError
 from wsgikit.onion.ending import CURRENT
 from wsgikit.onion.exchange import Exchange
-from wsgikit.wsgi import DB, EXCHANGE, SESSION, STACK
+from wsgikit.wsgi import DB, EXCHANGE, NO_REQUEST, SESSION, STACK
 
 if TYPE_CHECKING:
     from wsgikit.onion.request import Request
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_NO_REQUEST = "wsgikit.no_request"  # set by Stack.app_context()
 
 
 class Globals:
@@ -94,7 +92,7 @@ def current_exchange(name: str = "current_exchange()") -> Exchange:
 def has_request_context() -> bool:
     """Tell whether the running code is in a request, so that `request` can be used."""
     exchange = CURRENT.get(None)
-    return exchange is not None and _NO_REQUEST not in exchange.environ
+    return exchange is not None and NO_REQUEST not in exchange.environ
 
 
 def has_app_context() -> bool:
@@ -150,7 +148,7 @@ def _outside(name: str, missing: str = "ContextMiddleware") -> OutsideRequestErr
 
 def _request() -> Request:
     exchange = CURRENT.get(None)
-    if exchange is None or _NO_REQUEST in exchange.environ:
+    if exchange is None or NO_REQUEST in exchange.environ:
         raise _outside("request")
     return exchange.request
 

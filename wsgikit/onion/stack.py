@@ -12,7 +12,7 @@ from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
 from wsgikit.onion.order import check_order
-from wsgikit.wsgi import EXCHANGE, STACK, Environ, StartResponse, WSGIApplication
+from wsgikit.wsgi import EXCHANGE, NO_REQUEST, STACK, Environ, StartResponse, WSGIApplication
 
 Options = ParamSpec("Options")
 L = TypeVar("L")
@@ -179,7 +179,7 @@ class Stack:
         Raises:
             ConfigurationError: there is no `ContextMiddleware` in the stack.
         """
-        from wsgikit.onion.visit import NO_REQUEST, make_environ, visit  # for scripts and tests only
+        from wsgikit.onion.visit import make_environ, visit  # for scripts and tests only
 
         return visit(self.layers, {**make_environ("/"), STACK: self, NO_REQUEST: True})
 

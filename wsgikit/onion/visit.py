@@ -6,7 +6,7 @@ response is made, so nothing is committed that wasn't committed explicitly.
 
 from __future__ import annotations
 
-__all__ = ["NO_REQUEST", "make_environ", "visit"]
+__all__ = ["make_environ", "visit"]
 
 import io
 import sys
@@ -21,9 +21,6 @@ from wsgikit.onion.engine import Onion
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
 from wsgikit.wsgi import EXCHANGE, Environ
-
-NO_REQUEST = "wsgikit.no_request"
-"""Set where the onion was entered without a request: `request` can't be used then."""
 
 
 @contextmanager
