@@ -153,26 +153,6 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "__float__": float,
     "__index__": operator.index,
     "__ior__": operator.ior,
-    **{
-        f"__{name.strip('_')}__": getattr(operator, name)
-        for name in [
-            "add",
-            "sub",
-            "mul",
-            "truediv",
-            "floordiv",
-            "mod",
-            "pow",
-            "and_",
-            "or_",
-            "xor",
-            "lshift",
-            "rshift",
-            "neg",
-            "pos",
-            "abs",
-            "invert",
-        ]
-    },
+    **{f"__{name.strip('_')}__": getattr(operator, name) for name in (*_BINARY, "neg", "pos", "abs", "invert")},
 }
 _REFLECTED: dict[str, Callable[..., Any]] = {f"__r{name.strip('_')}__": getattr(operator, name) for name in _BINARY}
