@@ -52,7 +52,7 @@ def _check_required(layers: Sequence[tuple[str, Any]], index: int, where: str) -
                 raise _misplaced(layers, index, provider_index, reason, where)
         raise ConfigurationError(
             f"{where}: {name}: needs environ[{key!r}], and no layer outside it provides that. "
-            f"{_provider_hint(key)} before it. {_FIX}: "
+            f"Add {_provider_name(key)} before it. {_FIX}: "
             f"{_listed([*[n for n, _ in layers[:index]], _provider_name(key), *[n for n, _ in layers[index:]]])}."
         )
 
@@ -62,16 +62,11 @@ _PROVIDERS = {
     "wsgikit.session": "SessionMiddleware",
     "wsgikit.db": "DatabaseMiddleware",
     "wsgikit.templates": "TemplateMiddleware",
-    "wsgikit.request_id": "RequestIdMiddleware",
 }
 
 
 def _provider_name(key: str) -> str:
     return _PROVIDERS.get(key, f"<a layer that provides {key}>")
-
-
-def _provider_hint(key: str) -> str:
-    return f"Add {_provider_name(key)}"
 
 
 def _misplaced(
