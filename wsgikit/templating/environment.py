@@ -6,6 +6,7 @@ __all__ = ["MissingTemplate", "Templates"]
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,17 +178,20 @@ class Templates:
         Raises:
             MissingTemplate: there is none; the text names the folders.
         """
-        try:
+        with self._naming_places():
             return self.environment.get_or_select_template(name)  # type: ignore[arg-type]  # a list as any sequence
-        except jinja2.TemplateNotFound as error:
-            if isinstance(error, MissingTemplate):
-                raise
-            # The one that is missing may be another one, which this one extends or includes.
-            names = [str(one) for one in getattr(error, "templates", [error.name])]
-            raise MissingTemplate(names, self._places()) from error
 
-    def _places(self) -> list[object]:
-        return [*self.folders, *([self._loader] if self._loader is not None else [])]
+    @contextmanager
+    def _naming_places(self) -> Iterator[None]:
+        """Say of a template that is missing, be it one that another extends or includes, where it was looked for."""
+        try:
+            yield
+        except MissingTemplate:
+            raise
+        except jinja2.TemplateNotFound as error:
+            names = [str(one) for one in getattr(error, "templates", [error.name])]
+            places = [*self.folders, *([self._loader] if self._loader is not None else [])]
+            raise MissingTemplate(names, places) from error
 
     def render(self, name: str | jinja2.Template | Sequence[str | jinja2.Template], /, **context: Any) -> str:
         """Return a template's text."""
@@ -210,21 +214,12 @@ class Templates:
         return self._pieces(template, self.context(context))
 
     def _pieces(self, template: jinja2.Template, context: dict[str, Any]) -> Iterator[str]:
-        try:
+        with self._naming_places():
             yield from template.generate(context)
-        except jinja2.TemplateNotFound as error:
-            raise self._named(error) from error
 
     def _guarded(self, template: jinja2.Template, context: dict[str, Any]) -> str:
-        try:
+        with self._naming_places():
             return template.render(self.context(context))
-        except jinja2.TemplateNotFound as error:  # an include or a base that isn't there
-            raise self._named(error) from error
-
-    def _named(self, error: jinja2.TemplateNotFound) -> jinja2.TemplateNotFound:
-        if isinstance(error, MissingTemplate):
-            return error
-        return MissingTemplate([str(one) for one in getattr(error, "templates", [error.name])], self._places())
 
     def context(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Return the context for a template: the locals, what processors add, and over them what the view gives."""
