@@ -246,3 +246,67 @@ def test_b38_signatures_are_compared_in_constant_time(secret, monkeypatch):
     assert not layer.open_session(cookie).check_csrf_token("\xe4")
     assert len(seen) == 4
     assert set(seen) == {(bytes, bytes)}
+
+
+# ---------------------------------------------------------------------- a secret that was changed
+
+NEW, OLD = "9f2c1c5e3a8d4b7f9e6a0d1c2b3e4f5a", "b1946ac92492d2347c6235b4d2611184"
+
+
+def visit(layer, cookies):
+    for cookie in cookies:
+        len(layer.open_session(cookie))
+
+
+def cookies_of(layer, count=10):
+    for number in range(count):
+        session = layer.open_session()
+        session["n"] = number
+        yield layer.save_session(session)[0].partition(";")[0]
+
+
+def layer_of(secret_key, store="cookie", **options):
+    return SessionMiddleware(lambda environ, start_response: [], secret_key=secret_key, store=store, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"store": "memory://"}, {"cookie_format": "flask"}], ids=str)
+def test_a_secret_changed_without_keeping_the_old_one_is_warned_of_once(options, caplog):
+    cookies = [*cookies_of(layer_of(OLD, **options), 20)]
+    layer = layer_of(NEW, **options)
+    visit(layer, cookies[:9])
+    assert caplog.messages == []
+    visit(layer, cookies)
+    (text,) = caplog.messages
+    assert text.startswith(
+        "SessionMiddleware: secret_key: expected cookies that it signed, got 10 named 'session' in an"
+    )
+    assert "keep the old one: secret_key=[new, old]." in text
+    assert NEW not in text
+    assert OLD not in text
+
+
+def test_a_secret_whose_old_one_is_kept_is_not_warned_of(caplog):
+    visit(layer_of([NEW, OLD]), cookies_of(layer_of(OLD)))
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("store", ["cookie", "memory://"])
+def test_cookies_that_have_expired_are_not_taken_for_those_of_another_secret(store, caplog, clock):
+    layer = layer_of(NEW, store)
+    cookies = [*cookies_of(layer)]
+    clock.move(20 * 86_400)
+    visit(layer, cookies)
+    assert caplog.messages == []
+
+
+def test_one_visitor_who_sends_the_same_cookie_again_is_no_changed_secret(caplog):
+    visit(layer_of(NEW), [*cookies_of(layer_of(OLD), 1)] * 30)
+    assert caplog.messages == []
+
+
+def test_a_forged_cookie_now_and_then_is_no_changed_secret(caplog, clock):
+    layer = layer_of(NEW)
+    for number in range(30):
+        visit(layer, [f"session=forged{number}"])
+        clock.move(600)
+    assert caplog.messages == []

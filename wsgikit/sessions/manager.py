@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.options.flags import check_flags
+from wsgikit.sessions.advice import UnsignedCookies
 from wsgikit.sessions.backends import Backend, Conflict, CookieBackend, StoreBackend
 from wsgikit.sessions.cookies import CookieWriter, SameSite, cookie_finder
 from wsgikit.sessions.errors import SessionReadOnly, StoreUnavailable
@@ -144,6 +145,7 @@ class SessionManager:
         self._sweep_probability = sweep_probability if self.store is not None else 0.0
         self.session_class: type[Session] = type(session_class.__name__, (session_class,), {"_manager": self})
         self._warned: set[str] = set()
+        self._unsigned = UnsignedCookies(self)
 
     def new_session(self, cookie_header: str | None, request: str = "") -> Session:
         """Return a session that will be read from this ``Cookie`` header when it is touched.
@@ -179,6 +181,7 @@ class SessionManager:
             # Somebody else's, expired, broken or forged: all the same to us, and nothing that fills a journal().
             session._is_rejected = True
             journal().debug("a cookie named %s was sent that is no valid session", self.writer.name)
+            self._unsigned.note(values)
         return data
 
     def has_something_to_do(self, session: Session) -> bool:
@@ -250,10 +253,10 @@ class SessionManager:
             self.note(session, "exception", text)
 
     def warn_once(self, key: str, text: str, *args: object) -> None:
-        """Log a warning the first time that `key` comes up."""
+        """Log a warning under the name of what is configured, the first time that `key` comes up."""
         if key not in self._warned:
             self._warned.add(key)
-            journal().warning(text, *args)
+            journal().warning(f"%s: {text}", self.name, *args)
 
     def note_failure(self, session: Session, error: StoreUnavailable) -> None:
         """Remember that the store didn't answer; log it, where nobody else will hear of it."""

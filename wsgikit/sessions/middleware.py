@@ -12,6 +12,12 @@ from wsgikit.exceptions import ConfigurationError
 from wsgikit.headers import Headers
 from wsgikit.onion.middleware import Middleware
 from wsgikit.options.flags import check_flags
+from wsgikit.sessions.advice import (
+    warn_of_namesake,
+    warn_of_other_writer,
+    warn_of_processes,
+    warn_of_the_way_back,
+)
 from wsgikit.sessions.backends import Conflict
 from wsgikit.sessions.cookies import SameSite
 from wsgikit.sessions.errors import StoreUnavailable
@@ -189,7 +195,7 @@ class SessionMiddleware(Middleware):
         if self._is_beaker:
             environ["beaker.get_session"] = environ[self._environ_key]._myself
         if self._warns_of_processes and environ.get("wsgi.multiprocess"):
-            self._warn_of_processes()
+            warn_of_processes(self.manager)
 
     def after_request(self, exchange: Exchange) -> None:
         self._finish(exchange)
@@ -290,7 +296,7 @@ class SessionMiddleware(Middleware):
         is_https = environ.get("wsgi.url_scheme") == "https"
         ours, theirs = self._lines_inside(session, exchange) if are_cookies_set else ([], [])
         if theirs:
-            self._warn_of_other_writer()
+            warn_of_other_writer(self.manager)
         if ours or theirs:
             if not session.modified:  # an application inside has the last word
                 session._sent = []
@@ -315,9 +321,9 @@ class SessionMiddleware(Middleware):
                 kept = [h for h in exchange.headers if h[0].lower() != "set-cookie" or h[1] not in ours]
                 exchange.headers[:] = kept
             exchange.headers.as_list().extend([("Set-Cookie", line) for line in lines])
-            self._look_around(environ, is_https)
+            warn_of_the_way_back(self.manager, environ, is_https)
         if session._is_rejected and environ.get("SCRIPT_NAME"):
-            self._warn_of_namesakes(environ)
+            warn_of_namesake(self.manager, environ["SCRIPT_NAME"])
 
     def _lines_inside(self, session: Session, exchange: Exchange) -> tuple[list[str], list[str]]:
         """Return the lines of our cookie's name that an application inside wrote: of this session, and of its own.
@@ -387,65 +393,12 @@ class SessionMiddleware(Middleware):
             session = session._shadowed
         return None
 
-    def _warn_of_processes(self) -> None:
-        self.manager.warn_once(
-            "processes",
-            "%s: store: expected one that all processes share, got %s in a server with several. Visitors will lose "
-            "their session from request to request. Use store='redis://…', a database, or 'cookie'.",
-            type(self).__name__,
-            type(self.manager.store).__name__,
-        )
-
-    def _look_around(self, environ: Environ, is_https: bool) -> None:
-        """Warn of what would keep the cookie that was just set from coming back, or from being safe."""
-        writer = self.manager.writer
-        if writer.is_auto and not is_https and environ.get("HTTP_X_FORWARDED_PROTO") == "https":
-            self.manager.warn_once(
-                "proxy",
-                "%s: cookie_secure: a proxy says that the visitor came by https, which is not trusted: the cookie is "
-                "sent without Secure. Put werkzeug's ProxyFix around the stack, or set cookie_secure=True.",
-                type(self).__name__,
-            )
-        if writer.path not in ("/", "mount"):
-            path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-            if path != writer.path and not path.startswith(writer.path.rstrip("/") + "/"):
-                self.manager.warn_once(
-                    "path",
-                    "%s: cookie_path: the session was changed at a path outside of %r: it won't be seen there again.",
-                    type(self).__name__,
-                    writer.path,
-                )
-
-    def _warn_of_other_writer(self) -> None:
-        if self.manager.is_foreign:
-            remedy = "To share its session, give this layer the application's secret_key"
-        else:
-            remedy = 'To share the session of a Flask application: cookie_format="flask"'
-        self.manager.warn_once(
-            "writer",
-            "%s: cookie_name: the application inside sets a cookie named %r too, and it isn't this session: a "
-            'browser keeps one of them. Give this layer cookie_name="…". %s.',
-            type(self).__name__,
-            self.manager.writer.name,
-            remedy,
-        )
-
-    def _warn_of_namesakes(self, environ: Environ) -> None:
-        self.manager.warn_once(
-            "namesakes",
-            "%s: cookie_name: at the mount %r a cookie named %r came that isn't ours. If another application on this "
-            "host has a session of the same name, give each a cookie_name, or set cookie_path='mount'.",
-            type(self).__name__,
-            environ.get("SCRIPT_NAME"),
-            self.manager.writer.name,
-        )
-
     def __wsgikit_beside__(self, place: str, other: Middleware, other_place: str) -> None:
         """Look at a layer of an application that is mounted beside this one's: it may be a session of the same name."""
         if isinstance(other, SessionMiddleware):
             from wsgikit.sessions.namesakes import warn_of_namesakes  # only where applications are mounted
 
-            warn_of_namesakes(type(self).__name__, self.manager, place, other.manager, other_place)
+            warn_of_namesakes(self.manager, place, other.manager, other_place)
 
     def _check_alone(self, app: object, cookie_name: str, environ_key: str) -> None:
         """Refuse a second session of the same cookie or key in one onion: each would undo the other."""

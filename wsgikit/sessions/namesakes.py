@@ -25,16 +25,15 @@ def is_shared(ours: SessionManager, theirs: SessionManager) -> bool:
     return is_one_place and isinstance(ours.backend, StoreBackend) and theirs.backend.knows(ours.backend.sample())
 
 
-def warn_of_namesakes(where: str, ours: SessionManager, place: str, theirs: SessionManager, other_place: str) -> None:
+def warn_of_namesakes(ours: SessionManager, place: str, theirs: SessionManager, other_place: str) -> None:
     """Warn where two applications on one host would each end the other's session."""
     mine, other = ours.writer, theirs.writer
     if mine.name == other.name and mine.path == other.path != "mount" and not is_shared(ours, theirs):
         ours.warn_once(
             "beside",
-            "%s: cookie_name: expected another one at %r than at %r, got %r twice: a browser keeps one of the two "
+            "cookie_name: expected another one at %r than at %r, got %r twice: a browser keeps one of the two "
             "cookies, and a visit to one application ends the session of the other. Give each a cookie_name, set "
             "cookie_path='mount', or give both the same secret_key and store.",
-            where,
             place or "/",
             other_place or "/",
             mine.name,
