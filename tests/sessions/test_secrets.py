@@ -250,8 +250,6 @@ def test_b38_signatures_are_compared_in_constant_time(secret, monkeypatch):
 
 # ---------------------------------------------------------------------- a secret that was changed
 
-NEW, OLD = "9f2c1c5e3a8d4b7f9e6a0d1c2b3e4f5a", "b1946ac92492d2347c6235b4d2611184"
-
 
 def visit(layer, cookies):
     for cookie in cookies:
@@ -277,9 +275,7 @@ def test_a_secret_changed_without_keeping_the_old_one_is_warned_of_once(options,
     assert caplog.messages == []
     visit(layer, cookies)
     (text,) = caplog.messages
-    assert text.startswith(
-        "SessionMiddleware: secret_key: expected cookies that it signed, got 10 named 'session' in an"
-    )
+    assert text.startswith("SessionMiddleware: secret_key: expected cookies that it signed, got 10 named 'session'")
     assert "keep the old one: secret_key=[new, old]." in text
     assert NEW not in text
     assert OLD not in text

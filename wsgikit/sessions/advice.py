@@ -41,9 +41,9 @@ class UnsignedCookies:
         if len(seen) >= _VISITORS:
             self._manager.warn_once(
                 "secret",
-                "secret_key: expected cookies that it signed, got %d named %r in an hour that it didn't: these visitors "
-                "are logged out. If it was changed, keep the old one: secret_key=[new, old]. If not, is it the same in "
-                "all processes, and is there another application on this host with a cookie of this name?",
+                "secret_key: expected cookies that it signed, got %d named %r in an hour that it didn't: these "
+                "visitors are logged out. If it was changed, keep the old one: secret_key=[new, old]. If not, is it the "
+                "same in all processes, and is there another application on this host with a cookie of this name?",
                 len(seen),
                 self._manager.writer.name,
             )
@@ -86,8 +86,8 @@ def warn_of_other_writer(manager: SessionManager) -> None:
         remedy = 'To share the session of a Flask application: cookie_format="flask"'
     manager.warn_once(
         "writer",
-        "cookie_name: the application inside sets a cookie named %r too, and it isn't this session: a browser keeps one "
-        'of them. Give this layer cookie_name="…". %s.',
+        "cookie_name: the application inside sets a cookie named %r too, and it isn't this session: a browser keeps "
+        'one of them. Give this layer cookie_name="…". %s.',
         manager.writer.name,
         remedy,
     )
@@ -97,8 +97,8 @@ def warn_of_namesake(manager: SessionManager, mount: str) -> None:
     """Warn of a cookie that came to a mounted application and isn't ours."""
     manager.warn_once(
         "namesakes",
-        "cookie_name: at the mount %r a cookie named %r came that isn't ours. If another application on this host has a "
-        "session of the same name, give each a cookie_name, or set cookie_path='mount'.",
+        "cookie_name: at the mount %r a cookie named %r came that isn't ours. If another application on this host has "
+        "a session of the same name, give each a cookie_name, or set cookie_path='mount'.",
         mount,
         manager.writer.name,
     )

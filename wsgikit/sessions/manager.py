@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.options.flags import check_flags
+from wsgikit.options.secrets import Secret, check_secrets
 from wsgikit.sessions.advice import UnsignedCookies
 from wsgikit.sessions.backends import Backend, Conflict, CookieBackend, StoreBackend
 from wsgikit.sessions.cookies import CookieWriter, SameSite, cookie_finder
 from wsgikit.sessions.errors import SessionReadOnly, StoreUnavailable
 from wsgikit.sessions.formats import FormatName, make_format
 from wsgikit.sessions.journal import journal
-from wsgikit.sessions.keys import Secret, check_secrets
 from wsgikit.sessions.session import Session
 from wsgikit.sessions.signing import Signer
 from wsgikit.sessions.stores import open_store

@@ -12,6 +12,7 @@ from wsgikit.exceptions import ConfigurationError
 from wsgikit.headers import Headers
 from wsgikit.onion.middleware import Middleware
 from wsgikit.options.flags import check_flags
+from wsgikit.options.secrets import Secret
 from wsgikit.sessions.advice import (
     warn_of_namesake,
     warn_of_other_writer,
@@ -22,7 +23,6 @@ from wsgikit.sessions.backends import Conflict
 from wsgikit.sessions.cookies import SameSite
 from wsgikit.sessions.errors import StoreUnavailable
 from wsgikit.sessions.formats import FormatName
-from wsgikit.sessions.keys import Secret
 from wsgikit.sessions.manager import OnOversize, OnStoreError, SessionManager
 from wsgikit.sessions.session import Session
 from wsgikit.sessions.stores.base import SessionStore

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Record", "SessionStore", "open_store", "store_key"]
+__all__ = ["UNREADABLE", "Record", "SessionStore", "open_store", "store_key"]
 
 from wsgikit.exceptions import ConfigurationError, complaint, did_you_mean
-from wsgikit.sessions.stores.base import Record, SessionStore, store_key
+from wsgikit.sessions.stores.base import UNREADABLE, Record, SessionStore, store_key
 
 _SCHEMES = ("memory", "sqlite", "postgresql", "mysql", "mariadb", "redis", "rediss", "memcached")
 
