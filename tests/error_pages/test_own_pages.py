@@ -11,7 +11,7 @@ import webob
 import werkzeug.exceptions
 
 from wsgikit import ErrorPagesMiddleware
-from wsgikit.exceptions import ConfigurationError
+from wsgikit.exceptions import ApplicationError, ConfigurationError
 
 
 def test_a_file_is_filled_in_and_escaped(ask, failing, records, tmp_path):
@@ -113,8 +113,21 @@ def test_a_page_that_fails_falls_back_to_text_and_both_tracebacks_are_logged(ask
     assert got.headers.get("Content-Type") == "text/plain; charset=utf-8"
     assert got.text == f"500 Internal Server Error\n\nError id: {first.error_id}\n"
     assert first.exc_info[0] is KeyError
-    assert second.exc_info[0] in (LookupError, ZeroDivisionError, TypeError)
+    assert second.exc_info[0] in (LookupError, ZeroDivisionError, ApplicationError)
     assert first.error_id in second.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        (lambda page: 7, "expected str, bytes, a mapping, a WSGI application or None, got 'int'."),
+        (lambda page: _silent_app, "expected a call of start_response, got None."),
+    ],
+    ids=["any object", "no head"],
+)
+def test_a_page_that_can_not_be_sent_is_told_in_the_log(ask, failing, records, page, text):
+    ask(ErrorPagesMiddleware(failing(KeyError()), pages={500: page}))
+    assert str(records(logging.ERROR)[1].exc_info[1]) == f"ErrorPagesMiddleware: page for 500: {text}"
 
 
 def test_a_failing_page_for_an_empty_response_falls_back_too(ask, answering, records):

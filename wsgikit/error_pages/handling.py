@@ -14,6 +14,7 @@ from wsgikit.error_pages.negotiate import choose_form, choose_language
 from wsgikit.error_pages.render import ErrorPage, Rendered, find_page, render_problem, render_visitor_page, text_page
 from wsgikit.error_pages.report import ErrorReport
 from wsgikit.error_pages.texts import DEFAULT_LANGUAGE, load_texts, texts_for
+from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.headers import Headers
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.log import exc_info_of
@@ -136,7 +137,7 @@ def _answer_visitor(
         body = result.encode() if isinstance(result, str) else result
         rendered = Rendered(body, "text/html; charset=utf-8", [])
     else:
-        raise TypeError(f"a page returned {type(result).__name__}: expected str, bytes, a mapping, a WSGI app or None")
+        raise _wrong_page(page.status_code, "str, bytes, a mapping, a WSGI application or None", type(result).__name__)
     return make_reply(page, rendered, headers)
 
 
@@ -152,6 +153,10 @@ def _answer_developer(
     nonce = exchange.environ.get(CSP_NONCE)
     view = read_view(exchange, known, page, layer.show_locals)
     return make_reply(page, render_traceback_page(view, layer.editor, str(nonce) if nonce else None), headers)
+
+
+def _wrong_page(status_code: int, expected: str, got: object) -> ApplicationError:
+    return ApplicationError(complaint("ErrorPagesMiddleware", f"page for {status_code}", expected, got))
 
 
 def make_reply(page: ErrorPage, rendered: Rendered, headers: Iterable[tuple[str, str]]) -> Reply:
@@ -212,7 +217,7 @@ class _Guarded(_Carried):
             body = self._app(environ, take_head)
             whole = [*written, *body]  # an error page is short; a failure in its body is one of the page, too
             if not head:
-                raise TypeError("a page's application returned without calling start_response")
+                raise _wrong_page(self._page.status_code, "a call of start_response", None)
         except Exception as failure:  # noqa: BLE001 - whatever a page does, the client gets an answer
             return self._give_up(failure)(environ, start_response)
         finally:
