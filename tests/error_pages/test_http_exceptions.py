@@ -181,3 +181,11 @@ def test_wrong_statuses_are_refused_while_building(failing, statuses, complaint)
     with pytest.raises(ConfigurationError) as caught:
         ErrorPagesMiddleware(failing(ValueError()), statuses=statuses)
     assert complaint in str(caught.value)
+
+
+def test_a_header_of_an_exception_that_can_not_be_sent_costs_the_looks_and_itself(ask, failing, records):
+    got = ask(ErrorPagesMiddleware(failing(webob.exc.HTTPNotFound(headers=[("X-Name", "щ"), ("X-Other", "1")]))))
+    assert got.status == "404 Not Found"
+    assert got.headers.get("Content-Type") == "text/plain; charset=utf-8"
+    assert (got.headers.get("X-Name"), got.headers.get("X-Other")) == (None, "1")
+    assert "headers: X-Name: expected latin-1 text" in str(records(logging.ERROR)[0].exc_info[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["answer_error", "fill_empty"]
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -230,7 +231,11 @@ class _Guarded(_Carried):
 
 def _fallback(page: ErrorPage, headers: Iterable[tuple[str, str]]) -> Reply:
     lines = f"{page.status}\n" + (f"\nError id: {page.error_id}\n" if page.error_id else "")
-    return make_reply(page, text_page(lines), headers)
+    head = Headers()
+    for name, value in headers:
+        with suppress(ApplicationError):  # one that can't be sent may be what the page failed by
+            head.add(name, value)
+    return make_reply(page, text_page(lines), head)
 
 
 # ---------------------------------------------------------------------- who is told
