@@ -382,7 +382,7 @@ class SessionMiddleware(Middleware):
             session._is_touched = True
 
     def _session_of(self, exchange: Exchange) -> Session | None:
-        session = exchange.environ.get(self._environ_key)
+        session: Any = exchange.environ.get(self._environ_key)
         if type(session) is self._session_class and session._committed is None:
             return session
         while isinstance(session, Session):
