@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from wsgikit.database.middleware import DatabaseMiddleware
 from wsgikit.database.rules import commit_unless_vetoed
-from wsgikit.exceptions import ApplicationError, ConfigurationError
+from wsgikit.exceptions import ApplicationError
 from wsgikit.onion.middleware import Middleware
 from wsgikit.onion.stack import build_stack, use
 
@@ -983,72 +983,7 @@ def test_a_database_in_memory_is_the_same_for_all_threads(wrap, call):
         assert connection.scalar(sa.text("SELECT count(*) FROM notes")) == 5
 
 
-# ---------------------------------------------------------------------- options are checked while building
-
-
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        ({}, "url, engine, connect: expected exactly one of them, got []"),
-        ({"url": "sqlite://", "connect": list}, "expected exactly one of them, got ['url', 'connect']"),
-        ({"url": "sqlite://", "kind": "orm"}, "kind: expected 'session' or 'connection', got 'orm'"),
-        ({"url": "sqlite://", "release": "now"}, "release: expected 'close' or 'response', got 'now'"),
-        ({"url": "sqlite://", "commit": "always"}, "commit: expected 'success', 'no-exception', 'manual'"),
-        ({"url": "sqlite://", "name": "commit"}, "name: expected a name of the database, other than 'attempt'"),
-        ({"url": "nonsense"}, "url: expected 'dialect+driver://user:password@host/database'"),
-        ({"url": "nosuch://x"}, "url: expected a database that SQLAlchemy knows, got 'nosuch'"),
-        ({"url": "postgresql+pg8000://x"}, "url: expected the driver 'pg8000' to be installed"),
-        ({"url": "sqlite:///x", "pool_sise": 4}, "engine options: Invalid argument(s) 'pool_sise'"),
-        ({"url": "sqlite:///x", "pool_size": "many"}, "pool_size: expected a number, or true or false, got 'many'"),
-        ({"url": "sqlite:///x", "statement_timeout_seconds": 3}, "statement_timeout_seconds: expected PostgreSQL"),
-        ({"connect": 3}, "connect: expected a function that returns a new DB-API connection, got 3"),
-        ({"connect": list, "kind": "connection"}, "kind: expected nothing beside connect=, got 'connection'"),
-        ({"connect": list, "pool_sise": 3}, "Did you mean 'pool_size'"),
-        ({"connect": list, "max_queries": 3}, "a driver's own connection doesn't tell its statements"),
-        ({"engine": sa.create_engine("sqlite://"), "pool_size": 3}, "pool_size: expected nothing beside engine="),
-        ({"engine": sa.create_engine("sqlite://"), "max_age_seconds": 3}, "max_age_seconds: expected nothing beside"),
-    ],
-    ids=str,
-)
-def test_options_that_can_not_work_are_refused_while_building(options, text):
-    with pytest.raises(ConfigurationError) as refused:
-        DatabaseMiddleware(writing(), **options)
-    assert text in str(refused.value)
-
-
-def test_a_password_is_in_no_error(caplog):
-    with pytest.raises(ConfigurationError) as refused:
-        DatabaseMiddleware(writing(), url="postgresql+nosuch://me:hunter2@host/db")
-    assert "hunter2" not in str(refused.value)
-
-
-def test_options_as_an_ini_file_has_them_are_understood(wrap):
-    layer = wrap(writing(), url="sqlite:///x", pool_size="7", echo="false", pool_timeout="3")
-    assert layer.engine.pool.size() == 7
-    assert layer.engine.echo is False
-
-
-def test_a_missing_sqlalchemy_names_the_extra(monkeypatch):
-    import sys
-
-    for name in list(sys.modules):
-        if name.startswith("wsgikit.database.") and name.rpartition(".")[2] in ("alchemy", "engines"):
-            monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
-    import wsgikit.database as package
-
-    monkeypatch.delattr(package, "alchemy")
-    monkeypatch.delattr(package, "engines")
-    with pytest.raises(ConfigurationError, match=r"pip install 'wsgikit\[database\]'"):
-        DatabaseMiddleware(writing(), url="sqlite://")
-
-
-def test_importing_the_layer_does_not_import_sqlalchemy():
-    import subprocess
-    import sys
-
-    code = "import wsgikit.database.middleware, sys; sys.exit('sqlalchemy' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+# ---------------------------------------------------------------------- keys, engines, commits of the application's
 
 
 def test_the_key_can_be_renamed(wrap, sqlite, call):

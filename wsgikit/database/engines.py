@@ -4,19 +4,29 @@ from __future__ import annotations
 
 __all__ = ["WRITING_BEGIN", "adopt_engine", "build_engine"]
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import sqlalchemy
 from sqlalchemy import URL, Engine, event, exc
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import Pool, QueuePool
 
-from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.exceptions import ConfigurationError, complaint, did_you_mean
 
 WRITING_BEGIN = "wsgikit_begin"
 """The execution option of an engine with the words that begin the transaction of a request that is to write."""
 
-_EXTRAS = {"psycopg": "postgresql", "psycopg2": "postgresql", "pymysql": "mariadb"}
+# By the module that is missing: the extra that brings it.
+_EXTRAS = {"psycopg": "postgresql", "pymysql": "mariadb"}
+# By the module of a dialect's first driver: the one that an extra of ours brings, and how a URL asks for it.
+_BETTER = {"psycopg2": ("psycopg", "postgresql+psycopg://"), "MySQLdb": ("pymysql", "mysql+pymysql://")}
+# Of those that create_engine knows, for who misspells one.
+_COMMON = (
+    *("connect_args", "creator", "echo", "execution_options", "hide_parameters", "isolation_level", "max_overflow"),
+    *("pool_size", "pool_timeout", "poolclass"),
+)
 
 
 def build_engine(
@@ -28,6 +38,7 @@ def build_engine(
     statement_timeout_seconds: float | None,
     is_replica: bool,
     options: Mapping[str, Any],
+    own_options: Iterable[str] = (),
 ) -> Engine:
     """Make an engine; nothing is connected.
 
@@ -39,6 +50,7 @@ def build_engine(
         statement_timeout_seconds: when the server shall give a statement up.
         is_replica: whether the server shall refuse to write.
         options: for `sqlalchemy.create_engine`; texts, as an ini file has them, become what it wants.
+        own_options: names of the layer's own, one of which may be meant by an unknown one.
 
     Raises:
         ConfigurationError: a URL, a driver or an option that can't work.
@@ -54,6 +66,9 @@ def build_engine(
             )
         ) from error
     kind = dialect.name
+    poolclass = options.get("poolclass", QueuePool)
+    if poolclass is not None and not (isinstance(poolclass, type) and issubclass(poolclass, Pool)):
+        raise ConfigurationError(complaint(where, "poolclass", "a class of sqlalchemy.pool", poolclass))
     settings: dict[str, Any] = {"pool_pre_ping": ping and kind != "sqlite", **_typed(where, options, dialect)}
     if max_age_seconds is not None:
         settings["pool_recycle"] = max_age_seconds
@@ -65,16 +80,16 @@ def build_engine(
     try:
         engine = sqlalchemy.create_engine(parsed, **settings)
     except ModuleNotFoundError as error:
+        remedy = _install(error.name or "")
         raise ConfigurationError(
-            complaint(
-                where, "url", f"the driver {error.name!r} to be installed", parsed.drivername, _install(error.name)
-            )
+            complaint(where, "url", f"the driver {error.name!r} to be installed", parsed.drivername, remedy)
         ) from error
-    except (TypeError, exc.ArgumentError) as error:
+    except (TypeError, AttributeError, KeyError, exc.ArgumentError) as error:
         text = str(error).partition(", using configuration")[0]
-        raise ConfigurationError(
-            f"{where}: engine options: {text}. Take it out, or see SQLAlchemy's create_engine."
-        ) from error
+        meant = (did_you_mean(name, (*own_options, *_COMMON)) for name in re.findall(r"'(\w+)'", text))
+        remedy = next(filter(None, meant), "Take it out, or see SQLAlchemy's create_engine.")
+        raise ConfigurationError(f"{where}: engine options: {text}. {remedy}") from error
+    _check_isolation_level(where, engine, settings.get("isolation_level"))
     statements = _session_statements(where, kind, statement_timeout_seconds, is_replica)
     if statements:
         event.listen(engine, "connect", _run_on_connect(statements))
@@ -118,9 +133,29 @@ def _is_memory(url: URL) -> bool:
     return not url.database or url.database == ":memory:" or url.query.get("mode") == "memory"
 
 
-def _install(module: str | None) -> str:
-    extra = _EXTRAS.get(module or "")
-    return f"Install it: pip install 'wsgikit[{extra}]'" if extra else f"Install it: pip install {module}"
+def _check_isolation_level(where: str, engine: Engine, level: Any) -> None:
+    """Raise where a level isn't one of the database's: SQLAlchemy would tell the first visitor."""
+    if level is None:
+        return
+    try:
+        known = list(engine.dialect.get_isolation_level_values(None))  # type: ignore[arg-type]  # few look at it
+    except (NotImplementedError, AttributeError, TypeError):
+        return  # a dialect that has to ask the server
+    if not isinstance(level, str) or level.replace("_", " ").upper() not in known:
+        remedy = did_you_mean(level.upper(), known) if isinstance(level, str) else ""
+        raise ConfigurationError(complaint(where, "isolation_level", f"one of {', '.join(known)}", level, remedy))
+
+
+def _install(module: str) -> str:
+    """Say how to get a driver: by the extra that brings it, or another that does the same."""
+    better, url = _BETTER.get(module, (module, ""))
+    extra = _EXTRAS.get(better)
+    if not extra:
+        return f"Install the package that has it, mostly: pip install {module}"
+    if url and find_spec(better) is not None:
+        return f"Write {url}, whose driver is installed"
+    install = f"nstall it: pip install 'wsgikit[{extra}]'"
+    return f"Write {url}, and i{install}" if url else f"I{install}"
 
 
 def _session_statements(where: str, kind: str, timeout: float | None, is_replica: bool) -> list[str]:

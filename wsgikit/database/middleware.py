@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from wsgikit.database.handle import Excluded, Handle
 from wsgikit.database.manager import Managed, ManagerOption, manager_factory
+from wsgikit.database.options import check_choices, check_name, check_numbers, methods_of, paths_of
 from wsgikit.database.queries import SQL, Queries
 from wsgikit.database.quick import quick_hooks
 from wsgikit.database.replicas import Stickiness
@@ -24,6 +25,7 @@ from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
 from wsgikit.onion.route import find_route
 from wsgikit.options.flags import check_flags
+from wsgikit.options.secrets import Secret
 from wsgikit.wsgi import DB, DB_COMMIT, WSGIApplication, name_request
 
 if TYPE_CHECKING:
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from wsgikit.database.dbapi import DbapiSource
 
 _COMMITTED = object()  # in exchange.state: the names of the databases that have committed in this request
-
-_TAKEN = ("attempt", "attempts", "commit", "primary")  # environ keys of another meaning end so
 
 
 class DatabaseMiddleware(Middleware):
@@ -71,7 +71,7 @@ class DatabaseMiddleware(Middleware):
         environ_key: where the session or connection is found.
         ping: whether a connection that waited in the pool is asked for a sign of life before it is used.
         max_age_seconds: after how many seconds a pooled connection is replaced.
-        exclude_paths: beginnings of paths that have no database: using it there is an error.
+        exclude_paths: beginnings of paths that have no database, each with its slash: using it there is an error.
         session_options: keywords for SQLAlchemy's `Session`, such as ``{"expire_on_commit": False}``.
         statement_timeout_seconds: after how many seconds PostgreSQL or MariaDB gives a statement up.
         replica_url: of a replica that GET, HEAD and OPTIONS read from, unless the client has just written or
@@ -91,8 +91,8 @@ class DatabaseMiddleware(Middleware):
     Raises:
         ConfigurationError: options that can't work, a driver that isn't installed.
         PoolExhaustedError: no connection became free in time; it lists who holds them. It becomes a 503.
-        DatabaseUnreachableError: no connection could be made. It is of the driver's or SQLAlchemy's class, too, and says
-            which database it is. It becomes a 503.
+        DatabaseUnreachableError: no connection could be made. It is of the driver's or SQLAlchemy's class, too, and
+            says which database it is. It becomes a 503.
         TransactionAbortedError: the server had rolled back by itself what was to be committed.
 
     Example::
@@ -124,7 +124,7 @@ class DatabaseMiddleware(Middleware):
         statement_timeout_seconds: float | None = None,
         replica_url: str | URL | None = None,
         sticky_seconds: float = 5.0,
-        secret_key: str | bytes | Sequence[str] | None = None,
+        secret_key: Secret | None = None,
         manager: ManagerOption = None,
         max_queries: int | None = None,
         slow_query_seconds: float | None = None,
@@ -135,7 +135,7 @@ class DatabaseMiddleware(Middleware):
         super().__init__(app)
         where = f"DatabaseMiddleware {name!r}"
         check_flags(where, ping=ping, record_queries=record_queries)
-        _check_numbers(
+        check_numbers(
             where,
             retries=retries,
             retry_backoff_seconds=retry_backoff_seconds,
@@ -146,15 +146,10 @@ class DatabaseMiddleware(Middleware):
             slow_query_seconds=slow_query_seconds,
             held_warning_seconds=held_warning_seconds,
         )
-        if kind not in ("session", "connection"):
-            raise ConfigurationError(complaint(where, "kind", "'session' or 'connection'", kind))
-        if release not in ("close", "response"):
-            raise ConfigurationError(complaint(where, "release", "'close' or 'response'", release))
+        check_choices(where, kind=kind, release=release)
+        check_name(where, name)
         if environ_key == DB and name != "default":
             environ_key = f"{DB}.{name}"
-        if not name or name in _TAKEN:
-            taken = ", ".join(map(repr, _TAKEN))
-            raise ConfigurationError(complaint(where, "name", f"a name of the database, other than {taken}", name))
         self.name = name
         self.environ_key = environ_key
         self.handle = Handle.of(self)
@@ -162,12 +157,12 @@ class DatabaseMiddleware(Middleware):
         self._commit_key = f"{environ_key}.commit"
         self._queries_key = f"{environ_key}.queries"
         self._is_released_early = release == "response"
-        self._excluded = (exclude_paths,) if isinstance(exclude_paths, str) else tuple(exclude_paths)
+        self._excluded = paths_of(where, exclude_paths)
         self._max_queries = max_queries
         self._slow_query_seconds = slow_query_seconds
         self._held_warning_seconds = held_warning_seconds
         self._is_traced = record_queries or max_queries is not None or slow_query_seconds is not None
-        self._retry_methods = frozenset(method.upper() for method in retry_methods) if retries else frozenset()
+        self._retry_methods = methods_of(where, retry_methods) if retries else frozenset()
         self._manager = None if manager is None else manager_factory(where, manager)
         self._is_plain = not (self._excluded or retries or manager is not None)
         make = partial(
@@ -180,6 +175,7 @@ class DatabaseMiddleware(Middleware):
             session_options=session_options,
             is_recorded=self._is_traced,
             engine_options=engine_options,
+            own_options=DatabaseMiddleware.__init__.__kwdefaults__ or (),
         )
         self.source = make(name, url=url, engine=engine, connect=connect)
         self._replica: AlchemySource | None = None
@@ -394,12 +390,6 @@ class DatabaseMiddleware(Middleware):
         """Tell whether the transaction is this layer's, not that of a stack around it."""
         handle = exchange.environ.get(self.environ_key)
         return isinstance(handle, Handle) and handle() is exchange
-
-
-def _check_numbers(where: str, **options: object) -> None:
-    for name, value in options.items():
-        if value is not None and (type(value) not in (int, float) or value < 0):  # type: ignore[operator]  # a number
-            raise ConfigurationError(complaint(where, name, "0 or more", value))
 
 
 def _is_around(candidate: Exchange, exchange: Exchange) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["Stickiness"]
 
-from collections.abc import Sequence
 from math import ceil
 
 from itsdangerous import BadData, URLSafeTimedSerializer
@@ -12,6 +11,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from wsgikit.database.work import SAFE_METHODS
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.onion.exchange import Exchange
+from wsgikit.options.secrets import Secret, check_secrets
 from wsgikit.wsgi import Environ
 
 _COOKIE = "wsgikit_wrote"
@@ -28,20 +28,18 @@ class Stickiness:
         secret_key: signs the cookie; of several, the first signs and all verify.
 
     Raises:
-        ConfigurationError: no `secret_key`.
+        ConfigurationError: no `secret_key`, or one that can't protect anything.
     """
 
-    def __init__(
-        self, where: str, name: str, environ_key: str, seconds: float, secret_key: str | bytes | Sequence[str] | None
-    ) -> None:
+    def __init__(self, where: str, name: str, environ_key: str, seconds: float, secret_key: Secret | None) -> None:
         if not secret_key:
             raise ConfigurationError(
                 f"{where}: secret_key: expected one beside replica_url=, got none. It signs the cookie that says who "
                 "has just written; `wsgikit secret` makes one."
             )
-        keys = [secret_key] if isinstance(secret_key, (str, bytes)) else list(secret_key)
+        keys = check_secrets(where, secret_key)
         # itsdangerous signs with the last.
-        self._serializer = URLSafeTimedSerializer(list(reversed(keys)), salt=f"wsgikit.database.{name}")  # type: ignore[arg-type]  # str or bytes, all of one kind
+        self._serializer = URLSafeTimedSerializer(list(reversed(keys)), salt=f"wsgikit.database.{name}")
         self._cookie = _COOKIE if name == "default" else f"{_COOKIE}_{name}"
         self._primary_key = f"{environ_key}.primary"
         self._seconds = ceil(seconds)  # cookies count in whole ones

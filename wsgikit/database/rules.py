@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Rule", "commit_unless_vetoed", "rule_of"]
 
+import inspect
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -65,4 +66,12 @@ def rule_of(where: str, commit: str | Rule) -> Rule:
         raise ConfigurationError(
             complaint(where, "commit", "'success', 'no-exception', 'manual' or a function of the exchange", commit)
         )
+    try:
+        inspect.signature(rule).bind(None)
+    except TypeError as error:
+        raise ConfigurationError(
+            complaint(where, "commit", "a function of the exchange", rule, "Give it one parameter")
+        ) from error
+    except ValueError:
+        pass  # written in C, and silent about what it takes
     return rule

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["make_source"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from wsgikit.database.dbapi import DbapiSource
@@ -33,8 +33,11 @@ def make_source(
     is_recorded: bool,
     is_replica: bool = False,
     engine_options: Mapping[str, Any],
+    own_options: Iterable[str] = (),
 ) -> AlchemySource | DbapiSource:
     """Make what opens, commits and gives back.
+
+    `own_options` are the names of the layer's own: one of the engine's that is unknown may be meant for them.
 
     Raises:
         ConfigurationError: options that don't go together, or a URL, driver or package that isn't there.
@@ -53,18 +56,13 @@ def make_source(
                 f"{where}: max_queries, slow_query_seconds, record_queries: expected url= or engine=, got connect=. "
                 "Leave them out: a driver's own connection doesn't tell its statements."
             )
-        return _dbapi_source(where, name, connect, ping, max_age_seconds, engine_options)
+        return _dbapi_source(where, name, connect, ping, max_age_seconds, engine_options, own_options)
     if engine is not None:
         _refuse(where, "engine", max_age_seconds=max_age_seconds, statement_timeout_seconds=statement_timeout_seconds)
-        if engine_options:
+        for option in engine_options:
+            remedy = did_you_mean(option, own_options) or "Leave it out"
             raise ConfigurationError(
-                complaint(
-                    where,
-                    next(iter(engine_options)),
-                    "nothing beside engine=",
-                    "an option of create_engine",
-                    "Leave it out",
-                )
+                complaint(where, option, "nothing beside engine=", "an option of create_engine", remedy)
             )
     try:
         from wsgikit.database import alchemy, engines  # SQLAlchemy is optional, and takes a tenth of a second to load
@@ -87,6 +85,7 @@ def make_source(
             statement_timeout_seconds=statement_timeout_seconds,
             is_replica=is_replica,
             options=engine_options,
+            own_options=own_options,
         )
 
     return alchemy.AlchemySource(name, make_engine, kind, session_options or {})
@@ -99,6 +98,7 @@ def _dbapi_source(
     ping: bool,
     max_age_seconds: float | None,
     options: Mapping[str, Any],
+    own_options: Iterable[str],
 ) -> DbapiSource:
     if not callable(connect):
         raise ConfigurationError(
@@ -107,10 +107,9 @@ def _dbapi_source(
     known = {"pool_size": 0, "pool_timeout": _POOL_TIMEOUT}
     for option in options:
         if option not in known:
+            remedy = did_you_mean(option, [*known, *own_options])
             raise ConfigurationError(
-                complaint(
-                    where, option, f"one of {', '.join(known)} beside connect=", option, did_you_mean(option, known)
-                )
+                complaint(where, option, f"one of {', '.join(known)} beside connect=", option, remedy)
             )
     try:
         pool_size, pool_timeout = int(options.get("pool_size", 0)), float(options.get("pool_timeout", _POOL_TIMEOUT))

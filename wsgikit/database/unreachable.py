@@ -36,7 +36,7 @@ def no_connection(error: Exception, name: str, request: str, address: str) -> Ex
 
 def _as_unreachable(error: Exception) -> Exception:
     """Make the same error again, of a class that is both: how the class is called can't be known, so it isn't."""
-    kind = _both(type(error))
+    kind = _both(type(error))  # type: ignore[arg-type]  # a class is hashable
     told = kind.__new__(kind, *error.args)
     vars(told).update(vars(error))
     told.__cause__, told.__traceback__ = error.__cause__, error.__traceback__
