@@ -42,8 +42,8 @@ class UnsignedCookies:
             self._manager.warn_once(
                 "secret",
                 "secret_key: expected cookies that it signed, got %d named %r in an hour that it didn't: these "
-                "visitors are logged out. If it was changed, keep the old one: secret_key=[new, old]. If not, is it the "
-                "same in all processes, and is there another application on this host with a cookie of this name?",
+                "visitors are logged out. If it was changed, keep the old one: secret_key=[new, old]. If not, is it "
+                "the same in all processes, and is there another application on this host with a cookie of this name?",
                 len(seen),
                 self._manager.writer.name,
             )

@@ -14,8 +14,8 @@ from wsgikit.sessions import serializer
 from wsgikit.sessions.errors import LockTimeout, SessionTooLarge, UnsupportedByStore
 from wsgikit.sessions.formats.base import CookieFormat, Envelope
 from wsgikit.sessions.formats.signed import pack, unpack
+from wsgikit.sessions.ids import new_id
 from wsgikit.sessions.journal import journal
-from wsgikit.sessions.session import new_id
 from wsgikit.sessions.signing import Signer
 from wsgikit.sessions.stores.base import Record, SessionStore, store_key
 

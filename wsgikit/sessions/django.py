@@ -20,7 +20,7 @@ from wsgikit.sessions import serializer, stores
 from wsgikit.sessions.backends import read_record
 from wsgikit.sessions.formats.base import Envelope
 from wsgikit.sessions.formats.signed import pack
-from wsgikit.sessions.session import new_id
+from wsgikit.sessions.ids import new_id
 from wsgikit.sessions.stores.base import Record, store_key
 
 _SWEPT_AT_ONCE = 1000

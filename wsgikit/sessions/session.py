@@ -4,16 +4,16 @@ from __future__ import annotations
 
 __all__ = ["Session"]
 
-import hmac
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from wsgikit.sessions import serializer
+from wsgikit.sessions.csrf import CsrfTokens
 from wsgikit.sessions.errors import SessionCommitted, SessionReadOnly, SessionValueError
-from wsgikit.sessions.signing import encode_base64
+from wsgikit.sessions.ids import new_id
+from wsgikit.sessions.messages import Messages
 
 if TYPE_CHECKING:
     from wsgikit.onion.exchange import Exchange
@@ -23,11 +23,9 @@ if TYPE_CHECKING:
 # What can be handed out without looking later whether it was changed inside.
 _IMMUTABLE = frozenset({str, int, float, bool, type(None), bytes})
 _MISSING: Any = object()
-FLASHES = "_flashes"  # as in Flask's session, so that an app and the layer around it show the same messages
-CSRF_TOKEN = "_csrf_token"  # a key, not a token
 
 
-class Session(MutableMapping[str, Any]):
+class Session(Messages, CsrfTokens):
     """What is remembered of one visitor.
 
     Nothing is read before it is touched. A change is noticed by itself, inside lists and dicts too. It is saved before
@@ -328,70 +326,6 @@ class Session(MutableMapping[str, Any]):
         """
         return self._manager.backend.lock(self, timeout_seconds, hold_seconds)
 
-    # ------------------------------------------------------------------ messages
-
-    def flash(self, message: Any, queue: str = "", allow_duplicate: bool = True) -> None:
-        """Keep a message to be shown with the next page, under a queue (Flask calls it a category)."""
-        flashes = self.get(FLASHES)
-        entry = self._manager.flash_entry(queue, message)
-        if not isinstance(flashes, list):
-            self[FLASHES] = [entry]
-        elif allow_duplicate or not any(list(flash) == list(entry) for flash in flashes):
-            self[FLASHES] = [*flashes, entry]
-
-    def pop_flash(self, queue: str = "") -> list[Any]:
-        """Return the messages of a queue, and remove them."""
-        messages = self.peek_flash(queue)
-        if messages:
-            self._keep_flashes([flash for flash in self[FLASHES] if flash[0] != queue])
-        return messages
-
-    def peek_flash(self, queue: str = "") -> list[Any]:
-        """Return the messages of a queue, and leave them."""
-        return [message for category, message in self._flashes() if category == queue]
-
-    def pop_flashes(self, queues: Iterable[str] | None = None) -> list[tuple[str, Any]]:
-        """Return ``(queue, message)`` of all messages, or of those in `queues`, in order, and remove them."""
-        flashes = self._flashes()
-        if queues is None:
-            taken, kept = flashes, []
-        else:
-            wanted = set(queues)
-            taken = [flash for flash in flashes if flash[0] in wanted]
-            kept = [self._manager.flash_entry(*flash) for flash in flashes if flash[0] not in wanted]
-        if taken:
-            self._keep_flashes(kept)
-        return taken
-
-    def _flashes(self) -> list[tuple[str, Any]]:
-        flashes = self.get(FLASHES)
-        return [(flash[0], flash[1]) for flash in flashes] if isinstance(flashes, list) else []
-
-    def _keep_flashes(self, flashes: list[Any]) -> None:
-        if flashes:
-            self[FLASHES] = flashes
-        else:
-            del self[FLASHES]
-
-    # ------------------------------------------------------------------ tokens against forged requests
-
-    def get_csrf_token(self) -> str:
-        """Return the token that forms carry to prove that they are ours; it is made on first use."""
-        token = self.get(CSRF_TOKEN)
-        return token if isinstance(token, str) else self.new_csrf_token()
-
-    def new_csrf_token(self) -> str:
-        """Replace the token, at a login say, and return the new one."""
-        token = self[CSRF_TOKEN] = _random_text()
-        return token
-
-    def check_csrf_token(self, token: object) -> bool:
-        """Tell whether this is the token, in a time that doesn't tell how much of it was right."""
-        expected = self.get(CSRF_TOKEN)
-        if not isinstance(token, str) or not isinstance(expected, str):
-            return False
-        return hmac.compare_digest(expected.encode(), token.encode("utf-8", "replace"))
-
     # ------------------------------------------------------------------ for the manager
 
     def _open(self) -> dict[str, Any]:
@@ -519,16 +453,3 @@ _OF_THE_REQUEST = (
 
 def _nobody() -> None:
     """Be the exchange of a session that isn't the layer's."""
-
-
-def new_id() -> str:
-    """Return a new id: 256 random bits, as 43 characters of base64url."""
-    session_id = _random_text()
-    while session_id[0] == "-":  # on a command line it would pass for an option
-        session_id = _random_text()
-    return session_id
-
-
-def _random_text() -> str:
-    # As secrets.token_urlsafe, whose module costs start-up time.
-    return encode_base64(os.urandom(32)).decode("ascii")
