@@ -18,6 +18,7 @@ from wsgikit.headers import Headers, is_latin
 from wsgikit.onion.encoded import EncodedStream
 from wsgikit.onion.reply import status_line as line_of
 from wsgikit.routing.bodies import Parts, capture, without_body
+from wsgikit.routing.files import FileAnswer
 from wsgikit.routing.json import JsonProvider, is_model
 from wsgikit.wsgi import Environ, HeaderList, StartResponse, WSGIApplication
 
@@ -85,8 +86,6 @@ def make_parts(result: Any, where: str, json: JsonProvider) -> Parts | WSGIAppli
         # pydantic writes itself, many times as fast as a dict of it is written.
         return _json_parts(json.body(result) if dump is None else dump().encode() + b"\n", json)
     if isinstance(result, PathLike) or hasattr(result, "read"):
-        from wsgikit.routing.files import FileAnswer  # werkzeug is loaded where a file is sent
-
         return FileAnswer(result)
     if hasattr(result, "__next__"):
         return OK, [("Content-Type", HTML)], EncodedStream(result)

@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from werkzeug.exceptions import InternalServerError
+
 from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.log import log_error, mark_logged
@@ -212,8 +214,6 @@ class Matched(Match):
 
     def _failed(self, error: Exception, exchange: Exchange) -> WSGIApplication | None:
         """Answer an exception that nothing handles with the handler of 500, if there is one."""
-        from werkzeug.exceptions import InternalServerError  # only failures need it
-
         failure = InternalServerError(original_exception=error)
         handler = self.plan.find_handler(failure)
         if handler is None:

@@ -12,6 +12,10 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import IO, Any
 
+from werkzeug.exceptions import NotFound
+from werkzeug.security import safe_join
+from werkzeug.utils import send_file
+
 from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.wsgi import Environ, StartResponse
 
@@ -47,9 +51,6 @@ class FileAnswer:
         Raises:
             NotFound: there is no such file.
         """
-        from werkzeug.exceptions import NotFound
-        from werkzeug.utils import send_file
-
         if "," in environ.get("HTTP_RANGE", ""):
             # Several ranges are more than Werkzeug sends. RFC 9110 §14.2: a server may ignore the field, and send all.
             environ = {key: value for key, value in environ.items() if key != "HTTP_RANGE"}
@@ -133,9 +134,6 @@ def send_from_folder(folder: str | PathLike[str], path: str, **options: Any) -> 
     Raises:
         NotFound: there is no such file inside the folder.
     """
-    from werkzeug.exceptions import NotFound
-    from werkzeug.security import safe_join
-
     base = Path(folder)
     if not base.is_absolute():
         raise ApplicationError(complaint("send_from_folder", "folder", "an absolute path", str(folder)))

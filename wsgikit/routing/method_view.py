@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection
 from functools import lru_cache
 from typing import Any, ClassVar
 
+from werkzeug.exceptions import MethodNotAllowed
+
 from wsgikit.onion.exchange import Exchange
 from wsgikit.routing.invoke import as_sync, wants_of, with_wants
 
@@ -97,8 +99,6 @@ class MethodView(View):
         if method is None and name == "head":
             method = getattr(self, "get", None)
         if method is None:
-            from werkzeug.exceptions import MethodNotAllowed  # only where a rule has methods that the class hasn't
-
             raise MethodNotAllowed(valid_methods=sorted(self.methods or ()))
         return _called(method, exchange, values)
 

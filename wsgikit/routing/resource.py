@@ -9,11 +9,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from werkzeug.exceptions import NotAcceptable
+
 from wsgikit.exceptions import BadRequest, ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
 from wsgikit.routing.invoke import as_sync, wants_of, with_wants
 from wsgikit.routing.pages import Page
 from wsgikit.routing.parameters import Invalid, from_json, from_text, hints_of, is_body_type
+from wsgikit.routing.problem import Problem, as_problem
 from wsgikit.routing.urls import build_url
 from wsgikit.wsgi import ROUTING
 
@@ -80,8 +83,6 @@ class Action:
                 self.query[parameter.name] = (hint, parameter.default)
 
     def __call__(self, exchange: Exchange, **values: Any) -> Any:
-        from wsgikit.routing.problem import Problem, as_problem  # werkzeug is loaded where a resource answers
-
         try:
             self._check_accept(exchange)
             for name, (hint, default) in self.query.items():
@@ -112,8 +113,6 @@ class Action:
     def _check_accept(self, exchange: Exchange) -> None:
         accept = exchange.environ.get("HTTP_ACCEPT")
         if accept and accept != "*/*" and not exchange.request.accept_mimetypes.best_match(["application/json"]):
-            from werkzeug.exceptions import NotAcceptable
-
             raise NotAcceptable("The answer is application/json, which the request doesn't accept.")
 
     def _answer(self, result: Any, exchange: Exchange) -> Any:

@@ -20,6 +20,7 @@ from wsgikit.onion.middleware import Middleware
 from wsgikit.options.flags import check_flags
 from wsgikit.routing.answers import http_answer
 from wsgikit.routing.dispatch import Matched, make_response
+from wsgikit.routing.files import send_from_folder
 from wsgikit.routing.fitting import misfits
 from wsgikit.routing.hooks import Hooks
 from wsgikit.routing.json import JsonProvider
@@ -367,8 +368,6 @@ class _StaticView:
         self.router = router
 
     def __call__(self, filename: str) -> WSGIApplication:
-        from wsgikit.routing.files import send_from_folder  # werkzeug is loaded where a file is sent
-
         return send_from_folder(self.router.static_folder, filename)  # type: ignore[arg-type]  # there is one
 
 

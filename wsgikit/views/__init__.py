@@ -23,11 +23,10 @@ __all__ = [
     "url_for",
 ]
 
-from typing import TYPE_CHECKING, Any
-
 from wsgikit.routing.json import JsonProvider
 from wsgikit.routing.method_view import MethodView, View
 from wsgikit.routing.pages import Page, paginate
+from wsgikit.routing.problem import Problem, as_problem
 from wsgikit.views.flashes import flash, get_flashed_messages
 from wsgikit.views.redirects import UnsafeRedirect, redirect
 from wsgikit.views.responses import (
@@ -39,15 +38,3 @@ from wsgikit.views.responses import (
     send_from_directory,
 )
 from wsgikit.views.urls import url_for
-
-if TYPE_CHECKING:
-    from wsgikit.routing.problem import Problem, as_problem
-
-
-def __getattr__(name: str) -> Any:
-    # The names that need werkzeug to be loaded before they are used: a problem derives from its HTTPException.
-    if name in ("Problem", "as_problem"):
-        import wsgikit.routing.problem
-
-        return getattr(wsgikit.routing.problem, name)
-    raise AttributeError(f"module 'wsgikit.views' has no attribute {name!r}")

@@ -7,7 +7,11 @@ __all__ = ["abort", "after_this_request", "jsonify", "make_response", "send_file
 from collections.abc import Callable
 from datetime import datetime
 from os import PathLike
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import abort as abort_with
 
 from wsgikit.context.locals import current_exchange, has_request_context
 from wsgikit.exceptions import ApplicationError, complaint
@@ -31,9 +35,6 @@ def abort(code: Any, /, *args: Any, **kwargs: Any) -> NoReturn:
         HTTPException: always; of Werkzeug's class for the code.
         LookupError: no exception is known for the code.
     """
-    from werkzeug.exceptions import HTTPException
-    from werkzeug.exceptions import abort as abort_with
-
     if callable(code) and not isinstance(code, type):  # a response, or any WSGI application
         raise HTTPException(response=cast(Any, code))
     abort_with(cast(int, code), *args, **kwargs)
@@ -145,8 +146,6 @@ def send_from_directory(directory: str | PathLike[str], path: str | PathLike[str
     Raises:
         NotFound: there is no such file inside the folder.
     """
-    from pathlib import Path
-
     environ = current_exchange("send_from_directory()").environ
     record = environ.get(ROUTING)
     root = record.router.root_path if record is not None else None
