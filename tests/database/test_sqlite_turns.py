@@ -260,3 +260,31 @@ def test_tests_that_roll_back_begin_nothing_of_their_own(wrap, sqlite, call):
         with layer.engine.connect() as connection:
             assert connection.scalar(COUNT) == 2
     assert sqlite.texts() == []
+
+
+@pytest.mark.parametrize("kind", ["session", "connection"])
+def test_a_commit_of_the_views_own_that_meets_a_reader_is_repeated_where_a_page_was_made_of_it(
+    wrap, sqlite, call, kind
+):
+    other = sqlite.connect()
+    other.execute("BEGIN")
+    other.execute("SELECT * FROM notes").fetchall()
+    attempts = []
+
+    def app(environ, start_response):
+        attempts.append(1)
+        if len(attempts) == 2:
+            other.rollback()
+        environ["wsgikit.db"].execute(INSERT)
+        try:
+            environ["wsgikit.db"].commit()
+        except OperationalError:
+            start_response("500 Internal Server Error", [])
+            return [b""]
+        start_response("200 OK", [])
+        return [b""]
+
+    options = {"retries": 1, "retry_backoff_seconds": 0, "connect_args": {"timeout": 0}}
+    assert call(wrap(app, url=sqlite.url, kind=kind, **options)).code == 200
+    other.close()
+    assert (len(attempts), sqlite.texts()) == (2, ["row"])

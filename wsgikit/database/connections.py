@@ -70,7 +70,9 @@ class RequestConnection(Connection):
             if self.dialect.name == "postgresql":
                 check_alive(self.connection.dbapi_connection)
             super()._commit_impl()
-        except BaseException:
+        except BaseException as error:
+            if is_conflict(error):
+                self._work.conflict = error
             self._rollback_impl()  # SQLAlchemy takes it for rolled back by the database, which SQLite leaves to us
             raise
 

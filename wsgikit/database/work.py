@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from wsgikit.database.conflicts import is_conflict
 from wsgikit.exceptions import ApplicationError
 from wsgikit.wsgi import Environ, name_request
 
@@ -193,10 +192,8 @@ class Work:
         try:
             self.check_alive()
             self.source.commit(self)
-        except BaseException as error:
+        except BaseException:
             self.has_failed = True
-            if self.conflict is None and is_conflict(error):
-                self.conflict = error
             self.undo()
             self.release()
             raise
