@@ -11,10 +11,11 @@ from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.options.flags import check_flags
 from wsgikit.options.secrets import Secret, check_secrets
 from wsgikit.sessions.advice import UnsignedCookies
-from wsgikit.sessions.backends import Backend, Conflict, CookieBackend, StoreBackend
+from wsgikit.sessions.backends import Backend, Conflict, CookieBackend, StoreBackend, merge
 from wsgikit.sessions.cookies import CookieWriter, SameSite, cookie_finder
 from wsgikit.sessions.errors import SessionReadOnly, StoreUnavailable
 from wsgikit.sessions.formats import FormatName, make_format
+from wsgikit.sessions.formats.base import Envelope
 from wsgikit.sessions.journal import journal
 from wsgikit.sessions.session import Session
 from wsgikit.sessions.signing import Signer
@@ -297,9 +298,6 @@ class SessionManager:
         """
         if not isinstance(self.backend, CookieBackend):
             return
-        from wsgikit.sessions.backends import merge
-        from wsgikit.sessions.formats.base import Envelope
-
         created = session._created or 0.0
         envelope = self.backend.format.load(value) if value else Envelope({}, created, created)
         if envelope is not None:

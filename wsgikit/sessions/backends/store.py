@@ -1,19 +1,19 @@
-"""Where a session goes: whole into a cookie, or into a store with its id in the cookie."""
+"""Sessions in a store, with their id in the cookie."""
 
 from __future__ import annotations
 
-__all__ = ["Backend", "Conflict", "CookieBackend", "Kept", "StoreBackend"]
+__all__ = ["StoreBackend"]
 
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
 
-from wsgikit.sessions import serializer
-from wsgikit.sessions.errors import LockTimeout, SessionTooLarge, UnsupportedByStore
-from wsgikit.sessions.formats.base import CookieFormat, Envelope
-from wsgikit.sessions.formats.signed import pack, unpack
+from wsgikit.sessions.backends.base import Backend, Conflict, Kept
+from wsgikit.sessions.backends.merging import merge, read_record
+from wsgikit.sessions.errors import LockTimeout
+from wsgikit.sessions.formats.base import Envelope
+from wsgikit.sessions.formats.signed import pack
 from wsgikit.sessions.ids import new_id
 from wsgikit.sessions.journal import journal
 from wsgikit.sessions.signing import Signer
@@ -23,72 +23,12 @@ if TYPE_CHECKING:
     from wsgikit.sessions.session import Session
     from wsgikit.sessions.timeouts import Timeouts
 
-
 # Each try means that another request of the same visitor was faster; more than a few in a row is a storm.
 _MOST_TRIES = 50
-_ABSENT = b""  # no JSON is empty
 # A record that was rotated says for so long where its session went, and nothing else: longer than requests are under
 # way (gunicorn ends them after 30 seconds).
 _FOLLOWED_SECONDS = 60.0
 _MOVED = b"moved to "
-
-
-class Kept(NamedTuple):
-    """What is remembered of a record between loading and saving it."""
-
-    key: str
-    version: Any
-    data: bytes
-
-
-class Conflict(NamedTuple):
-    """Two requests of one session changed it at the same time; told to ``on_conflict``.
-
-    Attributes:
-        kind: ``"merged"``: both survive, and where both changed a key, this request's value stays;
-            ``"destroyed"``: the session was ended or got another id meanwhile, and this request's changes are dropped.
-        keys: ``merged``: the keys that both changed; ``destroyed``: those that this request changed.
-    """
-
-    kind: Literal["merged", "destroyed"]
-    keys: tuple[str, ...]
-
-
-class Backend(ABC):
-    """Reads and writes sessions for a manager."""
-
-    @abstractmethod
-    def load(self, session: Session, values: Sequence[str]) -> dict[str, Any]:
-        """Fill the session from the first of the cookie values that is valid."""
-
-    @abstractmethod
-    def save(self, session: Session, write: Callable[[str], str]) -> str | None:
-        """Save the session, end the one it took the place of; return the ``Set-Cookie`` value, where one is to be sent.
-
-        Args:
-            session: what to save.
-            write: makes a ``Set-Cookie`` value of a cookie value.
-        """
-
-    @abstractmethod
-    def delete(self, session: Session) -> None:
-        """End the session that was destroyed, or emptied."""
-
-    @abstractmethod
-    def refresh(self, session: Session, write: Callable[[str], str]) -> str | None:
-        """Note that the session is in use, without a change."""
-
-    @abstractmethod
-    def knows(self, value: str) -> bool:
-        """Tell whether a cookie value is one that was written here, or elsewhere with our secret."""
-
-    def can_save_late(self, session: Session) -> bool:
-        """Tell whether the session can still be saved when the head has left."""
-        return isinstance(session._token, Kept)
-
-    @abstractmethod
-    def lock(self, session: Session, timeout_seconds: float, hold_seconds: float) -> AbstractContextManager[Session]:
-        """Hold the session's lock."""
 
 
 class StoreBackend(Backend):
@@ -320,143 +260,6 @@ class StoreBackend(Backend):
         return write(self._signer.sign(session.id.encode("ascii")).decode("ascii"))
 
 
-class CookieBackend(Backend):
-    """Sessions in cookies, with a store for those that don't fit, where one is given.
-
-    Args:
-        cookie_format: how they are written.
-        timeouts: says when a session ends.
-        max_bytes: the longest ``Set-Cookie`` value that is sent.
-        on_oversize: ``"error"``, ``"warn"``, or the backend that keeps what doesn't fit.
-        is_revoked: asked about each session that is read; True ends it.
-    """
-
-    def __init__(
-        self,
-        cookie_format: CookieFormat,
-        timeouts: Timeouts,
-        max_bytes: int,
-        on_oversize: Literal["error", "warn"] | StoreBackend,
-        is_revoked: Callable[[Session], bool] | None = None,
-    ) -> None:
-        self.format = cookie_format
-        self._timeouts = timeouts
-        self._max_bytes = max_bytes
-        self._on_oversize = on_oversize
-        self.fallback = on_oversize if isinstance(on_oversize, StoreBackend) else None
-        self._is_revoked = is_revoked
-
-    def load(self, session: Session, values: Sequence[str]) -> dict[str, Any]:
-        for value in values:
-            envelope = self.format.load(value)
-            if envelope is None or self._timeouts.has_ended(envelope.created, envelope.saved):
-                continue
-            data = session._fill(envelope, value)
-            if self._is_revoked is None or not self._is_revoked(session):
-                return data
-            session._reset()
-        if self.fallback is not None:
-            return self.fallback.load(session, values)
-        return session._fill(None, None)
-
-    def knows(self, value: str) -> bool:
-        return self.format.load(value) is not None or (self.fallback is not None and self.fallback.knows(value))
-
-    def save(self, session: Session, write: Callable[[str], str]) -> str | None:
-        if session._committed is not None and self.fallback is not None:
-            return self.fallback.save(session, write)  # a late change of a session that is in the store
-        now = time.time()
-        created = now if session._created is None else session._created
-        data = session._data or {}
-        session_id = session.id if self.format.has_created else None
-        header = write(self.format.dump(Envelope(data, created, now, session_id, session._is_permanent)))
-        if len(header) > self._max_bytes:
-            return self._too_large(session, data, header, write)
-        if self.fallback is not None:
-            kept = session._to_delete if session._is_rotated else session._token
-            if isinstance(kept, Kept):  # it becomes small enough, and leaves the store
-                if not self.fallback.take(session, kept):
-                    return None
-                session._token = session._to_delete = None
-                return self.save(session, write)
-            self.fallback.delete(session)
-        session._token = header
-        return header
-
-    def delete(self, session: Session) -> None:
-        if self.fallback is not None:
-            self.fallback.delete(session)
-        session._token = session._to_delete = None
-
-    def refresh(self, session: Session, write: Callable[[str], str]) -> str | None:
-        if self.fallback is not None and isinstance(session._token, Kept):
-            return self.fallback.refresh(session, write)
-        return self.save(session, write)
-
-    def lock(self, session: Session, timeout_seconds: float, hold_seconds: float) -> AbstractContextManager[Session]:
-        raise UnsupportedByStore(
-            "session: lock: expected a server-side store, got sessions in cookies: each response carries its own. "
-            "Choose another store, such as store='redis://…'."
-        )
-
-    def _too_large(
-        self, session: Session, data: dict[str, Any], header: str, write: Callable[[str], str]
-    ) -> str | None:
-        if self.fallback is not None:
-            if not isinstance(session._token, Kept):
-                session._token = None
-            if not isinstance(session._to_delete, Kept):
-                session._to_delete = None
-            return self.fallback.save(session, write)
-        sizes = serializer.sizes_by_key(data)
-        largest = ", ".join(f"{key!r} with {size}" for key, size in sizes[:5])
-        text = (
-            f"session: cookie: expected at most {self._max_bytes} bytes, got {len(header)}; "
-            f"the largest keys are {largest} bytes. "
-            "Keep less in it, or a server-side store: store='redis://…', or on_oversize='redis://…' for such sessions."
-        )
-        if self._on_oversize == "warn":
-            journal().warning("%s The cookie was left as it was.", text)
-            return None
-        raise SessionTooLarge(text, sizes, len(header))
-
-
 def _end(record: Record) -> Record:
     """Return the record as one that is over and holds nothing."""
     return record._replace(expires=record.accessed, data=b"")
-
-
-def read_record(record: Record) -> Envelope | None:
-    """Return what a record holds, or None where it holds nothing of ours."""
-    try:
-        return unpack(serializer.loads(record.data), record.accessed, True)
-    except (ValueError, TypeError, ArithmeticError, RecursionError):
-        return None
-
-
-def merge(session: Session, theirs: Envelope, base: bytes) -> list[str]:
-    """Put this request's changes upon what another one wrote, key by key; return the keys that both changed."""
-    changed = session._settle()
-    ours = session._data or {}
-    try:
-        envelope = unpack(serializer.loads(base), 0, True)
-    except ValueError:
-        envelope = None
-    before = {} if envelope is None else envelope.data
-    both = [key for key in sorted(changed) if _written(theirs.data, key) != _written(before, key)]
-    if not session._is_cleared:
-        merged = theirs.data
-        for key in changed:
-            if key in ours:
-                merged[key] = ours[key]
-            else:
-                merged.pop(key, None)
-        session._data = merged
-        session._lent = None  # what was changed inside is in `changed` by now
-    if session._is_permanent == session._was_permanent and theirs.permanent is not None:
-        session._is_permanent = session._was_permanent = theirs.permanent
-    return both
-
-
-def _written(data: dict[str, Any], key: str) -> bytes:
-    return serializer.dumps(data[key]) if key in data else _ABSENT
