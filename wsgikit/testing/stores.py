@@ -215,26 +215,32 @@ def _save_after_touch(store: SessionStore) -> None:
     claim(store.save(key, _record(b"second"), loaded.version) is not None, "a version", None)
 
 
-@_rule("Of many threads that save over one version, exactly one succeeds.")
-def _one_winner(store: SessionStore) -> None:
-    key, version = _begin(store)
-    barrier = threading.Barrier(8)
+def _at_once(count: int, act: Callable[[int], object]) -> list[Any]:
+    """Call a function in so many threads at once, with their numbers; return what they return."""
+    barrier = threading.Barrier(count)
     results: list[Any] = []
+    errors: list[Exception] = []
 
-    def race(number: int) -> None:
+    def run(number: int) -> None:
         barrier.wait(10)
         try:
-            results.append(store.save(key, _record(b"%d" % number), version))
+            results.append(act(number))
         except Exception as error:  # noqa: BLE001  # shown below
-            results.append(error)
+            errors.append(error)
 
-    threads = [threading.Thread(target=race, args=(number,)) for number in range(8)]
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    errors = [result for result in results if isinstance(result, Exception)]
     claim(not errors, "no exception", errors[:1])
+    return results
+
+
+@_rule("Of many threads that save over one version, exactly one succeeds.")
+def _one_winner(store: SessionStore) -> None:
+    key, version = _begin(store)
+    results = _at_once(8, lambda number: store.save(key, _record(b"%d" % number), version))
     winners = [result for result in results if result is not None]
     claim(len(winners) == 1, "one winner", len(winners))
     loaded = store.load(key)
@@ -244,54 +250,29 @@ def _one_winner(store: SessionStore) -> None:
 @_rule("Of many threads that begin a record under one key, exactly one succeeds.")
 def _one_beginner(store: SessionStore) -> None:
     key = _key()
-    barrier = threading.Barrier(8)
-    results: list[Any] = []
-
-    def race() -> None:
-        barrier.wait(10)
-        try:
-            results.append(store.save(key, _record()))
-        except Exception as error:  # noqa: BLE001  # shown below
-            results.append(error)
-
-    threads = [threading.Thread(target=race) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    errors = [result for result in results if isinstance(result, Exception)]
-    claim(not errors, "no exception", errors[:1])
+    results = _at_once(8, lambda number: store.save(key, _record()))
     claim(len([result for result in results if result is not None]) == 1, "one winner", results)
 
 
 @_rule("A record that many threads begin and delete in turn stays its maker's until he deletes it: so locks are made.")
 def _one_holder(store: SessionStore) -> None:
     key = _key()
-    barrier = threading.Barrier(6)
     taken: list[Any] = []
 
     def compete(number: int) -> None:
         mine = b"%d" % number
-        barrier.wait(10)
         until = time.monotonic() + 10
         turns = 0
-        try:
-            while turns < 20 and time.monotonic() < until:
-                if store.save(key, _record(mine)) is not None:
-                    turns += 1
-                    for _ in range(3):
-                        loaded = store.load(key)
-                        if loaded is None or loaded.data != mine:
-                            taken.append(loaded)
-                    store.delete(key)
-        except Exception as error:  # noqa: BLE001  # shown below
-            taken.append(error)
+        while turns < 20 and time.monotonic() < until:
+            if store.save(key, _record(mine)) is not None:
+                turns += 1
+                for _ in range(3):
+                    loaded = store.load(key)
+                    if loaded is None or loaded.data != mine:
+                        taken.append(loaded)
+                store.delete(key)
 
-    threads = [threading.Thread(target=compete, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    _at_once(6, compete)
     claim(not taken, "the maker's record", taken[:1])
 
 
