@@ -73,6 +73,17 @@ def mariadb(database_of):
     return one
 
 
+@pytest.fixture
+def deferred(postgresql):
+    """A database with a constraint that fails at the commit and not before."""
+    postgresql.run(
+        "DROP TABLE IF EXISTS child",
+        "CREATE TABLE child (parent int REFERENCES notes (id) DEFERRABLE INITIALLY DEFERRED)",
+    )
+    yield postgresql
+    postgresql.run("DROP TABLE child")
+
+
 class Answer:
     """What came back: ``status``, ``headers``, ``body``, and ``calls``, the order of what the server saw."""
 

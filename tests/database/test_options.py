@@ -106,7 +106,7 @@ def app(environ, start_response):
         ({"engine": sa.create_engine("sqlite://"), "pool_size": 3}, "pool_size: expected nothing beside engine="),
         ({"engine": sa.create_engine("sqlite://"), "max_age_seconds": 3}, "max_age_seconds: expected nothing beside"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_options_that_can_not_work_are_refused_while_building(options, text):
     with pytest.raises(ConfigurationError) as refused:

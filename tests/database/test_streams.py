@@ -1,9 +1,31 @@
-"""B50, Q2: what of a stream is in the transaction of its head, and what in that of the stream."""
+"""B50, D2, Q2: what of a stream is in the transaction of its head, and what in that of the stream."""
 
 from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
+
+from wsgikit.database.middleware import DatabaseMiddleware
+from wsgikit.database.rules import commit_unless_vetoed
+from wsgikit.onion.middleware import Middleware
+from wsgikit.onion.stack import build_stack, use
+
+
+def insert(environ, text="row", key="wsgikit.db"):
+    environ[key].execute(sa.text("INSERT INTO notes (text) VALUES (:text)"), {"text": text})
+
+
+class Answers500(Middleware):
+    """An error page, as short as can be."""
+
+    def handle_exception(self, exchange, error):
+        return exchange.reply(500, f"{type(error).__name__}")
+
+
+def count_checkouts(layer):
+    counts = []
+    sa.event.listen(layer.engine, "checkout", lambda *_: counts.append(1))
+    return counts
 
 
 def two_chunks(after_first=lambda: None):
@@ -145,7 +167,6 @@ def test_a_commit_that_fails_at_the_end_of_a_stream_is_raised_to_the_server(wrap
 )
 def test_a_veto_of_repoze_tm_is_that_of_the_stream_too(wrap, sqlite, call, insert, status, asked, texts):
     """B56: the header is taken off at the head; what it said is remembered."""
-    from wsgikit.database.rules import commit_unless_vetoed
 
     def app(environ, start_response):
         insert(environ, "head")
@@ -154,3 +175,212 @@ def test_a_veto_of_repoze_tm_is_that_of_the_stream_too(wrap, sqlite, call, inser
 
     answer = call(wrap(app, url=sqlite.url, commit=commit_unless_vetoed))
     assert (sqlite.texts(), answer.headers) == (texts, [])
+
+
+def rows_around(environ, start_response):
+    """A row before the head and one in the stream, which may break off."""
+    insert(environ, "head")
+    start_response("200 OK", [])
+
+    def stream():
+        yield b"1"
+        insert(environ, "stream")
+        yield b"2"
+        if environ["PATH_INFO"] == "/breaks":
+            raise RuntimeError("broke off")
+
+    return stream()
+
+
+@pytest.mark.parametrize(
+    ("path", "chunks", "texts"),
+    [("/", None, ["head", "stream"]), ("/breaks", None, ["head"]), ("/", 2, ["head"]), ("/", 1, ["head"])],
+    ids=["to its end", "raises", "client leaves after the second row", "client leaves before it"],
+)
+@pytest.mark.parametrize("release", ["close", "response"])
+def test_what_a_stream_writes_is_a_transaction_of_its_own(wrap, database, call, path, chunks, texts, release):
+    """B50, Q2"""
+    layer = wrap(rows_around, url=database.url, release=release)
+    seen = []
+    try:
+        call(layer, path, chunks=chunks, on_start=lambda: seen.append(database.texts()))
+    except RuntimeError:
+        assert path == "/breaks"
+    assert seen == [["head"]]
+    assert database.texts() == texts
+    assert layer.engine.pool.checkedout() == 0
+
+
+def test_a_stream_that_raises_before_its_first_chunk_keeps_what_the_head_committed(layers, database, call):
+    """The hooks of after_request run a second time, on the error page."""
+
+    def app(environ, start_response):
+        insert(environ, "head")
+        start_response("200 OK", [])
+
+        def stream():
+            insert(environ, "stream")
+            raise RuntimeError("broke off")
+            yield b""
+
+        return stream()
+
+    stack = build_stack(app, use(Answers500), use(DatabaseMiddleware, url=database.url))
+    layers.append(stack)
+    assert call(stack).body == b"RuntimeError"
+    assert database.texts() == ["head"]
+
+
+@pytest.mark.parametrize("release", ["close", "response"])
+def test_a_connection_stays_with_the_stream_or_is_given_back_at_the_head(wrap, sqlite, call, release):
+    """D2, Q1"""
+    held = []
+
+    def app(environ, start_response):
+        insert(environ)
+        start_response("200 OK", [])
+
+        def stream():
+            held.append(layer.engine.pool.checkedout())
+            yield b"1"
+
+        return stream()
+
+    layer = wrap(app, url=sqlite.url, release=release)
+    call(layer)
+    assert held == [1 if release == "close" else 0]
+
+
+def test_a_stream_uses_one_connection_from_beginning_to_end(wrap, database, call):
+    """B51: not one before the body and another in it."""
+    layer = wrap(rows_around, url=database.url)
+    counts = count_checkouts(layer)
+    call(layer)
+    assert counts == [1]
+
+
+def test_objects_stay_attached_for_a_late_template(wrap, database, call, note):
+    """B53: what is read lazily after the commit at the head is read, on the same connection."""
+
+    def app(environ, start_response):
+        session = environ["wsgikit.db"]
+        late = note(text="late")
+        session.add(late)
+        start_response("200 OK", [])
+
+        def stream():
+            yield b"1"
+            yield late.text.encode()  # the commit has expired it
+
+        return stream()
+
+    layer = wrap(app, url=database.url, pool_size=1, max_overflow=0, pool_timeout=1)
+    counts = count_checkouts(layer)
+    assert call(layer).body == b"1late"
+    assert counts == [1]
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_what_is_no_exception_rolls_a_stream_back_too(wrap, database, call, error):
+    """B58"""
+
+    def app(environ, start_response):
+        insert(environ, "head")
+        start_response("200 OK", [])
+
+        def stream():
+            yield b"1"
+            insert(environ, "stream")
+            raise error
+
+        return stream()
+
+    layer = wrap(app, url=database.url)
+    with pytest.raises(error):
+        call(layer)
+    assert database.texts() == ["head"]
+    assert layer.engine.pool.checkedout() == 0
+
+
+def test_a_flag_that_a_stream_sets_decides_about_the_stream(wrap, sqlite, call):
+    """B50"""
+
+    def app(environ, start_response):
+        insert(environ, "head")
+        start_response("200 OK", [])
+
+        def stream():
+            yield b"1"
+            insert(environ, "stream")
+            environ["wsgikit.db.commit"] = False
+            yield b"2"
+
+        return stream()
+
+    call(wrap(app, url=sqlite.url))
+    assert sqlite.texts() == ["head"]
+
+
+@pytest.mark.parametrize("kind", ["session", "connection"])
+def test_a_cursor_on_the_server_survives_the_head(wrap, postgresql, call, kind):
+    """B50: an export that only reads is not committed under its own feet."""
+    postgresql.run("INSERT INTO notes (text) SELECT 'n' || i FROM generate_series(1, 50) i")
+
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        statement = sa.text("SELECT text FROM notes ORDER BY id")
+        for (text,) in environ["wsgikit.db"].execute(statement, execution_options={"yield_per": 7}):
+            yield text.encode()
+
+    answer = call(wrap(app, url=postgresql.url, kind=kind))
+    assert answer.chunks == [b"n%d" % i for i in range(1, 51)]
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("SELECT replace(text, 'a', 'b') FROM notes WHERE text = 'for sale'", False),
+        ("  with x as (select 1) select * from x", False),
+        ("SHOW TABLES", False),
+        ("PRAGMA table_info(notes)", False),
+        ("SELECT 1 FROM notes FOR UPDATE", True),
+        ("SELECT 1 FROM notes FOR SHARE", True),
+        ("WITH x AS (DELETE FROM notes RETURNING id) SELECT * FROM x", True),
+        ("SELECT 1 INTO other", True),
+        ("EXPLAIN ANALYZE DELETE FROM notes", True),
+        ("VACUUM", True),
+        ("REPLACE INTO notes VALUES (1, 'a')", True),
+        ("CALL do_it()", True),
+    ],
+)
+def test_whether_a_statement_may_write_is_told_by_its_words(statement, expected):
+    """B50: where it can't be told, it may."""
+    from wsgikit.database.connections import may_write
+
+    assert may_write(statement) is expected
+    assert may_write(sa.text(statement)) is expected
+
+
+def test_a_connection_held_long_by_a_stream_is_one_line_in_the_log(wrap, sqlite, call, caplog):
+    """D2"""
+    layer = wrap(rows_around, url=sqlite.url, held_warning_seconds=0)
+    call(layer, "/events\n")
+    assert [record.getMessage().split(" for ")[0] for record in caplog.records] == [
+        "GET /events\\n: held a connection of 'default'"
+    ]
+
+
+def test_what_is_written_through_write_before_the_end_is_committed(wrap, sqlite, call):
+    """The head leaves at the first write(); what comes later is the second transaction."""
+
+    def app(environ, start_response):
+        insert(environ, "head")
+        write = start_response("200 OK", [])
+        write(b"1")
+        insert(environ, "later")
+        return []
+
+    seen = []
+    assert call(wrap(app, url=sqlite.url), on_start=lambda: seen.append(sqlite.texts())).body == b"1"
+    assert seen == [["head"]]
+    assert sqlite.texts() == ["head", "later"]
