@@ -82,14 +82,15 @@ class Response(webob.Response):
 
     def update_headers(self, headers: Any) -> None:
         """Set headers: each name replaces those that were there, repeated names of the argument are all kept."""
+        present = self.headers
         seen: set[str] = set()
         for name, value in _pairs(headers):
             key = str(name).lower()
             if key not in seen:
                 seen.add(key)
-                self.headers.pop(name, None)
+                present.pop(name, None)
             for item in value if isinstance(value, (list, tuple)) else (value,):
-                self.headers.add(name, str(item))
+                present.add(name, str(item))
 
     @property  # type: ignore[override]  # webob's stubs have a descriptor of their own
     def headers(self) -> ResponseHeaders:
