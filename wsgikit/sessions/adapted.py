@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["RETRY_SECONDS", "UNAVAILABLE_TEXT", "AdaptedManager"]
+__all__ = ["AdaptedManager"]
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +11,6 @@ from typing import Any
 from wsgikit.sessions.errors import StoreUnavailable
 from wsgikit.sessions.manager import SessionManager
 from wsgikit.sessions.session import Session
-
-RETRY_SECONDS = "5"  # as in our own layer
-UNAVAILABLE_TEXT = "The service is unavailable for the moment. Please try again."
 
 
 class _AdaptedSession(Session):

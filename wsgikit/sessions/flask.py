@@ -11,11 +11,12 @@ from flask.sessions import SessionInterface as FlaskSessionInterface
 from werkzeug.exceptions import ServiceUnavailable
 
 from wsgikit.exceptions import ConfigurationError, a_kind
-from wsgikit.sessions.adapted import RETRY_SECONDS, UNAVAILABLE_TEXT, AdaptedManager
+from wsgikit.sessions.adapted import AdaptedManager
 from wsgikit.sessions.errors import StoreUnavailable
 from wsgikit.sessions.manager import SessionManager
 from wsgikit.sessions.session import Session
 from wsgikit.sessions.stream import WatchedBody
+from wsgikit.sessions.unavailable import RETRY_SECONDS, UNAVAILABLE_TEXT
 from wsgikit.wsgi import SESSION, name_request
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from weakref import ref
 
 from wsgikit.exceptions import ConfigurationError
-from wsgikit.headers import Headers
 from wsgikit.onion.middleware import Middleware
 from wsgikit.options.flags import check_flags
 from wsgikit.options.secrets import Secret
@@ -26,17 +25,11 @@ from wsgikit.sessions.formats import FormatName
 from wsgikit.sessions.manager import OnOversize, OnStoreError, SessionManager
 from wsgikit.sessions.session import Session
 from wsgikit.sessions.stores.base import SessionStore
+from wsgikit.sessions.unavailable import answer_unavailable, reply_unavailable
 from wsgikit.wsgi import SESSION, Environ, WSGIApplication, name_request
 
 if TYPE_CHECKING:
     from wsgikit.onion.exchange import Exchange
-
-_UNAVAILABLE = "503 Service Unavailable"
-_UNAVAILABLE_TEXT = b"The service is unavailable for the moment. Please try again.\n"
-_UNAVAILABLE_HEADERS = (
-    ("Retry-After", "5"),  # a store that restarts is back by then, or for long not
-    ("Cache-Control", "no-store"),
-)
 
 
 class SessionMiddleware(Middleware):
@@ -227,14 +220,11 @@ class SessionMiddleware(Middleware):
         session = self._session_of(exchange)
         if session is None or not session._is_touched:
             return None
+        if isinstance(error, StoreUnavailable) and session._failure is None:  # a lock, or another late asking
+            self.manager.note_failure(session, error)
         self._tell(exchange, session)
         if isinstance(error, StoreUnavailable):
-            if session._failure is None:  # a lock, or another late asking
-                self.manager.note_failure(session, error)
-                self._tell(exchange, session)
-            if self.manager.on_store_error != "raise":
-                return exchange.reply(_UNAVAILABLE, self._unavailable_body(exchange), headers=_UNAVAILABLE_HEADERS)
-            return None
+            return None if self.manager.on_store_error == "raise" else reply_unavailable(self, exchange)
         # webob's and Werkzeug's exceptions are applications. A redirect that is raised is an answer like one that is
         # returned, and is let out as one, so that the cookie can go along (a login that ends so must not be lost).
         if 300 <= _status_of(error) < 400 and callable(error) and session.modified:
@@ -267,7 +257,7 @@ class SessionMiddleware(Middleware):
         code = exchange.status_code
         if session._failure is not None and code >= 500:
             if self.manager.on_store_error != "raise":
-                self._answer_unavailable(exchange)
+                answer_unavailable(self, exchange)
             return
         headers = exchange.headers.as_list()
         names = [name.lower() for name, _ in headers]
@@ -311,7 +301,7 @@ class SessionMiddleware(Middleware):
                 raise
             self.manager.note_failure(session, error)
             self._tell(exchange, session)
-            self._answer_unavailable(exchange)
+            answer_unavailable(self, exchange)
             return
         session._sent = lines
         session._committed = ref(exchange)
@@ -342,30 +332,6 @@ class SessionMiddleware(Middleware):
             elif writer.is_same_place(line, exchange.environ.get("SCRIPT_NAME", "")):
                 (theirs if session._is_rejected else ours).append(line)
         return ours, theirs
-
-    def _answer_unavailable(self, exchange: Exchange) -> None:
-        body = self._unavailable_body(exchange)
-        exchange.status = _UNAVAILABLE
-        exchange.headers = Headers(
-            [
-                ("Content-Type", "text/plain; charset=utf-8"),
-                ("Content-Length", str(len(body))),
-                *_UNAVAILABLE_HEADERS,
-            ]
-        )
-        exchange.body = [] if not body or exchange.environ.get("REQUEST_METHOD") == "HEAD" else [body]
-
-    def _unavailable_body(self, exchange: Exchange) -> bytes:
-        """Return our text, or nothing where a layer outside has a page for it, as `ErrorPagesMiddleware` has."""
-        asked: Exchange | None = exchange
-        while asked is not None:
-            for layer in asked._onion.layers:
-                if layer is self:
-                    break
-                if getattr(layer, "replace_empty", False) is True:
-                    return b""
-            asked = asked._outer
-        return _UNAVAILABLE_TEXT
 
     def _tell(self, exchange: Exchange, session: Session) -> None:
         if session._notes:

@@ -13,11 +13,12 @@ from zope.interface import classImplements
 
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.headers import merge_vary
-from wsgikit.sessions.adapted import RETRY_SECONDS, UNAVAILABLE_TEXT, AdaptedManager
+from wsgikit.sessions.adapted import AdaptedManager
 from wsgikit.sessions.errors import StoreUnavailable
 from wsgikit.sessions.manager import SessionManager
 from wsgikit.sessions.session import Session
 from wsgikit.sessions.stream import WatchedBody
+from wsgikit.sessions.unavailable import RETRY_SECONDS, UNAVAILABLE_TEXT
 from wsgikit.wsgi import SESSION, is_at_rest, name_request
 
 classImplements(Session, ISession)
