@@ -82,7 +82,7 @@ def app(environ, start_response):
             "retry_methods: expected names of methods, got 'GET, POST'. Try ['GET', 'POST'].",
         ),
         (
-            {"url": "sqlite:///x", "retries": 1, "retry_methods": [3]},
+            {"url": "sqlite:///x", "retry_methods": [3]},
             "retry_methods: expected names of methods, got 3.",
         ),
         (

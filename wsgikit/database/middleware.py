@@ -4,12 +4,12 @@ from __future__ import annotations
 
 __all__ = ["DatabaseMiddleware"]
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
+from wsgikit.database.budgets import Budgets
 from wsgikit.database.handle import Excluded, Handle
 from wsgikit.database.manager import Managed, ManagerOption, manager_factory
 from wsgikit.database.options import check_choices, check_name, check_numbers, methods_of, paths_of
@@ -23,7 +23,6 @@ from wsgikit.database.work import Work, logger
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
-from wsgikit.onion.route import find_route
 from wsgikit.options.flags import check_flags
 from wsgikit.options.secrets import Secret
 from wsgikit.wsgi import DB, DB_COMMIT, WSGIApplication, name_request
@@ -158,11 +157,10 @@ class DatabaseMiddleware(Middleware):
         self._queries_key = f"{environ_key}.queries"
         self._is_released_early = release == "response"
         self._excluded = paths_of(where, exclude_paths)
-        self._max_queries = max_queries
-        self._slow_query_seconds = slow_query_seconds
-        self._held_warning_seconds = held_warning_seconds
-        self._is_traced = record_queries or max_queries is not None or slow_query_seconds is not None
-        self._retry_methods = methods_of(where, retry_methods) if retries else frozenset()
+        self._budgets = Budgets(name, max_queries, slow_query_seconds, held_warning_seconds)
+        self._is_traced = record_queries or self._budgets.need_texts
+        methods = methods_of(where, retry_methods)
+        self._retry_methods = methods if retries else frozenset()
         self._manager = None if manager is None else manager_factory(where, manager)
         self._is_plain = not (self._excluded or retries or manager is not None)
         make = partial(
@@ -262,7 +260,7 @@ class DatabaseMiddleware(Middleware):
             outside = exchange.environ.get(OUTSIDE, state)  # an attempt tells it where layers outside look
             if self._is_traced or SQL in state or SQL in outside:
                 queries.log = state.setdefault(SQL, outside.setdefault(SQL, []))
-                queries.slow_query_seconds = self._slow_query_seconds
+                queries.slow_query_seconds = self._budgets.slow_query_seconds
             # One step: two threads of a request get the same one.
             kept: Work = state.setdefault(self, Work(source, exchange.environ, queries))
             state[self._queries_key] = outside[self._queries_key] = kept.queries
@@ -310,8 +308,10 @@ class DatabaseMiddleware(Middleware):
             work.rollback()
             raise
         finally:
-            if self._is_traced or not work.is_settled:
-                self._warn(exchange, work)
+            if not work.is_settled:
+                self._budgets.warn_of_holding(work)
+            if self._is_traced:
+                self._budgets.warn_of_statements(exchange, work)
             work.end()
             if work.outer is not None:
                 exchange.environ[self.environ_key] = work.outer
@@ -340,24 +340,6 @@ class DatabaseMiddleware(Middleware):
         if wanted is None:
             wanted = environ.get(DB_COMMIT)
         return self._rule(exchange) if wanted is None else bool(wanted)
-
-    def _warn(self, exchange: Exchange, work: Work) -> None:
-        """Log what a developer or an operator should know of this request."""
-        limit = self._held_warning_seconds
-        if limit is not None and work.connection is not None and not work.is_settled:
-            held = time.monotonic() - work.since
-            if held > limit:
-                logger.warning(
-                    "%s: held a connection of %r for %.1f s while its body was sent. release='response' would "
-                    "give it back at the head",
-                    work.request,
-                    self.name,
-                    held,
-                )
-        if self._is_traced:
-            route = find_route(exchange) or "no route"
-            for line in work.queries.warnings(self._max_queries, self._slow_query_seconds):
-                logger.warning("%s (%s) on %r: %s", work.request, route, self.name, line)
 
     # ------------------------------------------------------------------ onions in onions, and paths without a database
 
