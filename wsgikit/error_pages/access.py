@@ -43,7 +43,7 @@ def peer_of(environ: Mapping[str, Any]) -> str | None:
     original = environ.get("werkzeug.proxy_fix.orig")
     if isinstance(original, Mapping) and original.get("REMOTE_ADDR") is not None:
         return str(original["REMOTE_ADDR"])
-    peer = environ.get("wsgikit.peer", environ.get("REMOTE_ADDR"))
+    peer = environ.get("REMOTE_ADDR")
     return None if peer is None else str(peer)
 
 
