@@ -6,6 +6,7 @@ Types are for annotations only; nothing here is checked while a request runs.
 from __future__ import annotations
 
 __all__ = [
+    "CSP_NONCE",
     "DB",
     "DB_COMMIT",
     "EXCHANGE",
@@ -63,6 +64,8 @@ DB_COMMIT = "wsgikit.db.commit"
 REQUEST_ID = "wsgikit.request_id"
 REQUEST_LIMITS = "wsgikit.request_limits"
 """A dict of `max_content_length`, `max_form_memory_size`, `max_form_parts` for this request's body."""
+CSP_NONCE = "wsgikit.csp_nonce"
+"""The nonce of a layer that sets a Content-Security-Policy, where one does."""
 ROUTING = "wsgikit.routing"
 """What the router that the request is in knows of it: `router`, `rule`, `endpoint`, `values`, `parent`."""
 TEMPLATES = "wsgikit.templates"

@@ -20,13 +20,10 @@ from wsgikit.headers import Headers
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.log import exc_info_of
 from wsgikit.onion.reply import Reply
-from wsgikit.wsgi import REQUEST_ID, Environ, HeaderList, StartResponse, WSGIApplication
+from wsgikit.wsgi import CSP_NONCE, REQUEST_ID, Environ, HeaderList, StartResponse, WSGIApplication
 
 if TYPE_CHECKING:
     from wsgikit.error_pages.middleware import ErrorPagesMiddleware
-
-CSP_NONCE = "wsgikit.csp_nonce"
-"""The nonce of a layer that sets a Content-Security-Policy, where one does."""
 
 _MOST_REFUSALS_LOGGED = 20  # peers; the line is for the developer, not a record of every visitor
 

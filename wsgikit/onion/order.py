@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from wsgikit.exceptions import ConfigurationError
+from wsgikit.wsgi import DB, SESSION, TEMPLATES
 
 _FIX = "The order that works, outermost first"
 
@@ -59,9 +60,9 @@ def _check_required(layers: Sequence[tuple[str, Any]], index: int, where: str) -
 
 # Who provides a key, for the hint where nobody does. Names only: the rooms themselves are not imported here.
 _PROVIDERS = {
-    "wsgikit.session": "SessionMiddleware",
-    "wsgikit.db": "DatabaseMiddleware",
-    "wsgikit.templates": "TemplateMiddleware",
+    SESSION: "SessionMiddleware",
+    DB: "DatabaseMiddleware",
+    TEMPLATES: "TemplateMiddleware",
 }
 
 
