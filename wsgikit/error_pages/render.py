@@ -72,7 +72,7 @@ Page: TypeAlias = Callable[[ErrorPage], PageResult]
 def render_visitor_page(page: ErrorPage, nonce: str | None = None) -> Rendered:
     """Write our own page in the form that the client asked for."""
     if page.form == "json":
-        return _as_json(page)
+        return render_problem(page)
     if page.form == "text":
         return _as_text(page)
     nonce = nonce or secrets.token_urlsafe(16)
@@ -113,10 +113,6 @@ def render_problem(page: ErrorPage, extra: Mapping[str, Any] | None = None) -> R
     body = json.dumps(problem, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
     headers = [("X-Content-Type-Options", "nosniff"), ("Content-Language", page.language)]
     return Rendered(body, "application/problem+json", headers)
-
-
-def _as_json(page: ErrorPage) -> Rendered:
-    return render_problem(page)
 
 
 def _as_text(page: ErrorPage) -> Rendered:
