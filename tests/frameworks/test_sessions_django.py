@@ -4,6 +4,7 @@ import importlib
 import subprocess
 import sys
 import threading
+import time
 
 import django
 import pytest
@@ -99,6 +100,21 @@ def engine(request, tmp_path, require_service):
     store = module._opened.pop(url, None)
     if store is not None:
         store.close()
+
+
+def test_a_record_that_cannot_be_read_is_logged_and_begins_a_new_session(engine, caplog):
+    from wsgikit.sessions.django import _store
+    from wsgikit.sessions.stores.base import Record, store_key
+
+    session = engine()
+    session["user"] = 1
+    session.save()
+    key = store_key(session.session_key)
+    _store().delete(key)
+    _store().save(key, Record(b"nonsense", time.time(), time.time() + 100))
+    assert engine(session.session_key).load() == {}
+    (text,) = caplog.messages
+    assert text.startswith(f"settings: WSGIKIT_SESSION_STORE: record {key[:16]}…: expected a session, got something")
 
 
 def test_the_engine_does_all_that_django_asks_of_one(engine):

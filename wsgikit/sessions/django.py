@@ -17,10 +17,11 @@ from django.contrib.sessions.backends.base import CreateError, SessionBase, Upda
 
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.sessions import serializer, stores
-from wsgikit.sessions.backends import read_record
+from wsgikit.sessions.backends import read_record, unreadable
 from wsgikit.sessions.formats.base import Envelope
 from wsgikit.sessions.formats.signed import pack
 from wsgikit.sessions.ids import new_id
+from wsgikit.sessions.journal import journal
 from wsgikit.sessions.stores.base import Record, store_key
 
 _SWEPT_AT_ONCE = 1000
@@ -53,9 +54,12 @@ class SessionStore(SessionBase):  # type: ignore[misc]  # Django has no types
     def load(self) -> dict[str, Any]:
         """Read the session; an unknown or expired key gives an empty one and is forgotten."""
         session_key = self.session_key
-        record = _store().load(store_key(session_key)) if session_key else None
+        key = store_key(session_key) if session_key else ""
+        record = _store().load(key) if key else None
         envelope = None if record is None else read_record(record)
         if record is None or envelope is None:
+            if record is not None:
+                journal().warning("settings: WSGIKIT_SESSION_STORE: %s", unreadable(key))
             self._session_key = None
             return {}
         self._note(record.data, record.version, envelope.created)

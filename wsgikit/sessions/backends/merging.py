@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["merge", "read_record"]
+__all__ = ["merge", "read_record", "unreadable"]
 
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,11 @@ def read_record(record: Record) -> Envelope | None:
         return unpack(serializer.loads(record.data), record.accessed, True)
     except (ValueError, TypeError, ArithmeticError, RecursionError):
         return None
+
+
+def unreadable(key: str) -> str:
+    """Return what the log says of a record that can't be read; of the key so much that it can be found."""
+    return f"record {key[:16]}…: expected a session, got something that can't be read. It counts as expired."
 
 
 def merge(session: Session, theirs: Envelope, base: bytes) -> list[str]:

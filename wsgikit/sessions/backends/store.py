@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from wsgikit.sessions.backends.base import Backend, Conflict, Kept
-from wsgikit.sessions.backends.merging import merge, read_record
+from wsgikit.sessions.backends.merging import merge, read_record, unreadable
 from wsgikit.sessions.errors import LockTimeout
 from wsgikit.sessions.formats.base import Envelope
 from wsgikit.sessions.formats.signed import pack
@@ -84,8 +84,7 @@ class StoreBackend(Backend):
             return None
         envelope = read_record(record)
         if envelope is None:
-            text = f"record {key[:16]}…: expected a session, got something that can't be read. It counts as expired."
-            session._manager.note(session, "warning", text)
+            session._manager.note(session, "warning", unreadable(key))
             return None
         if self._timeouts.has_ended(envelope.created, envelope.saved):
             self.store.delete(key)
