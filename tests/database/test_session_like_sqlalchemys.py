@@ -247,3 +247,26 @@ def committed(layer):
     """What another connection sees."""
     with layer.engine.connect() as connection:
         return connection.execute(SEEN).all()
+
+
+@pytest.mark.parametrize("target", [Session, RequestSession], ids=["all sessions", "those of requests"])
+@pytest.mark.parametrize("name", ["do_orm_execute", "after_begin", "before_commit", "after_commit"])
+def test_who_listens_to_all_sessions_hears_of_a_statement_in_words(wrap, sqlite, call, ok, target, name):
+    def app(environ, start_response):
+        environ["wsgikit.db"].execute(sa.text("INSERT INTO notes (text) VALUES ('row')"))
+        return ok(start_response)
+
+    def listen(*_):
+        heard.append(name)
+
+    heard = []
+    layer = wrap(app, url=sqlite.url)
+    call(layer)
+    event.listen(target, name, listen)
+    try:
+        call(layer)
+    finally:
+        event.remove(target, name, listen)
+    assert heard == [name]
+    call(layer)
+    assert heard == [name]

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 # Options under which a statement in words does the same with and without the unit of work.
 _INDIFFERENT = {"autoflush", "expire_on_commit", "future", "info", "query_cls"}
+# What the unit of work tells of, and the connection doesn't.
+_EVENTS = (
+    *("do_orm_execute", "after_begin", "after_transaction_create", "after_transaction_end"),
+    *("before_commit", "after_commit", "after_rollback", "after_soft_rollback"),
+)
 
 
 class RequestSession(Session):
@@ -117,7 +122,8 @@ class RequestSession(Session):
 
     def close(self) -> None:
         """Forget all objects, and roll back what wasn't committed."""
-        super().close()
+        if self.new or not self._is_bare():  # else there is nothing to forget, and to look for it takes a while
+            super().close()
         self._roll_connection_back()
 
     def reset(self) -> None:
@@ -134,17 +140,8 @@ class RequestSession(Session):
         """Tell whether there is nothing that the unit of work knows or that somebody wants to hear of it."""
         if not self._goes_straight or super().in_transaction() or self.identity_map:
             return False
-        heard = self.dispatch
-        return not (
-            heard.do_orm_execute
-            or heard.after_begin
-            or heard.after_transaction_create
-            or heard.after_transaction_end
-            or heard.before_commit
-            or heard.after_commit
-            or heard.after_rollback
-            or heard.after_soft_rollback
-        )
+        # A session has listeners of its own from when they are first asked for: to add one, or by its unit of work.
+        return not any(_listeners(self) if "dispatch" in vars(self) else _LISTENERS_OF_ALL)
 
     def _open_connection(self) -> RequestConnection | None:
         """Return the connection, where a transaction is open on it, or has failed and waits for its rollback."""
@@ -160,3 +157,13 @@ class RequestSession(Session):
         connection = self._work.connection
         if connection is not None:
             Connection.rollback(connection)
+
+
+def _listeners(session: Session) -> list[Any]:
+    """Return who listens to a session, by event: collections that are empty mostly."""
+    heard = session.dispatch
+    return [getattr(heard, event) for event in _EVENTS]
+
+
+# Those of the class, as they are at any moment. To ask each session is to make them anew for it, a tenth of a request.
+_LISTENERS_OF_ALL = _listeners(object.__new__(RequestSession))
