@@ -179,7 +179,7 @@ class SessionManager:
             session._is_read_only = True
             return session._fill(None, None)
         if session._is_new:
-            # Somebody else's, expired, broken or forged: all the same to us, and nothing that fills a journal().
+            # Somebody else's, expired, broken or forged: all the same to us, and nothing that fills a log.
             session._is_rejected = True
             journal().debug("a cookie named %s was sent that is no valid session", self.writer.name)
             self._unsigned.note(values)
