@@ -24,6 +24,7 @@ from wsgikit.options.dotted import is_dotted_name, load_dotted
 from wsgikit.options.masking import is_secret
 from wsgikit.options.sources import resolve_source
 from wsgikit.options.words import (
+    BOOLEANS,
     is_dotted,
     is_duration,
     is_path,
@@ -35,7 +36,6 @@ from wsgikit.options.words import (
     words_of,
 )
 
-_BOOLEANS = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SIZES: dict[str, int] = {"": 1, "b": 1} | {
     f"{letter}{suffix}": base**power
@@ -209,7 +209,7 @@ def _rank(member: Any) -> int:
 
 
 def _boolean(text: str) -> bool:
-    value = _BOOLEANS.get(text.lower())
+    value = BOOLEANS.get(text.lower())
     return _unfit() if value is None else value
 
 
@@ -253,7 +253,7 @@ def _choice(text: str, choices: tuple[Any, ...]) -> Any:
     for choice in choices:
         if choice is None and text.lower() == "none":
             return None
-        if isinstance(choice, bool) and _BOOLEANS.get(text.lower()) is choice:
+        if isinstance(choice, bool) and BOOLEANS.get(text.lower()) is choice:
             return choice
         if not isinstance(choice, bool) and str(choice).lower() == text.lower():
             return choice

@@ -18,7 +18,7 @@ from wsgikit.options.annotations import is_unresolved
 from wsgikit.options.masking import is_secret
 
 NUMBERS = (int, float)
-BOOLEAN_WORDS = ("yes", "no", "true", "false", "on", "off", "1", "0")
+BOOLEANS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False, "1": True, "0": False}
 DURATION_WORDS = "a duration (90, 15m, 2h, 14d)"
 SIZE_WORDS = "a size (512, 64KiB, 10MB)"
 DOTTED_WORDS = "a dotted name (package.module:attribute)"
@@ -127,10 +127,10 @@ def _words_of_one(annotation: Any, name: str) -> Sequence[str]:
     if annotation is type(None):
         return ()
     if annotation is bool:
-        return BOOLEAN_WORDS
+        return tuple(BOOLEANS)
     if typing.get_origin(annotation) is Literal:
         choices = typing.get_args(annotation)
-        return [word for c in choices for word in (BOOLEAN_WORDS if isinstance(c, bool) else (str(c),))]
+        return [word for c in choices for word in (BOOLEANS if isinstance(c, bool) else (str(c),))]
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         return [str(member.value) for member in annotation]
     return (_words_of_type(annotation, name),)

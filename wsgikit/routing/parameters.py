@@ -16,6 +16,8 @@ from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
+from wsgikit.options.words import BOOLEANS
+
 
 class Invalid(ValueError):
     """A value isn't what an annotation says.
@@ -49,8 +51,6 @@ def without_none(hint: Any) -> tuple[Any, bool]:
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _EXAMPLES = {date: "2030-12-31", datetime: "2030-12-31T23:59:59", time: "23:59:59"}
-_TRUE = frozenset({"1", "true", "yes", "on"})
-_FALSE = frozenset({"0", "false", "no", "off"})
 
 
 def from_text(texts: list[str], hint: Any, name: str) -> Any:
@@ -82,10 +82,10 @@ def from_text(texts: list[str], hint: Any, name: str) -> Any:
 
 def _scalar(text: str, hint: Any) -> Any:
     if hint is bool:
-        word = text.lower()
-        if word in _TRUE or word in _FALSE:
-            return word in _TRUE
-        raise ValueError("expected true or false")
+        value = BOOLEANS.get(text.lower())
+        if value is None:
+            raise ValueError("expected true or false")
+        return value
     if hint is int:
         # int() also takes "1_000", white space and other scripts' digits.
         digits = text[1:] if text[:1] in ("-", "+") else text
