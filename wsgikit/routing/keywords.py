@@ -28,7 +28,7 @@ _HERE = {
     ("rule", "method"): "Write methods=[...]",
     ("rule", "view"): "Write view_func=",
 }
-_WHERE_NAMES_ARE_SHOWN = 8  # of more, only the nearest is named
+_MOST_NAMES_SHOWN = 8  # of more, only the nearest is named
 
 
 def explain_unknown(where: str, kind: str, name: str, value: object, known: Iterable[str]) -> ConfigurationError:
@@ -43,7 +43,7 @@ def explain_unknown(where: str, kind: str, name: str, value: object, known: Iter
     """
     names = sorted(known)
     remedy = _HERE.get((kind, name)) or did_you_mean(name, names)
-    expected = f"one of {', '.join(names)}" if len(names) <= _WHERE_NAMES_ARE_SHOWN else "an option that there is"
+    expected = f"one of {', '.join(names)}" if len(names) <= _MOST_NAMES_SHOWN else "an option that there is"
     return ConfigurationError(complaint(where, f"option {name!r}", expected, value, remedy))
 
 
