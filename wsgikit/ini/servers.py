@@ -128,7 +128,6 @@ def run_gunicorn(
     *,
     workers: int = 1,
     threads: int = 1,
-    preload: bool = False,
 ) -> None:
     """Serve by gunicorn: a process for each worker, each of which loads the application itself.
 
@@ -138,7 +137,6 @@ def run_gunicorn(
         port: the port.
         workers: how many processes.
         threads: how many threads in each.
-        preload: whether the application is loaded once, before the workers are made.
     """
     try:
         from gunicorn.app.base import BaseApplication  # an extra, and not for Windows
@@ -148,12 +146,7 @@ def run_gunicorn(
 
     class Served(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         def load_config(self) -> None:
-            settings = {
-                "bind": f"{host}:{port}",
-                "workers": workers,
-                "threads": threads,
-                "preload_app": preload,
-            }
+            settings = {"bind": f"{host}:{port}", "workers": workers, "threads": threads}
             for key, value in settings.items():
                 self.cfg.set(key, value)
 
