@@ -63,6 +63,7 @@ VALUES: dict[tuple[str, str], list[tuple[str, Any]]] = {
     ("database", "statement_timeout_seconds"): [("1500ms", 1.5)],
     ("database", "replica_url"): [("sqlite://", "sqlite://")],
     ("database", "secret_key"): [(SECRET, SECRET)],
+    ("database", "exclude_paths"): [("/a, /b", ("/a", "/b"))],
     ("database", "manager"): [("every_option_parts:function", parts.function)],
     ("database", "session_options"): [("expire_on_commit = no", {"expire_on_commit": False})],
     ("database", "environ_key"): [("my.db", "my.db")],
