@@ -222,7 +222,8 @@ class SessionMiddleware(Middleware):
             return None
         if isinstance(error, StoreUnavailable) and session._failure is None:  # a lock, or another late asking
             self.manager.note_failure(session, error)
-        self._tell(exchange, session)
+        if session._notes:
+            self._tell(exchange, session)
         if isinstance(error, StoreUnavailable):
             return None if self.manager.on_store_error == "raise" else reply_unavailable(self, exchange)
         # webob's and Werkzeug's exceptions are applications. A redirect that is raised is an answer like one that is
@@ -250,7 +251,8 @@ class SessionMiddleware(Middleware):
         session = self._session_of(exchange)
         if session is None:
             return
-        self._tell(exchange, session)
+        if session._notes:
+            self._tell(exchange, session)
         if session._data is None and session._failure is None:
             session._committed = ref(exchange)
             return
@@ -334,8 +336,7 @@ class SessionMiddleware(Middleware):
         return ours, theirs
 
     def _tell(self, exchange: Exchange, session: Session) -> None:
-        if session._notes:
-            self.manager.tell(session, name_request(exchange.environ))
+        self.manager.tell(session, name_request(exchange.environ))
 
     # ------------------------------------------------------------------ the rare cases
 
