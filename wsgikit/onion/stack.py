@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Layer", "Stack", "build_stack", "close_all", "use", "walk"]
+__all__ = ["Layer", "Stack", "build_stack", "close_all", "layers_of", "use", "walk"]
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -304,6 +304,18 @@ def walk(app: Any) -> Iterator[Any]:
         seen.add(id(app))
         yield app
         app = None if isinstance(app, Stack) else _inside_of(app)
+
+
+def layers_of(app: Any) -> Iterator[Any]:
+    """Go through all layers that can be told, outermost first, also those of a stack inside a layer or a stack."""
+    if isinstance(app, Stack):
+        yield from app.layers
+        app = app.app
+    for part in walk(app):
+        if isinstance(part, Stack):
+            yield from layers_of(part)
+        else:
+            yield part
 
 
 def close_all(parts: Iterable[Any]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.onion.ending import CURRENT
-from wsgikit.onion.stack import Stack, walk
+from wsgikit.onion.stack import layers_of
 from wsgikit.testing.stream import StreamedResponse
 from wsgikit.testing.watch import BODIES, WatchedBody
 from wsgikit.wsgi import THROW_ERRORS, Environ, WSGIApplication
@@ -209,23 +209,10 @@ def _check_closed(bodies: list[WatchedBody]) -> None:
 def _session_layer(app: Any, environ_key: str | None) -> SessionMiddleware:
     from wsgikit.sessions.middleware import SessionMiddleware  # only who uses sessions needs them
 
-    for layer in _layers(app):
+    for layer in layers_of(app):
         if isinstance(layer, SessionMiddleware) and (environ_key is None or environ_key in layer.provides):
             return layer
     wanted = "SessionMiddleware" if environ_key is None else f"SessionMiddleware with environ_key={environ_key!r}"
     raise ConfigurationError(
         complaint("client.session()", "app", f"a {wanted} in it", type(app).__name__, "Add use(SessionMiddleware, …)")
     )
-
-
-def _layers(app: Any) -> Iterator[Any]:
-    """Go through all layers that can be told, also those of a stack inside a layer or a stack."""
-    if isinstance(app, Stack):
-        yield from app.layers
-        yield from _layers(app.app)
-        return
-    for layer in walk(app):
-        if isinstance(layer, Stack):
-            yield from _layers(layer)
-            return
-        yield layer

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wsgikit.database.dbapi import DbapiSource
 from wsgikit.database.middleware import DatabaseMiddleware
 from wsgikit.exceptions import ConfigurationError, complaint
-from wsgikit.onion.stack import Stack, walk
+from wsgikit.onion.stack import layers_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -72,8 +72,7 @@ def _databases_in(app: Any) -> Iterator[Any]:
     if hasattr(app, "dialect") and hasattr(app, "pool"):
         yield app
         return
-    layers = app.layers if isinstance(app, Stack) else walk(app)
-    for layer in layers:
+    for layer in layers_of(app):
         if isinstance(layer, DatabaseMiddleware):
             yield layer
 
