@@ -6,6 +6,7 @@ import copy
 import inspect
 import operator
 import threading
+from contextvars import copy_context
 
 import pytest
 import webob
@@ -23,6 +24,7 @@ from wsgikit.context.locals import (
 from wsgikit.context.middleware import ContextMiddleware
 from wsgikit.context.proxies import make_proxy
 from wsgikit.exceptions import OutsideRequestError
+from wsgikit.onion.ending import CURRENT
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
 from wsgikit.onion.request import Request
@@ -267,3 +269,13 @@ def test_there_is_no_request_without_the_layer():
     assert seen == [False]
     assert not has_request_context()
     assert not has_app_context()
+
+
+@pytest.mark.parametrize("local", [request, g], ids=["request", "g"])
+def test_a_local_is_outside_where_a_test_client_took_back_one_that_was_left(local):
+    def ask():
+        CURRENT.set(None)
+        with pytest.raises(OutsideRequestError, match="used outside of a request"):
+            _ = local.anything
+
+    copy_context().run(ask)

@@ -24,7 +24,7 @@ def make_proxy(name: str, look_up: Callable[[], Any], peek: Callable[[], Any] | 
     Args:
         name: what it is called in its ``repr`` where there is nothing to stand for.
         look_up: returns the object, or raises `OutsideRequestError`.
-        peek: a quicker way to the object, tried first: it may return None or raise `LookupError` instead.
+        peek: a quicker way to the object, tried first: it may return None or raise `LookupError` or `AttributeError`.
     """
 
     def __getattribute__(self: Any, attribute: str) -> Any:
@@ -47,7 +47,7 @@ def make_proxy(name: str, look_up: Callable[[], Any], peek: Callable[[], Any] | 
         def __getattribute__(self: Any, attribute: str) -> Any:
             try:
                 target = quick()
-            except LookupError:
+            except (LookupError, AttributeError):  # nothing there, or the None that TestClient leaves
                 target = None
             if target is None:
                 return slow(self, attribute)
