@@ -159,14 +159,16 @@ def test_a_level_that_only_the_server_could_tell_is_left_to_it(monkeypatch):
         return connection.ask()
 
     monkeypatch.setattr("sqlalchemy.dialects.sqlite.pysqlite.SQLiteDialect_pysqlite.get_isolation_level_values", ask)
-    DatabaseMiddleware(app, url="sqlite:///x", isolation_level="SNAPSHOT")
+    layer = DatabaseMiddleware(app, url="sqlite:///x", isolation_level="SNAPSHOT")
+    assert layer.engine.dialect._on_connect_isolation_level == "SNAPSHOT"
 
 
 @pytest.mark.parametrize(
     "commit", [lambda exchange: True, lambda *exchange: True, bool, count().__ne__], ids=["one", "any", "class", "C"]
 )
-def test_whatever_takes_the_exchange_is_a_rule(commit):
-    DatabaseMiddleware(app, url="sqlite:///x", commit=commit)
+def test_whatever_takes_the_exchange_is_a_rule(wrap, sqlite, call, commit):
+    call(wrap(app, url=sqlite.url, commit=commit))
+    assert sqlite.texts() == ["row"]
 
 
 @pytest.mark.parametrize("methods", ["POST", "post", ["post"], ("GET", "VERSION-CONTROL", "POST")])

@@ -281,6 +281,9 @@ def test_s19_q7_a_redis_that_stops_in_the_middle_of_traffic_loses_no_session(in_
         assert counts[200] <= visitor.send("/")[1]["n"] <= counts[200] + counts[503]
 
 
+LOSES = "Visitors will lose their session from request to request"
+
+
 def wait_for(condition):
     until = time.monotonic() + 30
     while not condition():
@@ -293,4 +296,7 @@ def test_s21_sessions_in_the_memory_of_several_workers_are_warned_of_once_in_eac
         visitor = Visitor(port)
         for _ in range(3):
             visitor.send_at_once(*["/add"] * 3)
-        wait_for(lambda: log.read_text().count("Visitors will lose their session from request to request") == 3)
+        wait_for(lambda: log.read_text().count(LOSES) == 3)
+        for _ in range(3):
+            visitor.send_at_once(*["/add"] * 3)
+        assert log.read_text().count(LOSES) == 3
