@@ -154,8 +154,8 @@ def _install(module: str) -> str:
         return f"Install the package that has it, mostly: pip install {module}"
     if url and find_spec(better) is not None:
         return f"Write {url}, whose driver is installed"
-    install = f"nstall it: pip install 'wsgikit[{extra}]'"
-    return f"Write {url}, and i{install}" if url else f"I{install}"
+    command = f"pip install 'wsgikit[{extra}]'"
+    return f"Write {url}, and install it: {command}" if url else f"Install it: {command}"
 
 
 def _session_statements(where: str, kind: str, timeout: float | None, is_replica: bool) -> list[str]:
