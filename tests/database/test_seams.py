@@ -617,3 +617,29 @@ def test_of_two_layers_that_repeat_each_counts_its_own_attempts(layers, sqlite, 
     layers.append(stack)
     assert call(stack).body == b"sorry"
     assert seen == [1, 1]
+
+
+# ---------------------------------------------------------------------- what SQLAlchemy allows besides
+
+
+@pytest.mark.parametrize("kind", ["session", "connection"])
+def test_a_sequence_gives_its_value(wrap, postgresql, call, ok, kind):
+    def app(environ, start_response):
+        return ok(start_response, str(environ["wsgikit.db"].scalar(sa.Sequence("notes_id_seq"))).encode())
+
+    assert call(wrap(app, url=postgresql.url, kind=kind)).body.isdigit()
+
+
+def test_a_listener_to_a_recorded_statement_may_run_another(wrap, sqlite, call, insert, ok):
+    def app(environ, start_response):
+        insert(environ, "a")
+        return ok(start_response)
+
+    def listen(connection, cursor, statement, *_):
+        if statement != "SELECT 1":
+            connection.exec_driver_sql("SELECT 1")
+
+    layer = wrap(app, url=sqlite.url, record_queries=True)
+    sa.event.listen(layer.engine, "before_cursor_execute", listen)
+    assert call(layer).code == 200
+    assert sqlite.texts() == ["a"]

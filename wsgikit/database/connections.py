@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, Select, TextClause, event
+from sqlalchemy.schema import DefaultGenerator
 
 from wsgikit.database.aborted import check_alive
 from wsgikit.database.conflicts import is_conflict, is_rolled_back
@@ -102,6 +103,10 @@ class RequestConnection(Connection):
 
         def scalar(self, statement, parameters=None, *, execution_options=None):
             """Run a statement for one value."""
+            if isinstance(statement, DefaultGenerator):  # a sequence: SQLAlchemy has its value without a result
+                self._work.queries.count += 1
+                self._work.has_written = True
+                return super().scalar(statement, parameters, execution_options=execution_options)
             return self.execute(statement, parameters, execution_options=execution_options).scalar()
 
         def exec_driver_sql(self, statement, parameters=None, execution_options=None):
@@ -126,8 +131,12 @@ class RequestConnection(Connection):
 class TracedConnection(RequestConnection):
     """A connection that also keeps texts and times of statements: for development."""
 
+    def __init__(self, engine: Engine, work: Work) -> None:
+        self._starts: list[float] = []  # of the statements that run: a listener to one may run another
+        super().__init__(engine, work)
+
     def _note_error(self, error: Exception) -> None:
-        started, self.info["wsgikit.started"] = self.info.get("wsgikit.started"), None
+        started = self._starts.pop() if self._starts else None
         statement = getattr(error, "statement", None)
         if started is not None and statement is not None:
             self._work.queries.record(statement, time.perf_counter() - started)
@@ -136,13 +145,12 @@ class TracedConnection(RequestConnection):
 
 @event.listens_for(TracedConnection, "before_cursor_execute")
 def _start_clock(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-    connection.info["wsgikit.started"] = time.perf_counter()
+    connection._starts.append(time.perf_counter())
 
 
 @event.listens_for(TracedConnection, "after_cursor_execute")
 def _stop_clock(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-    started, connection.info["wsgikit.started"] = connection.info["wsgikit.started"], None
-    connection._work.queries.record(statement, time.perf_counter() - started)
+    connection._work.queries.record(statement, time.perf_counter() - connection._starts.pop())
 
 
 def may_write(statement: Any) -> bool:
