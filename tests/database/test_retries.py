@@ -482,6 +482,23 @@ def test_a_page_can_take_the_place_of_a_head_that_was_handed_over(layers, sqlite
     assert (answer.status, answer.body) == ("500 Internal Server Error", b"the page")
 
 
+def test_a_subclass_may_set_what_its_hooks_need_after_the_layers_own(layers, sqlite, call, ok):
+    """An attempt is made by a copy of the layer, which has to have it too."""
+
+    class Marking(DatabaseMiddleware):
+        def __init__(self, app, *, mark, **options):
+            super().__init__(app, **options)
+            self.mark = mark
+
+        def after_request(self, exchange):
+            super().after_request(exchange)
+            exchange.headers.set("X-Mark", self.mark)
+
+    layer = Marking(lambda environ, start_response: ok(start_response), mark="mine", url=sqlite.url, retries=1)
+    layers.append(layer)
+    assert ("X-Mark", "mine") in call(layer).headers
+
+
 def test_a_negative_number_of_retries_is_refused():
     with pytest.raises(ConfigurationError, match="retries: expected 0 or more, got -1"):
         DatabaseMiddleware(Counter(None), url="sqlite://", retries=-1)

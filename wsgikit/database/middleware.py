@@ -182,7 +182,8 @@ class DatabaseMiddleware(Middleware):
                 raise ConfigurationError(complaint(where, "replica_url", "url= beside it", None, "Give both as URLs"))
             self._stickiness = Stickiness(where, name, self.environ_key, sticky_seconds, secret_key)
             self._replica = cast("AlchemySource", make(f"{name} replica", url=replica_url, is_replica=True))
-        self._attempts = Attempts(self._once(), retries, retry_backoff_seconds) if retries else None
+        self._attempts: Attempts | None = None
+        self._repeated = (retries, retry_backoff_seconds)
         self._hasten(DatabaseMiddleware, *quick_hooks(self, self._enter if self._is_plain else None))
 
     @property
@@ -204,10 +205,16 @@ class DatabaseMiddleware(Middleware):
         """Where the connections of the replica come from, if there is one."""
         return self._replica
 
+    def _assemble(self) -> None:
+        retries, backoff_seconds = self._repeated
+        if retries:  # not in __init__: a subclass's does more after it, and what repeats shall have that too
+            self._attempts = Attempts(self._once(), retries, backoff_seconds)
+        super()._assemble()
+
     def _once(self) -> DatabaseMiddleware:
         """Make a layer that is this one without its retries: on the same pool, around the same application."""
         once = copy(self)
-        once._attempts = None
+        once._repeated = (0, 0.0)
         once._retry_methods = frozenset()
         once.handle = Handle.of(once)
         once._hasten(DatabaseMiddleware, *quick_hooks(once, once._enter if self._is_plain else None))
