@@ -154,6 +154,34 @@ def test_s4_a_change_inside_a_value_of_a_readonly_session_is_a_named_error_too(b
         browser.send("/")
 
 
+def test_s4_a_rollback_leaves_a_readonly_session_readonly(browse, options):
+    def poll(session, environ):
+        if environ["PATH_INFO"] == "/w":
+            session["n"] = 1
+            return
+        session.readonly().get("n")
+        session.rollback()
+        with pytest.raises(SessionReadOnly, match="session: key 'n'"):
+            session["n"] = 2
+
+    browser = browse(poll, **options)
+    browser.send("/w")
+    assert "Set-Cookie" not in browser.send("/").headers
+
+
+def test_s4_s8_a_readonly_session_that_is_revoked_stays_readonly(browse):
+    def poll(session, environ):
+        if environ["PATH_INFO"] == "/w":
+            session["n"] = 1
+            return
+        with pytest.raises(SessionReadOnly, match="session: key 'n'"):
+            session.readonly()["n"] = 2
+
+    browser = browse(poll, is_revoked=lambda session: True)
+    browser.send("/w")
+    browser.send("/")
+
+
 def test_s10_none_never_ends_a_session(browse, clock):
     browser = browse(view, idle_timeout_seconds=None)
     browser.send("/w")
@@ -183,6 +211,31 @@ def test_a_session_is_kept_until_the_browser_is_closed_unless_it_is_permanent(br
     assert browser.send("/").text == "True"
     assert "Max-Age" not in browser.send("/leave").headers["Set-Cookie"]
     assert browser.send("/").text == "False"
+
+
+@pytest.mark.parametrize("name", ["wsgikit", "flask"])
+def test_a_session_can_be_less_permanent_than_the_option_says(browse, name):
+    def choose(session, environ):
+        if environ["PATH_INFO"] == "/leave":
+            session.permanent = False
+        session["n"] = session.get("n", 0) + 1
+        return session.permanent
+
+    browser = browse(choose, cookie_permanent=True, cookie_format=name)
+    assert "Max-Age" not in browser.send("/leave").headers["Set-Cookie"]
+    response = browser.send("/")
+    assert response.text == "False"
+    assert "Max-Age" not in response.headers["Set-Cookie"]
+
+
+def test_what_is_written_after_destroy_is_as_permanent_as_any_new_session(browse, options):
+    def login(session, environ):
+        session.destroy()
+        session["n"] = 1
+
+    browser = browse(login, cookie_permanent=True, **options)
+    for _ in range(2):
+        assert f"Max-Age={14 * DAY};" in browser.send().headers["Set-Cookie"]
 
 
 @pytest.mark.parametrize("name", ["wsgikit", "flask", "starlette", "django"])

@@ -246,7 +246,7 @@ class Session(Messages, CsrfTokens):
     def permanent(self, value: bool) -> None:
         key = self._manager.permanent_key
         if key is not None:
-            if bool(self.get(key)) != bool(value):
+            if bool(self.get(key, self._manager.permanent)) != bool(value):
                 self[key] = bool(value)
         else:
             self._writable(None)
@@ -288,7 +288,8 @@ class Session(Messages, CsrfTokens):
         data.clear()
         self._changed = self._lent = self._token = self._id = self._created = None
         self._is_cleared = self._is_new = True
-        self._is_permanent = self._was_permanent = self._is_rotated = False
+        self._is_rotated = False
+        self._is_permanent = self._was_permanent = self._manager.permanent
 
     invalidate = destroy
 
@@ -353,6 +354,8 @@ class Session(Messages, CsrfTokens):
     def _reset(self) -> None:
         """Become untouched again, but for what is known of the request."""
         keep = {name: self.__dict__[name] for name in _OF_THE_REQUEST if name in self.__dict__}
+        if self._is_read_only and self._failure is None:  # by `readonly`, and not for a store that is down
+            keep["_is_read_only"] = True
         self.__dict__.clear()
         self.__dict__.update(keep)
 
