@@ -83,6 +83,25 @@ def test_a_rollback_by_the_application_drops_what_waited_for_the_commit(wrap, sq
     assert sqlite.texts() == ["kept"]
 
 
+@pytest.mark.parametrize(("kind", "way"), [("session", "close"), ("session", "reset"), ("connection", "close")])
+def test_what_the_application_closes_without_a_commit_is_rolled_back(wrap, sqlite, call, kind, way):
+    """``with db:`` closes at its end."""
+    seen = []
+
+    def app(environ, start_response):
+        db = environ["wsgikit.db"]
+        db.on_commit(lambda: seen.append("committed"))
+        db.on_rollback(lambda: seen.append("rolled back"))
+        insert(environ, "lost")
+        getattr(db, way)()
+        start_response("200 OK", [])
+        return [b""]
+
+    call(wrap(app, url=sqlite.url, kind=kind))
+    assert seen == ["rolled back"]
+    assert sqlite.texts() == []
+
+
 @pytest.mark.parametrize("kind", ["session", "connection", "driver"])
 def test_a_commit_drops_what_waited_for_a_rollback(wrap, postgresql, call, kind):
     """B61: what a stream loses afterwards is another transaction."""

@@ -51,6 +51,13 @@ class RequestConnection(Connection):
         super().rollback()
         self._work.rolled_back()
 
+    def close(self) -> None:
+        """Roll back what wasn't committed, and give the driver's connection back."""
+        was_open = self.in_transaction()
+        super().close()
+        if was_open:
+            self._work.rolled_back()
+
     def _begin_impl(self, transaction: Any) -> None:
         # Every BEGIN that SQLAlchemy sends comes by here. Whoever has read can't begin to write on SQLite where another
         # does it too: that fails at once. So who is to write waits for its turn before it reads.

@@ -122,14 +122,20 @@ class RequestSession(Session):
 
     def close(self) -> None:
         """Forget all objects, and roll back what wasn't committed."""
+        was_open = self.in_transaction()
         if self.new or not self._is_bare():  # else there is nothing to forget, and to look for it takes a while
             super().close()
         self._roll_connection_back()
+        if was_open:
+            self._work.rolled_back()
 
     def reset(self) -> None:
         """Do as `close` does."""
+        was_open = self.in_transaction()
         super().reset()
         self._roll_connection_back()
+        if was_open:
+            self._work.rolled_back()
 
     def invalidate(self) -> None:
         """Close, and have the connection not be used again."""
