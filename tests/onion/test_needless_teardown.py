@@ -47,9 +47,22 @@ class OnTheInstance(Middleware):
         self.teardown_request = lambda exchange: log.append("torn down")
 
 
+class OnTheInstanceOfALazyOne(Lazy):
+    def __init__(self, app, *, log, uses=False):
+        super().__init__(app, log=log, uses=uses)
+        self.teardown_request = lambda exchange: log.append("torn down")
+
+
 @pytest.mark.parametrize(
     ("kind", "uses", "times"),
-    [(Lazy, False, 0), (Lazy, True, 1), (Eager, False, 1), (Overriding, False, 1), (OnTheInstance, False, 1)],
+    [
+        (Lazy, False, 0),
+        (Lazy, True, 1),
+        (Eager, False, 1),
+        (Overriding, False, 1),
+        (OnTheInstance, False, 1),
+        (OnTheInstanceOfALazyOne, False, 1),
+    ],
 )
 def test_a_teardown_that_needs_state_is_spared_where_none_was_used(kind, uses, times):
     log: list[str] = []

@@ -326,7 +326,9 @@ def _tears_always(layer: Middleware) -> bool:
     """Tell whether a layer has something to tear down that isn't in the state of the exchange."""
     from wsgikit.onion.middleware import Middleware  # that module imports this one
 
-    if "teardown_request" in vars(layer) and type(layer).teardown_request is Middleware.teardown_request:
+    own = vars(layer).get("teardown_request")
+    is_quick = getattr(own, "__self__", None) is layer  # by `_hasten`: it does what that of its class does
+    if own is not None and not (is_quick and type(layer).teardown_request is not Middleware.teardown_request):
         return True
     for cls in type(layer).__mro__:
         said = vars(cls)
