@@ -324,6 +324,18 @@ def test_s5_destroy_ends_a_session_that_a_request_in_flight_has_rotated_meanwhil
     assert visitor.read(rotated) == {}
 
 
+def test_s5_destroy_ends_where_records_lead_in_a_circle(visitor):
+    visitor.change(user=1)
+    logout = visitor.open()
+    assert logout["user"] == 1
+    key = logout._token.key
+    record = visitor.store.load(key)
+    visitor.store.save(key, record._replace(data=b"moved to " + key.encode()), record.version)
+    logout.destroy()
+    assert visitor.finish(logout)[0].startswith("session=; ")
+    assert visitor.store.count() == 0
+
+
 def test_s5_destroy_ends_a_session_that_another_request_has_changed_meanwhile(visitor):
     visitor.change(user=1)
     old = visitor.cookie

@@ -123,12 +123,11 @@ class StoreBackend(Backend):
             if self.store.save(key, Record(b"", now, now + _FOLLOWED_SECONDS), version) is not None:
                 break
             record = self.store.load(key)
-            while record is not None and record.data.startswith(_MOVED):
-                key = record.data[len(_MOVED) :].decode("ascii")
-                record = self.store.load(key)
             if record is None:
                 return
             version = record.version
+            if record.data.startswith(_MOVED):  # the next try finds out about the version there
+                key, version = record.data[len(_MOVED) :].decode("ascii", "replace"), None
         self.store.delete(key)
 
     def take(self, session: Session, kept: Kept) -> bool:
