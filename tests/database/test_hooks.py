@@ -83,7 +83,9 @@ def test_a_rollback_by_the_application_drops_what_waited_for_the_commit(wrap, sq
     assert sqlite.texts() == ["kept"]
 
 
-@pytest.mark.parametrize(("kind", "way"), [("session", "close"), ("session", "reset"), ("connection", "close")])
+@pytest.mark.parametrize(
+    ("kind", "way"), [("session", "close"), ("session", "reset"), ("session", "invalidate"), ("connection", "close")]
+)
 def test_what_the_application_closes_without_a_commit_is_rolled_back(wrap, sqlite, call, kind, way):
     """``with db:`` closes at its end."""
     seen = []

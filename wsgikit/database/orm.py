@@ -139,8 +139,11 @@ class RequestSession(Session):
 
     def invalidate(self) -> None:
         """Close, and have the connection not be used again."""
+        was_open = self.in_transaction()
         self._take_over()
         super().invalidate()
+        if was_open:
+            self._work.rolled_back()
 
     def _is_bare(self) -> bool:
         """Tell whether there is nothing that the unit of work knows or that somebody wants to hear of it."""
