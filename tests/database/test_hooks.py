@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import sqlalchemy as sa
 
@@ -142,3 +144,37 @@ def test_a_function_of_the_commit_may_write_in_a_transaction_of_its_own(wrap, da
     call(layer)
     assert database.texts() == ["first", "after ['first']"]
     assert layer.engine.pool.checkedout() == 0
+
+
+def raise_in_a_block(db, environ):
+    with contextlib.suppress(ValueError), db.begin():
+        insert(environ)
+        raise ValueError
+
+
+def roll_back_by_the_transaction(db, environ):
+    insert(environ)
+    db.get_transaction().rollback()
+
+
+@pytest.mark.parametrize("kind", ["session", "connection"])
+@pytest.mark.parametrize("undo", [raise_in_a_block, roll_back_by_the_transaction])
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_what_was_rolled_back_in_other_words_is_not_told_as_committed(wrap, database, call, kind, undo, goes_on):
+    """B61: the end of a block that raised, or a transaction's own method; with more in the request, or none."""
+    seen = []
+
+    def app(environ, start_response):
+        db = environ["wsgikit.db"].__wsgikit_open__()
+        db.on_commit(lambda: seen.append("committed"))
+        db.on_rollback(lambda: seen.append("rolled back"))
+        undo(db, environ)
+        if goes_on:
+            insert(environ, "after")
+            db.on_commit(lambda: seen.append("then committed"))
+        start_response("200 OK", [])
+        return [b""]
+
+    call(wrap(app, url=database.url, kind=kind))
+    assert seen == (["rolled back", "then committed"] if goes_on else ["rolled back"])
+    assert database.texts() == (["after"] if goes_on else [])

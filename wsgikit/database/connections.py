@@ -84,6 +84,11 @@ class RequestConnection(Connection):
             self._rollback_impl()  # SQLAlchemy takes it for rolled back by the database, which SQLite leaves to us
             raise
 
+    def _rollback_impl(self) -> None:
+        # And every ROLLBACK, such as that of a block that raised: what was to be done on commit is off.
+        self._work.note_rollback()
+        super()._rollback_impl()
+
     # The three ways into SQLAlchemy's execution; a session and its mappers use them too. Events of SQLAlchemy would
     # tell the same, and cost 17 µs a statement more.
 

@@ -87,6 +87,7 @@ class Work:
         managed: the part in a transaction manager of the `zope.transaction` kind, or None.
         on_commit: functions to call after the commit.
         on_rollback: functions to call after a rollback.
+        undone: those of `on_rollback` whose rollback has happened, to be called as soon as somebody is told of it.
         conflict: the last error that repeating the request may cure.
         is_over: whether the request has ended.
         queries: the statements of the request, counted.
@@ -111,6 +112,7 @@ class Work:
     outer: Any = None
     on_commit: Sequence[Hook] = ()
     on_rollback: Sequence[Hook] = ()
+    undone: Sequence[Hook] = ()
 
     def __init__(self, source: Source, environ: Environ, queries: Queries) -> None:
         self.source = source
@@ -269,6 +271,7 @@ class Work:
         self.has_saved = self.has_saved or self.has_written
         self.has_written = False
         self.on_rollback = ()
+        self._tell_undone()
         if self.on_commit:
             hooks, self.on_commit = self.on_commit, ()
             self._call(hooks, "on_commit")
@@ -277,9 +280,19 @@ class Work:
         """Take note of a rollback, and call what was waiting for it."""
         self.has_written = False
         self.aborted_by = None
+        self.note_rollback()
+        self._tell_undone()
+
+    def note_rollback(self) -> None:
+        """Take note that the database rolls back, in the middle of which nothing is called."""
         self.on_commit = ()
         if self.on_rollback:
-            hooks, self.on_rollback = self.on_rollback, ()
+            self.undone = [*self.undone, *self.on_rollback]
+            self.on_rollback = ()
+
+    def _tell_undone(self) -> None:
+        if self.undone:
+            hooks, self.undone = self.undone, ()
             self._call(hooks, "on_rollback")
 
     def _call(self, hooks: Iterable[Hook], kind: str) -> None:
