@@ -83,7 +83,7 @@ def test_the_package_says_that_it_is_typed():
 
 
 def test_dir_lists_public_names_and_rooms_only():
-    import wsgikit.headers
+    import wsgikit.http.headers
 
     names = {name for name in dir(wsgikit) if not name.startswith("__")}
     assert set(wsgikit.__all__) <= names

@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from wsgikit.context.middleware import ContextMiddleware as ContextMiddleware
     from wsgikit.database.middleware import DatabaseMiddleware as DatabaseMiddleware
     from wsgikit.error_pages.middleware import ErrorPagesMiddleware as ErrorPagesMiddleware
+    from wsgikit.http.request import Request as Request
+    from wsgikit.http.request import Response as Response
     from wsgikit.onion.exchange import Exchange as Exchange
     from wsgikit.onion.middleware import Middleware as Middleware
-    from wsgikit.onion.request import Request as Request
-    from wsgikit.onion.request import Response as Response
     from wsgikit.onion.stack import Stack as Stack
     from wsgikit.onion.stack import build_stack as build_stack
     from wsgikit.onion.stack import use as use
@@ -80,7 +80,7 @@ _HOMES = {
     "wsgikit.error_pages.middleware": "ErrorPagesMiddleware",
     "wsgikit.onion.exchange": "Exchange",
     "wsgikit.onion.middleware": "Middleware",
-    "wsgikit.onion.request": "Request Response",
+    "wsgikit.http.request": "Request Response",
     "wsgikit.onion.stack": "Stack build_stack use",
     "wsgikit.routing.middleware": "RouterMiddleware",
     "wsgikit.routing.router": "Router",

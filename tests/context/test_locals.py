@@ -24,10 +24,10 @@ from wsgikit.context.locals import (
 from wsgikit.context.middleware import ContextMiddleware
 from wsgikit.context.proxies import make_proxy
 from wsgikit.exceptions import OutsideRequestError
+from wsgikit.http.request import Request
 from wsgikit.onion.ending import CURRENT
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
-from wsgikit.onion.request import Request
 from wsgikit.onion.stack import Stack, build_stack, use
 from wsgikit.onion.visit import make_environ
 from wsgikit.wsgi import DB, SESSION

@@ -9,7 +9,7 @@ from wsgiref.validate import validator
 
 import pytest
 
-from wsgikit.headers import Headers
+from wsgikit.http.headers import Headers
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 

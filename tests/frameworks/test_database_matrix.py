@@ -256,7 +256,7 @@ def falcon_app():
 
 
 def router_app():
-    from wsgikit.onion.request import Request, Response
+    from wsgikit.http.request import Request, Response
     from wsgikit.routing.router import Router
     from wsgikit.views import abort, redirect
 

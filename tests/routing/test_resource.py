@@ -15,7 +15,7 @@ from webtest import TestApp
 from werkzeug.exceptions import NotFound
 
 from wsgikit.exceptions import ConfigurationError
-from wsgikit.onion.request import Request
+from wsgikit.http.request import Request
 from wsgikit.routing import parameters
 from wsgikit.routing.pages import Page, paginate
 from wsgikit.routing.router import Router

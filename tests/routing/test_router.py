@@ -7,9 +7,9 @@ from werkzeug.exceptions import HTTPException
 
 from wsgikit.context.middleware import ContextMiddleware
 from wsgikit.exceptions import ApplicationError, ConfigurationError
+from wsgikit.http.request import Request
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
-from wsgikit.onion.request import Request
 from wsgikit.onion.stack import build_stack, use
 from wsgikit.routing.middleware import RouterMiddleware
 from wsgikit.routing.router import Router

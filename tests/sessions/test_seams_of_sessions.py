@@ -6,11 +6,11 @@ import os
 
 import pytest
 
+from wsgikit.crypto.signing import encode_base64
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.sessions.errors import SessionTooLarge, SessionValueError, StoreUnavailable
 from wsgikit.sessions.manager import SessionManager
 from wsgikit.sessions.middleware import SessionMiddleware
-from wsgikit.sessions.signing import encode_base64
 from wsgikit.sessions.stores.memcached import MemcachedStore
 from wsgikit.sessions.stores.memory import MemoryStore
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from itsdangerous import BadSignature, TimestampSigner, URLSafeTimedSerializer
 
+from wsgikit.crypto.signing import TimedSigner, decode_base64, encode_base64
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.sessions.formats.signed import SignedFormat
 from wsgikit.sessions.middleware import SessionMiddleware
-from wsgikit.sessions.signing import TimedSigner, decode_base64, encode_base64
 from wsgikit.sessions.stores.base import store_key
 from wsgikit.sessions.stores.memory import MemoryStore
 

@@ -11,7 +11,7 @@ from werkzeug.routing import BuildError
 
 from wsgikit.context.middleware import ContextMiddleware
 from wsgikit.exceptions import ApplicationError, OutsideRequestError
-from wsgikit.onion.request import Response
+from wsgikit.http.request import Response
 from wsgikit.onion.stack import build_stack, use
 from wsgikit.routing.router import Router
 from wsgikit.sessions.middleware import SessionMiddleware

@@ -12,7 +12,7 @@ from webtest import TestApp
 from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge, UnsupportedMediaType
 
 from wsgikit.context.locals import request as request_local
-from wsgikit.onion.request import Request, Response
+from wsgikit.http.request import Request, Response
 from wsgikit.routing.router import Router
 
 

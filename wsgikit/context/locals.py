@@ -34,7 +34,7 @@ from wsgikit.onion.exchange import Exchange
 from wsgikit.wsgi import DB, EXCHANGE, NO_REQUEST, SESSION, STACK
 
 if TYPE_CHECKING:
-    from wsgikit.onion.request import Request
+    from wsgikit.http.request import Request
     from wsgikit.onion.stack import Stack
 
 P = ParamSpec("P")

@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 
 from werkzeug.debug import DebuggedApplication
 
-from wsgikit.error_pages import access
 from wsgikit.error_pages.middleware import ErrorPagesMiddleware
 from wsgikit.error_pages.report import LOGGER
+from wsgikit.http import addresses
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.reply import Reply
 from wsgikit.wsgi import Environ, StartResponse, WSGIApplication
@@ -54,13 +54,13 @@ class ConsoleErrorPagesMiddleware(ErrorPagesMiddleware):
     def _console_refusal(environ: Environ) -> str | None:
         if environ.get("wsgi.multiprocess"):
             return "the server runs several processes (wsgi.multiprocess)"
-        if access.has_proxy_header(environ):
+        if addresses.has_proxy_header(environ):
             return "the request came through a proxy"
         # debug_hosts doesn't count: whoever may read tracebacks may not yet run code. Nor does an unknown peer.
-        peer = access.peer_of(environ)
+        peer = addresses.peer_of(environ)
         if peer is None:
             return "the peer is not known"
-        if not access.is_in(peer, access.LOOPBACK):
+        if not addresses.is_in(peer, addresses.LOOPBACK):
             return f"the peer {peer} is not a loopback address"
         return None
 

@@ -9,14 +9,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from wsgikit.error_pages import access, report
+from wsgikit.error_pages import report
 from wsgikit.error_pages.answers import Answer, find_answer, is_client_disconnect, status_line
-from wsgikit.error_pages.negotiate import choose_form, choose_language
 from wsgikit.error_pages.render import ErrorPage, Rendered, find_page, render_problem, render_visitor_page, text_page
 from wsgikit.error_pages.report import ErrorReport
 from wsgikit.error_pages.texts import DEFAULT_LANGUAGE, load_texts, texts_for
 from wsgikit.exceptions import ApplicationError, complaint
-from wsgikit.headers import Headers
+from wsgikit.http import addresses
+from wsgikit.http.accept import choose_form, choose_language
+from wsgikit.http.headers import Headers
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.log import exc_info_of
 from wsgikit.onion.reply import Reply
@@ -252,7 +253,7 @@ def _with_its_field(layer: ErrorPagesMiddleware, environ: Environ, error: KeyErr
     if report.mark_logged(error, environ):
         path = report.request_path(environ)
         _logger().info("%s %s: %s: no field %s", environ.get("REQUEST_METHOD", "?"), path, answer.status, named)
-    show = layer.debug and access.refusal(environ, access.parse_hosts(layer.debug_hosts)) is None
+    show = layer.debug and addresses.refusal(environ, addresses.parse_hosts(layer.debug_hosts)) is None
     return replace(answer, detail=f"The request has no field {named}." if show else None)
 
 
@@ -275,7 +276,7 @@ def _note_failed_page(page: ErrorPage, failure: Exception) -> None:
 
 
 def _may_debug(layer: ErrorPagesMiddleware, environ: Environ) -> bool:
-    reason = access.refusal(environ, access.parse_hosts(layer.debug_hosts))
+    reason = addresses.refusal(environ, addresses.parse_hosts(layer.debug_hosts))
     if reason is None:
         return True
     if reason not in layer.refused and len(layer.refused) < _MOST_REFUSALS_LOGGED:

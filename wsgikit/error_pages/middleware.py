@@ -132,7 +132,7 @@ class ErrorPagesMiddleware(Middleware):
 
             self.texts = load_texts(texts)
         if self.debug_hosts:
-            from wsgikit.error_pages.access import parse_hosts
+            from wsgikit.http.addresses import parse_hosts
 
             parse_hosts(self.debug_hosts)
         if editor is not None:

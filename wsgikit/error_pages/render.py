@@ -14,8 +14,8 @@ from functools import lru_cache
 from html import escape
 from typing import Any, TypeAlias
 
-from wsgikit.error_pages.negotiate import Form
 from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.http.accept import Form
 from wsgikit.wsgi import HeaderList, WSGIApplication
 
 _HERE = os.path.dirname(os.path.abspath(__file__))

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from wsgikit.error_pages.access import has_proxy_header
 from wsgikit.exceptions import ConfigurationError
+from wsgikit.http.addresses import has_proxy_header
 from wsgikit.onion.stack import Stack
 from wsgikit.wsgi import THROW_ERRORS, Environ, StartResponse, WSGIApplication
 

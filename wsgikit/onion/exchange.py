@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from wsgikit.exceptions import ApplicationError, ProtocolError, complaint
-from wsgikit.headers import Headers
+from wsgikit.http.headers import Headers
 from wsgikit.onion.ending import Ending
 from wsgikit.onion.hooks import wrong_result
 from wsgikit.onion.reply import Reply, is_body, status_line
@@ -27,8 +27,8 @@ from wsgikit.wsgi import (
 )
 
 if TYPE_CHECKING:
+    from wsgikit.http.request import Request
     from wsgikit.onion.engine import Onion, Segment
-    from wsgikit.onion.request import Request
 
 # How far the head of the response is on its way.
 OPEN = 0  # held back: hooks may change it
@@ -89,7 +89,7 @@ class Exchange(Ending):
         """The request as an object, made on first use."""
         request = self._request
         if request is None:
-            from wsgikit.onion.request import Request  # webob is loaded by the first request that needs it
+            from wsgikit.http.request import Request  # webob is loaded by the first request that needs it
 
             request = self._request = Request(self.environ)
         return request

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from wsgikit.exceptions import ApplicationError, complaint
-from wsgikit.headers import Headers
+from wsgikit.http.headers import Headers
 from wsgikit.wsgi import Environ, StartResponse
 
 

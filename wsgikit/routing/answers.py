@@ -14,11 +14,11 @@ from os import PathLike
 from typing import Any
 
 from wsgikit.exceptions import ApplicationError, BadRequest, complaint
-from wsgikit.headers import Headers, is_latin
-from wsgikit.onion.encoded import EncodedStream
+from wsgikit.http.encoded import EncodedStream
+from wsgikit.http.files import FileAnswer
+from wsgikit.http.headers import Headers, is_latin
 from wsgikit.onion.reply import status_line as line_of
 from wsgikit.routing.bodies import Parts, capture, without_body
-from wsgikit.routing.files import FileAnswer
 from wsgikit.routing.json import JsonProvider, is_model
 from wsgikit.wsgi import Environ, HeaderList, StartResponse, WSGIApplication
 

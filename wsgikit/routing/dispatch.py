@@ -42,7 +42,7 @@ from wsgikit.routing.plan import Plan
 from wsgikit.wsgi import EXCHANGE, REQUEST_LIMITS, THROW_ERRORS, Environ, StartResponse, WSGIApplication
 
 if TYPE_CHECKING:
-    from wsgikit.onion.response import Response
+    from wsgikit.http.response import Response
     from wsgikit.routing.route import Route
     from wsgikit.routing.router import Router
 
@@ -309,7 +309,7 @@ def make_response(result: Any, environ: Environ, where: str, json: Any) -> Respo
     kind = _response_class
     if kind is None:
         # webob is loaded where a response object is needed. Kept, for an import costs as much as all the rest here.
-        from wsgikit.onion.response import Response
+        from wsgikit.http.response import Response
 
         kind = _response_class = Response
     status: str | None = None

@@ -121,7 +121,7 @@ class Action:
         if isinstance(result, Page):
             return result.as_dict(), {"Link": result.link_header(lambda page: self._page_url(page, exchange))}
         if isinstance(result, str):  # JSON in and out: text is a JSON string, not HTML
-            from wsgikit.onion.request import Response
+            from wsgikit.http.request import Response
 
             provider = _router_of(exchange).json
             text = Response(provider.body(result), content_type=provider.mimetype)

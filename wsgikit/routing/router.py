@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint
+from wsgikit.http.files import send_from_folder
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
 from wsgikit.options.flags import check_flags
 from wsgikit.routing.answers import http_answer
 from wsgikit.routing.dispatch import Matched, make_response
-from wsgikit.routing.files import send_from_folder
 from wsgikit.routing.fitting import misfits
 from wsgikit.routing.hooks import Hooks
 from wsgikit.routing.json import JsonProvider
@@ -34,7 +34,7 @@ from wsgikit.routing.urls import build_url
 from wsgikit.wsgi import EXCHANGE, ROUTING, ROUTING_ARGS, Environ, StartResponse, WSGIApplication
 
 if TYPE_CHECKING:
-    from wsgikit.onion.request import Response
+    from wsgikit.http.request import Response
 
 
 class Router(Registry):
@@ -287,7 +287,7 @@ class Router(Registry):
     def options_response(self, environ: Environ) -> Response:
         """Return the answer to OPTIONS: the methods of the path, in ``Allow``."""
         found: Any = self.find_rule({**environ, "REQUEST_METHOD": "--"})
-        from wsgikit.onion.request import Response  # webob is loaded where a response object is needed
+        from wsgikit.http.request import Response  # webob is loaded where a response object is needed
 
         response = Response(b"")
         response.headers["Allow"] = ", ".join(sorted(found.methods))

@@ -8,7 +8,7 @@ import hmac
 from collections.abc import MutableMapping
 from typing import Any
 
-from wsgikit.sessions.ids import random_text
+from wsgikit.crypto.random import random_text
 
 CSRF_TOKEN = "_csrf_token"  # a key, not a token
 

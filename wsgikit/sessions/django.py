@@ -15,12 +15,12 @@ from typing import Any
 from django.conf import settings
 from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
 
+from wsgikit.crypto.random import new_id
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.sessions import serializer, stores
 from wsgikit.sessions.backends import read_record, unreadable
 from wsgikit.sessions.formats.base import Envelope
 from wsgikit.sessions.formats.signed import pack
-from wsgikit.sessions.ids import new_id
 from wsgikit.sessions.journal import journal
 from wsgikit.sessions.stores.base import Record, store_key
 

@@ -7,18 +7,18 @@ __all__ = ["OnOversize", "OnStoreError", "SessionManager"]
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from wsgikit.crypto.signing import Signer
 from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.http.cookies import CookieWriter, SameSite, cookie_finder
 from wsgikit.options.flags import check_flags
 from wsgikit.options.secrets import Secret, check_secrets
 from wsgikit.sessions.advice import UnsignedCookies
 from wsgikit.sessions.backends import Backend, Conflict, CookieBackend, StoreBackend, merge
-from wsgikit.sessions.cookies import CookieWriter, SameSite, cookie_finder
 from wsgikit.sessions.errors import SessionReadOnly, StoreUnavailable
 from wsgikit.sessions.formats import FormatName, make_format
 from wsgikit.sessions.formats.base import Envelope
 from wsgikit.sessions.journal import journal
 from wsgikit.sessions.session import Session
-from wsgikit.sessions.signing import Signer
 from wsgikit.sessions.stores import open_store
 from wsgikit.sessions.stores.base import SessionStore
 from wsgikit.sessions.timeouts import Timeouts

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from weakref import ref
 
 from wsgikit.exceptions import ConfigurationError
+from wsgikit.http.cookies import SameSite
 from wsgikit.onion.middleware import Middleware
 from wsgikit.options.flags import check_flags
 from wsgikit.options.secrets import Secret
@@ -19,7 +20,6 @@ from wsgikit.sessions.advice import (
     warn_of_the_way_back,
 )
 from wsgikit.sessions.backends import Conflict
-from wsgikit.sessions.cookies import SameSite
 from wsgikit.sessions.errors import StoreUnavailable
 from wsgikit.sessions.formats import FormatName
 from wsgikit.sessions.manager import OnOversize, OnStoreError, SessionManager

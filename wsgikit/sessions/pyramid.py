@@ -12,7 +12,7 @@ from pyramid.interfaces import ISession
 from zope.interface import classImplements
 
 from wsgikit.exceptions import ConfigurationError
-from wsgikit.headers import merge_vary
+from wsgikit.http.headers import merge_vary
 from wsgikit.sessions.adapted import AdaptedManager
 from wsgikit.sessions.errors import StoreUnavailable
 from wsgikit.sessions.manager import SessionManager

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from wsgikit.crypto.random import new_id
 from wsgikit.sessions import serializer
 from wsgikit.sessions.csrf import CsrfTokens
 from wsgikit.sessions.errors import SessionCommitted, SessionReadOnly, SessionValueError
-from wsgikit.sessions.ids import new_id
 from wsgikit.sessions.messages import Messages
 
 if TYPE_CHECKING:

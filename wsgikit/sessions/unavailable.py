@@ -6,7 +6,7 @@ __all__ = ["RETRY_SECONDS", "UNAVAILABLE_TEXT", "answer_unavailable", "reply_una
 
 from typing import TYPE_CHECKING
 
-from wsgikit.headers import Headers
+from wsgikit.http.headers import Headers
 from wsgikit.wsgi import WSGIApplication
 
 if TYPE_CHECKING:

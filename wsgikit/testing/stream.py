@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from wsgikit.exceptions import ProtocolError, complaint
-from wsgikit.headers import Headers
+from wsgikit.http.headers import Headers
 from wsgikit.wsgi import Environ, ExcInfo, HeaderList, WSGIApplication
 
 

@@ -12,7 +12,7 @@ from wsgikit.context.locals import current_exchange
 from wsgikit.exceptions import BadRequest, OutsideRequestError, complaint
 
 if TYPE_CHECKING:
-    from wsgikit.onion.request import Response
+    from wsgikit.http.request import Response
 
 
 class UnsafeRedirect(BadRequest):
@@ -32,7 +32,7 @@ def redirect(location: str, code: int = 302, *, external: bool = False, allowed_
         UnsafeRedirect: it would leave the site.
         ValueError: the code is no redirect's.
     """
-    from wsgikit.onion.request import Response  # webob is loaded where a response object is needed
+    from wsgikit.http.request import Response  # webob is loaded where a response object is needed
 
     if code not in (300, 301, 302, 303, 305, 307, 308):
         raise ValueError(f"redirect: code: expected 301, 302, 303, 307 or 308, got {code!r}.")

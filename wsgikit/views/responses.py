@@ -15,14 +15,14 @@ from werkzeug.exceptions import abort as abort_with
 
 from wsgikit.context.locals import current_exchange, has_request_context
 from wsgikit.exceptions import ApplicationError, complaint
+from wsgikit.http.files import FileAnswer, send_from_folder
 from wsgikit.routing.dispatch import Matched
 from wsgikit.routing.dispatch import make_response as make_response_of
-from wsgikit.routing.files import FileAnswer, send_from_folder
 from wsgikit.routing.json import JsonProvider
 from wsgikit.wsgi import ROUTING
 
 if TYPE_CHECKING:
-    from wsgikit.onion.request import Response
+    from wsgikit.http.request import Response
 
 F = TypeVar("F", bound=Callable[..., Any])
 _json = JsonProvider()
@@ -46,7 +46,7 @@ def jsonify(*args: Any, **kwargs: Any) -> Response:
     Raises:
         TypeError: both values and keywords were given.
     """
-    from wsgikit.onion.request import Response  # webob is loaded where a response object is needed
+    from wsgikit.http.request import Response  # webob is loaded where a response object is needed
 
     if args and kwargs:
         raise TypeError("jsonify: arguments: expected values or keywords, got both.")

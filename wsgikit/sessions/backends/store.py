@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
+from wsgikit.crypto.random import new_id
+from wsgikit.crypto.signing import Signer
 from wsgikit.sessions.backends.base import Backend, Conflict, Kept
 from wsgikit.sessions.backends.merging import merge, read_record, unreadable
 from wsgikit.sessions.errors import LockTimeout
 from wsgikit.sessions.formats.base import Envelope
 from wsgikit.sessions.formats.signed import pack
-from wsgikit.sessions.ids import new_id
 from wsgikit.sessions.journal import journal
-from wsgikit.sessions.signing import Signer
 from wsgikit.sessions.stores.base import Record, SessionStore, store_key
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
+from wsgikit.crypto.signing import Signer, decode_base64, derive_key, encode_base64
 from wsgikit.sessions.formats.base import CookieFormat, Envelope, compress, decompress
 from wsgikit.sessions.formats.plain_json import dump_plain
-from wsgikit.sessions.signing import Signer, decode_base64, derive_key, encode_base64
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _SALT = b"django.contrib.sessions.backends.signed_cookies"

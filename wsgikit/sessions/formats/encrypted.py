@@ -9,11 +9,11 @@ import time
 from binascii import Error as NotBase64
 from collections.abc import Sequence
 
+from wsgikit.crypto.signing import decode_base64, derive_key, encode_base64
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.sessions import serializer
 from wsgikit.sessions.formats.base import CookieFormat, Envelope, compress, decompress
 from wsgikit.sessions.formats.signed import pack, unpack
-from wsgikit.sessions.signing import decode_base64, derive_key, encode_base64
 
 _VERSION = "e1."
 _NONCE_BYTES = 12  # NIST SP 800-38D §8.2.2: 96 random bits

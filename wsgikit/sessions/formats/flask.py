@@ -12,11 +12,11 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 from uuid import UUID
 
+from wsgikit.crypto.signing import TimedSigner, decode_base64, encode_base64
 from wsgikit.exceptions import a_kind
 from wsgikit.sessions.errors import SessionValueError
 from wsgikit.sessions.formats.base import CookieFormat, Envelope, compress, decompress
 from wsgikit.sessions.serializer import explain
-from wsgikit.sessions.signing import TimedSigner, decode_base64, encode_base64
 
 
 class FlaskFormat(CookieFormat):

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from json.encoder import encode_basestring
 from typing import Any
 
+from wsgikit.crypto.signing import TimedSigner, encode_base64
 from wsgikit.sessions import serializer
 from wsgikit.sessions.formats.base import CookieFormat, Envelope, compress, decompress
-from wsgikit.sessions.signing import TimedSigner, encode_base64
 
 _FROM_URL = bytes.maketrans(b"-_", b"+/")
 _PERMANENT = 1

@@ -9,9 +9,9 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from functools import partial
 
+from wsgikit.crypto.signing import TimedSigner, derive_key
 from wsgikit.sessions.formats.base import CookieFormat, Envelope
 from wsgikit.sessions.formats.plain_json import dump_plain
-from wsgikit.sessions.signing import TimedSigner, derive_key
 
 
 class StarletteFormat(CookieFormat):

@@ -7,7 +7,7 @@ import string
 import pytest
 
 from wsgikit.exceptions import ConfigurationError
-from wsgikit.sessions.cookies import cookie_finder
+from wsgikit.http.cookies import cookie_finder
 from wsgikit.sessions.middleware import SessionMiddleware
 
 ODD_HEADERS = {

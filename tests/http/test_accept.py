@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsgikit.error_pages.negotiate import choose_form, choose_language, parse_preferences
+from wsgikit.http.accept import choose_form, choose_language, parse_preferences
 
 CHROME = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8"
 

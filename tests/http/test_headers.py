@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wsgikit.exceptions import ApplicationError
-from wsgikit.headers import Headers, merge_vary
+from wsgikit.http.headers import Headers, merge_vary
 
 PAIRS = [("Set-Cookie", "a=1"), ("X-One", "1"), ("set-cookie", "b=2"), ("Vary", "Accept")]
 

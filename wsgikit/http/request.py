@@ -17,8 +17,8 @@ from werkzeug.datastructures import FileStorage, ImmutableMultiDict, MIMEAccept
 from werkzeug.exceptions import BadRequest, BadRequestKeyError, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.http import parse_accept_header, parse_options_header
 
-from wsgikit.onion.lenient_request import LenientRequest
-from wsgikit.onion.response import Response
+from wsgikit.http.lenient_request import LenientRequest
+from wsgikit.http.response import Response
 from wsgikit.wsgi import EXCHANGE, REQUEST_LIMITS, ROUTING
 
 FORM_TYPES = frozenset({"multipart/form-data", "application/x-www-form-urlencoded", "application/x-url-encoded"})

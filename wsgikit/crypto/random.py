@@ -6,7 +6,7 @@ __all__ = ["new_id", "random_text"]
 
 import os
 
-from wsgikit.sessions.signing import encode_base64
+from wsgikit.crypto.signing import encode_base64
 
 
 def new_id() -> str:

@@ -11,8 +11,8 @@ from typing import Any, Self
 import webob
 from webob.headers import ResponseHeaders as WebobHeaders
 
-from wsgikit.headers import checked, is_latin
-from wsgikit.onion.encoded import EncodedStream, as_bytes
+from wsgikit.http.encoded import EncodedStream, as_bytes
+from wsgikit.http.headers import checked, is_latin
 from wsgikit.wsgi import Environ, StartResponse
 
 

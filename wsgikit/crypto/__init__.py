@@ -1,0 +1,1 @@
+"""Signatures and random text, for sessions, tokens and ids."""
