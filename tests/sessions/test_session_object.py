@@ -6,6 +6,7 @@ import sys
 import pytest
 from markupsafe import Markup
 
+from wsgikit.crypto.masking import mask_token
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.sessions.middleware import SessionMiddleware
 from wsgikit.sessions.session import Session
@@ -60,6 +61,30 @@ def test_a_csrf_token_is_made_once_and_compared_safely(session):
         assert not session.check_csrf_token(wrong)
     assert session.new_csrf_token() != token
     assert not session.check_csrf_token(token)
+
+
+def test_a_masked_csrf_token_is_accepted(session):
+    assert session.check_csrf_token(mask_token(session.get_csrf_token()))
+    assert not session.check_csrf_token(mask_token(session.get_csrf_token() + "x"))
+
+
+def test_an_empty_csrf_token_in_the_session_matches_nothing(session):
+    session["_csrf_token"] = ""
+    assert not session.check_csrf_token("")
+    assert not session.check_csrf_token(mask_token(""))
+
+
+def test_rotate_renews_the_csrf_token(session):
+    before = session.get_csrf_token()
+    session.rotate()
+    assert not session.check_csrf_token(before)
+    assert session.check_csrf_token(session.get_csrf_token())
+
+
+def test_rotate_makes_no_csrf_token_if_there_was_none(session):
+    session["user"] = 1
+    session.rotate()
+    assert dict(session) == {"user": 1}
 
 
 def test_without_a_token_none_is_right(session):

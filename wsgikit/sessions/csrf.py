@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["CsrfTokens"]
+__all__ = ["CSRF_TOKEN", "CsrfTokens"]
 
-import hmac
 from collections.abc import MutableMapping
 from typing import Any
 
+from wsgikit.crypto.masking import tokens_match
 from wsgikit.crypto.random import random_text
 
 CSRF_TOKEN = "_csrf_token"  # a key, not a token
@@ -29,8 +29,8 @@ class CsrfTokens(MutableMapping[str, Any]):
         return token
 
     def check_csrf_token(self, token: object) -> bool:
-        """Tell whether this is the token, in a time that doesn't tell how much of it was right."""
+        """Return whether this is the token, plain or masked by `mask_token`; compared in constant time."""
         expected = self.get(CSRF_TOKEN)
-        if not isinstance(token, str) or not isinstance(expected, str):
+        if not isinstance(token, str) or not isinstance(expected, str) or not expected:
             return False
-        return hmac.compare_digest(expected.encode(), token.encode("utf-8", "replace"))
+        return tokens_match(expected, token)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from wsgikit.crypto.random import new_id
 from wsgikit.sessions import serializer
-from wsgikit.sessions.csrf import CsrfTokens
+from wsgikit.sessions.csrf import CSRF_TOKEN, CsrfTokens
 from wsgikit.sessions.errors import SessionCommitted, SessionReadOnly, SessionValueError
 from wsgikit.sessions.messages import Messages
 
@@ -264,7 +264,8 @@ class Session(Messages, CsrfTokens):
     def rotate(self) -> None:
         """Keep the data under a new id: at a login, so that an id known before is worth nothing after.
 
-        The old id is dead in the store once the response leaves.
+        The old id is dead in the store once the response leaves. The csrf token, if there is one, is renewed: a page
+        that was opened before the login can't send its form after it.
         """
         self._writable(None)
         if self._committed is not None:
@@ -276,6 +277,8 @@ class Session(Messages, CsrfTokens):
             self._to_delete = self._token
             self._is_rotated = True
         self._token = self._id = None
+        if CSRF_TOKEN in self:
+            self.new_csrf_token()
 
     regenerate = cycle_key = regenerate_id = rotate
 
