@@ -87,6 +87,6 @@ def test_dir_lists_public_names_and_rooms_only():
 
     names = {name for name in dir(wsgikit) if not name.startswith("__")}
     assert set(wsgikit.__all__) <= names
-    assert "headers" in names
+    assert "http" in names
     for name in names - set(wsgikit.__all__):
         assert getattr(wsgikit, name).__name__ == f"wsgikit.{name}"  # a module
