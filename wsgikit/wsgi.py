@@ -7,11 +7,14 @@ from __future__ import annotations
 
 __all__ = [
     "CSP_NONCE",
+    "CSRF",
     "DB",
     "DB_COMMIT",
     "EXCHANGE",
     "LOGGED",
     "NO_REQUEST",
+    "PROXY_ORIGINAL",
+    "REFUSAL",
     "REQUEST_ID",
     "REQUEST_LIMITS",
     "ROUTING",
@@ -64,6 +67,12 @@ DB_COMMIT = "wsgikit.db.commit"
 REQUEST_ID = "wsgikit.request_id"
 REQUEST_LIMITS = "wsgikit.request_limits"
 """A dict of `max_content_length`, `max_form_memory_size`, `max_form_parts` for this request's body."""
+CSRF = "wsgikit.csrf"
+"""The verdict of `CsrfMiddleware` on the request: `allowed` and `reason`."""
+PROXY_ORIGINAL = "wsgikit.proxy.original"
+"""A dict of the environ keys that `ProxyHeadersMiddleware` replaced or removed, with what they were."""
+REFUSAL = "wsgikit.refusal"
+"""The `Refusal` that answered the request and its body, so that error pages can put their page in its place."""
 CSP_NONCE = "wsgikit.csp_nonce"
 """The nonce of a layer that sets a Content-Security-Policy, where one does."""
 ROUTING = "wsgikit.routing"

@@ -21,7 +21,7 @@ from wsgikit.http.headers import Headers
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.log import exc_info_of
 from wsgikit.onion.reply import Reply
-from wsgikit.wsgi import CSP_NONCE, REQUEST_ID, Environ, HeaderList, StartResponse, WSGIApplication
+from wsgikit.wsgi import CSP_NONCE, REFUSAL, REQUEST_ID, Environ, HeaderList, StartResponse, WSGIApplication
 
 if TYPE_CHECKING:
     from wsgikit.error_pages.middleware import ErrorPagesMiddleware
@@ -76,7 +76,9 @@ def fill_empty(layer: ErrorPagesMiddleware, exchange: Exchange) -> None:
     if environ["REQUEST_METHOD"] == "HEAD" and headers.get("Content-Length") != "0" and headers.has("Content-Type"):
         return
     status = exchange.status or ""
-    page = _page(layer, environ, Answer(status, []), None)
+    refused = environ.get(REFUSAL)
+    detail = refused[0].detail if refused is not None and refused[1] is exchange.body else None
+    page = _page(layer, environ, Answer(status, [], detail), None)
     try:
         app = _answer_visitor(layer, environ, [], page)
     except Exception as failure:  # noqa: BLE001 - as above

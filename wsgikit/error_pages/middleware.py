@@ -13,7 +13,7 @@ from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
 from wsgikit.options.flags import check_flags
-from wsgikit.wsgi import THROW_ERRORS, Environ, WSGIApplication
+from wsgikit.wsgi import REFUSAL, THROW_ERRORS, Environ, WSGIApplication
 
 if TYPE_CHECKING:
     from wsgikit.error_pages.render import ErrorPage, PageResult
@@ -151,8 +151,11 @@ class ErrorPagesMiddleware(Middleware):
             return
         if self.replace_empty:
             body = exchange.body
+            refused = exchange.environ.get(REFUSAL)
+            is_refusal = refused is not None and refused[1] is body
             # A lazy body is known to be empty only by its length.
-            if any(body) if isinstance(body, (list, tuple)) else exchange.headers.get("Content-Length") != "0":
+            is_full = any(body) if isinstance(body, (list, tuple)) else exchange.headers.get("Content-Length") != "0"
+            if is_full and not is_refusal:
                 return
             from wsgikit.error_pages.handling import fill_empty  # an error's cost, not a start's
 
