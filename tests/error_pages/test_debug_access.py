@@ -47,13 +47,17 @@ def sees_traceback(got):
         pytest.param({"HTTP_X_FORWARDED_FOR": "127.0.0.1", "REMOTE_ADDR": "10.0.0.1"}, False, id="nor a forged one"),
         pytest.param({"HTTP_X_FORWARDED_FOR": "203.0.113.9"}, False, id="a proxy on this machine for a stranger"),
         pytest.param({"HTTP_X_FORWARDED_FOR": "127.0.0.1, 203.0.113.9"}, False, id="one of them a stranger"),
-        pytest.param({"HTTP_X_FORWARDED_FOR": "127.0.0.1"}, True, id="a proxy on this machine for this machine"),
-        pytest.param({"HTTP_X_FORWARDED_FOR": "[::1]:5173"}, True, id="with port, IPv6"),
+        pytest.param({"HTTP_X_FORWARDED_FOR": "127.0.0.1"}, False, id="a client's own X-Forwarded-For"),
+        pytest.param({"HTTP_X_FORWARDED_FOR": "[::1]:5173"}, False, id="with port, IPv6"),
         pytest.param({"HTTP_FORWARDED": 'for="[2001:db8::1]:4711";proto=http'}, False, id="Forwarded, a stranger"),
-        pytest.param({"HTTP_FORWARDED": "for=127.0.0.1:80"}, True, id="Forwarded, this machine"),
+        pytest.param({"HTTP_FORWARDED": "for=127.0.0.1:80"}, False, id="a client's own Forwarded"),
         pytest.param({"HTTP_FORWARDED": "for=unknown"}, False, id="Forwarded, unknown"),
         pytest.param({"HTTP_X_REAL_IP": "203.0.113.9"}, False, id="X-Real-IP"),
         pytest.param({"HTTP_X_FORWARDED_PROTO": "https"}, False, id="a proxy that doesn't say for whom"),
+        pytest.param({"HTTP_HOST": "evil.example"}, False, id="DNS rebinding"),
+        pytest.param({"HTTP_HOST": "[::1]:5000"}, True, id="Host, an address"),
+        pytest.param({"SERVER_SOFTWARE": "waitress"}, False, id="waitress"),
+        pytest.param({"SERVER_SOFTWARE": "Werkzeug/3.1.3"}, True, id="the development server"),
     ],
 )
 def test_a_traceback_is_for_loopback_peers(ask, environ, is_shown):
@@ -67,8 +71,8 @@ def test_the_refusal_is_one_clear_line_in_the_log(ask, records):
         assert not sees_traceback(ask(layer, REMOTE_ADDR="192.168.0.7"))
     (line,) = [record.getMessage() for record in records() if record.levelno == logging.WARNING]
     assert line == (
-        "debug=True, but no traceback was shown: the peer 192.168.0.7 is not in debug_hosts. "
-        "Add the address to debug_hosts= where a developer sits there"
+        "debug=True, but no traceback was shown: the peer 192.168.0.7 is not a loopback address. "
+        "If a developer is there, add the address to debug_hosts="
     )
 
 
@@ -78,6 +82,7 @@ def test_debug_hosts_lets_a_network_in(ask):
     assert sees_traceback(ask(layer, REMOTE_ADDR="2001:db8::7"))
     assert sees_traceback(ask(layer))
     assert not sees_traceback(ask(layer, REMOTE_ADDR="172.18.0.1"))
+    assert sees_traceback(ask(layer, REMOTE_ADDR="172.17.0.1", HTTP_HOST="app.example", SERVER_SOFTWARE="waitress"))
 
 
 def test_proxy_fix_does_not_make_a_stranger_a_neighbour(ask):
@@ -173,7 +178,9 @@ def test_no_code_runs_before_the_pin_and_some_after_it(ask, console):
             {"wsgi.multiprocess": True}, "the server runs several processes (wsgi.multiprocess)", id="processes"
         ),
         pytest.param({"HTTP_X_FORWARDED_FOR": "127.0.0.1"}, "the request came through a proxy", id="X-Forwarded-For"),
-        pytest.param({"HTTP_X_FORWARDED_PROTO": "https"}, "a proxy is in between", id="X-Forwarded-Proto"),
+        pytest.param({"HTTP_X_FORWARDED_PROTO": "https"}, "came through a proxy", id="X-Forwarded-Proto"),
+        pytest.param({"HTTP_HOST": "evil.example"}, "the Host 'evil.example' is neither", id="DNS rebinding"),
+        pytest.param({"SERVER_SOFTWARE": "waitress"}, "the server 'waitress' may hide a proxy", id="waitress"),
         pytest.param({"HTTP_FORWARDED": "for=127.0.0.1"}, "the request came through a proxy", id="Forwarded"),
         pytest.param({"HTTP_X_REAL_IP": "127.0.0.1"}, "the request came through a proxy", id="X-Real-IP"),
         pytest.param({"REMOTE_ADDR": "10.0.0.1"}, "the peer 10.0.0.1 is not a loopback address", id="a neighbour"),

@@ -14,7 +14,7 @@ from werkzeug.debug import DebuggedApplication
 
 from wsgikit.error_pages.middleware import ErrorPagesMiddleware
 from wsgikit.error_pages.report import LOGGER
-from wsgikit.http import addresses
+from wsgikit.http.addresses import local_refusal, peer_of
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.reply import Reply
 from wsgikit.wsgi import Environ, StartResponse, WSGIApplication
@@ -54,15 +54,10 @@ class ConsoleErrorPagesMiddleware(ErrorPagesMiddleware):
     def _console_refusal(environ: Environ) -> str | None:
         if environ.get("wsgi.multiprocess"):
             return "the server runs several processes (wsgi.multiprocess)"
-        if addresses.has_proxy_header(environ):
-            return "the request came through a proxy"
-        # debug_hosts doesn't count: whoever may read tracebacks may not yet run code. Nor does an unknown peer.
-        peer = addresses.peer_of(environ)
-        if peer is None:
+        # debug_hosts doesn't count: a peer that may read tracebacks may not run code. Nor does an unknown peer.
+        if peer_of(environ) is None:
             return "the peer is not known"
-        if not addresses.is_in(peer, addresses.LOOPBACK):
-            return f"the peer {peer} is not a loopback address"
-        return None
+        return local_refusal(environ)
 
 
 class _Debugger(DebuggedApplication):

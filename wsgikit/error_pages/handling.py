@@ -15,8 +15,8 @@ from wsgikit.error_pages.render import ErrorPage, Rendered, find_page, render_pr
 from wsgikit.error_pages.report import ErrorReport
 from wsgikit.error_pages.texts import DEFAULT_LANGUAGE, load_texts, texts_for
 from wsgikit.exceptions import ApplicationError, complaint
-from wsgikit.http import addresses
 from wsgikit.http.accept import choose_form, choose_language
+from wsgikit.http.addresses import debug_refusal
 from wsgikit.http.headers import Headers
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.log import exc_info_of
@@ -255,7 +255,7 @@ def _with_its_field(layer: ErrorPagesMiddleware, environ: Environ, error: KeyErr
     if report.mark_logged(error, environ):
         path = report.request_path(environ)
         _logger().info("%s %s: %s: no field %s", environ.get("REQUEST_METHOD", "?"), path, answer.status, named)
-    show = layer.debug and addresses.refusal(environ, addresses.parse_hosts(layer.debug_hosts)) is None
+    show = layer.debug and debug_refusal(environ, layer.debug_networks) is None
     return replace(answer, detail=f"The request has no field {named}." if show else None)
 
 
@@ -278,13 +278,13 @@ def _note_failed_page(page: ErrorPage, failure: Exception) -> None:
 
 
 def _may_debug(layer: ErrorPagesMiddleware, environ: Environ) -> bool:
-    reason = addresses.refusal(environ, addresses.parse_hosts(layer.debug_hosts))
+    reason = debug_refusal(environ, layer.debug_networks)
     if reason is None:
         return True
     if reason not in layer.refused and len(layer.refused) < _MOST_REFUSALS_LOGGED:
         layer.refused.add(reason)
         _logger().warning(
-            "debug=True, but no traceback was shown: %s. Add the address to debug_hosts= where a developer sits there",
+            "debug=True, but no traceback was shown: %s. If a developer is there, add the address to debug_hosts=",
             reason,
         )
     return False

@@ -18,6 +18,7 @@ from wsgikit.wsgi import REFUSAL, THROW_ERRORS, Environ, WSGIApplication
 if TYPE_CHECKING:
     from wsgikit.error_pages.render import ErrorPage, PageResult
     from wsgikit.error_pages.report import ErrorReport
+    from wsgikit.http.addresses import Network
 
 
 class ErrorPagesMiddleware(Middleware):
@@ -37,7 +38,8 @@ class ErrorPagesMiddleware(Middleware):
 
     Args:
         app: the WSGI application to wrap.
-        debug: show tracebacks to peers in `debug_hosts`. Never on a server that others reach.
+        debug: show tracebacks to requests from this machine and to peers in `debug_hosts`. Never on a server that
+            others reach.
         pages: pages of your own by status (``404``) or class (``"5xx"``): the path of an HTML file, in which
             ``{{ error_id }}``, ``{{ title }}``, ``{{ text }}``, ``{{ status_code }}`` … are filled in; of a Jinja2
             template (a name that ends in ``.j2``, ``.jinja`` or ``.jinja2``); a template object with ``render``; or a
@@ -50,14 +52,14 @@ class ErrorPagesMiddleware(Middleware):
         report: a function, or several, that gets an `ErrorReport` of each error of status 500 and above.
         texts: further languages, or other words for ours: ``{"nl": {"404": "Niet gevonden|Hier is niets."}}``, or the
             path of an ini file with a section for each language.
-        debug_hosts: addresses and networks, besides loopback, that may see tracebacks: ``["172.17.0.0/16"]``. The
-            address that the server saw counts, and so does each one that a proxy header names.
+        debug_hosts: addresses and networks that may see tracebacks besides this machine: ``["172.17.0.0/16"]``. The
+            address of the connection is compared. If a proxy header is present, each address that it names has to be
+            in the list too; loopback addresses then count only if they are listed.
         show_locals: show local variables on the traceback page, secrets hidden.
         editor: links from the traceback to the source: ``"vscode"``, ``"pycharm"``, ``"sublime"``, ``"textmate"``,
             ``"emacs"``, ``"vim"``, or a pattern with ``{path}`` and ``{line}``.
         console: with `debug`, show Werkzeug's interactive debugger in place of our page: code typed there runs in the
-            server. Only for loopback peers without a proxy in between, never under several processes; it asks for a
-            PIN.
+            server. Only for requests from this machine, never under several processes; it asks for a PIN.
 
     Raises:
         ConfigurationError: an option that can't work (a switch takes True or False, not text such as ``"0"``); a
@@ -65,8 +67,9 @@ class ErrorPagesMiddleware(Middleware):
 
     Security: the traceback page shows source, request headers that are known to be harmless, and names of session
     keys. It hides cookies, credentials, secrets of the layers and of the process's environment, and passwords in URLs.
-    It is still not for strangers. Behind a proxy that adds no header of its own, every visitor is a loopback peer:
-    don't use `debug` there.
+    It is still not for strangers. A request is from this machine if the peer is a loopback address, the Host is
+    localhost or an address, no proxy header is present, and the server is known to hand such headers on (waitress
+    deletes them by default). A proxy that adds no header can't be told from a developer: don't use `debug` there.
 
     Example::
 
@@ -131,10 +134,12 @@ class ErrorPagesMiddleware(Middleware):
             from wsgikit.error_pages.texts import load_texts
 
             self.texts = load_texts(texts)
+        self.debug_networks: tuple[Network, ...] = ()
         if self.debug_hosts:
-            from wsgikit.http.addresses import parse_hosts
+            from wsgikit.http.addresses import parse_networks
 
-            parse_hosts(self.debug_hosts)
+            remedy = "The peer's address counts, not the Host header"
+            self.debug_networks = parse_networks(where, "debug_hosts", self.debug_hosts, remedy)
         if editor is not None:
             from wsgikit.error_pages.traceback_page import editor_pattern
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["run_dev_server", "run_gunicorn", "run_server", "run_waitress"]
 
 import errno
-import ipaddress
 import logging
 import signal
 import sys
@@ -16,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from wsgikit.exceptions import ConfigurationError
-from wsgikit.http.addresses import has_proxy_header
+from wsgikit.http.addresses import LOOPBACK, is_in, is_local, peer_of
 from wsgikit.onion.stack import Stack
 from wsgikit.wsgi import THROW_ERRORS, Environ, StartResponse, WSGIApplication
 
@@ -111,7 +110,8 @@ def run_waitress(app: WSGIApplication, host: str = HOST, port: int = PORT, threa
         logger.setLevel(logging.INFO)  # as waitress-serve does: it says where it serves
     try:
         with _ended_by_sigterm():
-            waitress.serve(app, host=host, port=port, threads=threads)
+            # waitress would delete forwarded headers: ProxyHeadersMiddleware, which decides whom to trust, needs them.
+            waitress.serve(app, host=host, port=port, threads=threads, clear_untrusted_proxy_headers=False)
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
             raise
@@ -172,9 +172,7 @@ class _Debugged:
         self._debugged = DebuggedApplication(app, evalex=True)
 
     def __call__(self, environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]:
-        # Behind a proxy on this machine every visitor seems to be here.
-        is_here = _is_loopback(environ.get("REMOTE_ADDR", "")) and not has_proxy_header(environ)
-        if environ.get("wsgi.multiprocess") or not is_here:
+        if environ.get("wsgi.multiprocess") or peer_of(environ) is None or not is_local(environ):
             return self._app(environ, start_response)
         environ.setdefault(THROW_ERRORS, True)
         body: Iterable[bytes] = self._debugged(environ, start_response)
@@ -215,9 +213,12 @@ def _load_or_explain(load: Callable[[], WSGIApplication]) -> WSGIApplication:
 
 
 def _explain(reason: str) -> WSGIApplication:
-    body = f"The application could not be loaded.\n\n{reason}\n\nIt is loaded again when a file changes.\n".encode()
+    """Return the application that answers until one can be loaded. The reason is for requests from this machine."""
 
     def explain(environ: Environ, start_response: StartResponse, /) -> list[bytes]:
+        shown = reason if is_local(environ) else "The server's terminal shows why."
+        text = f"The application could not be loaded.\n\n{shown}\n\nIt is loaded again when a file changes.\n"
+        body = text.encode(errors="backslashreplace")
         head = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
         start_response("500 Internal Server Error", head)
         return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]
@@ -226,12 +227,8 @@ def _explain(reason: str) -> WSGIApplication:
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    """Return whether an address to listen on can be reached from this machine only."""
+    return host == "localhost" or is_in(host.strip("[]"), LOOPBACK)
 
 
 def _not_installed(package: str) -> ConfigurationError:

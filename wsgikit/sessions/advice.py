@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from wsgikit.http.addresses import came_by_https
 from wsgikit.wsgi import Environ
 
 if TYPE_CHECKING:
@@ -62,11 +63,11 @@ def warn_of_processes(manager: SessionManager) -> None:
 def warn_of_the_way_back(manager: SessionManager, environ: Environ, is_https: bool) -> None:
     """Warn of what would keep the cookie that was just set from coming back, or from being safe."""
     writer = manager.writer
-    if writer.is_auto and not is_https and environ.get("HTTP_X_FORWARDED_PROTO") == "https":
+    if writer.is_auto and not is_https and came_by_https(environ):
         manager.warn_once(
             "proxy",
-            "cookie_secure: a proxy says that the visitor came by https, which is not trusted: the cookie is sent "
-            "without Secure. Put werkzeug's ProxyFix around the stack, or set cookie_secure=True.",
+            "cookie_secure: the visitor seems to come by https through a proxy, which is not trusted: the cookie is "
+            "sent without Secure. Put werkzeug's ProxyFix around the stack, or set cookie_secure=True.",
         )
     if writer.path not in ("/", "mount"):
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
