@@ -48,6 +48,7 @@ class Request:
         self.session = session
         self.client = client
         self.row = row  # the model's record it was read from, or None
+        self.moved = None  # the record that its dead id was rotated to, which a logout ends
         self.data = copy.deepcopy(row["data"]) if row else {}
         self.changed = set()
         self.is_cleared = False
@@ -117,6 +118,8 @@ def machine_for(layer, is_server_side):
                 request.data.clear()
                 request.changed.clear()
                 request.is_cleared = True
+            elif request.row is None and request.moved is not None:
+                self.destroy(request, key, value)
 
         def rotate(self, request, key, value):
             request.session.rotate()
@@ -140,6 +143,7 @@ def machine_for(layer, is_server_side):
             row = request.row
             cookie = request.session._header
             if is_server_side and row is not None and row["gone"]:
+                request.moved = row.get("moved")
                 row = None
             data = (row["data"] if is_server_side else row["data"]) if row else {}
             fresh = Request(request.session, request.client, row)
@@ -182,12 +186,8 @@ def machine_for(layer, is_server_side):
         def end_in_store(self, request):
             row, client = request.row, request.client
             is_modified = request.changed or request.is_cleared or request.is_rotated or request.is_forced
-            if row is None and request.session._is_rejected and not (is_modified and request.data):
-                self.jars[client] = None  # a dead cookie is deleted
-                return
-            if not is_modified:
-                return
             if request.is_destroyed:
+                row = row or request.moved
                 while row is not None:  # a request in flight may have moved it to another id, and that again
                     row["gone"] = True
                     row = row.get("moved")
@@ -195,6 +195,11 @@ def machine_for(layer, is_server_side):
                     self.jars[client] = {"data": copy.deepcopy(request.data), "gone": False}
                 elif request.session._has_cookie:
                     self.jars[client] = None
+                return
+            if row is None and request.session._is_rejected and not (is_modified and request.data):
+                self.jars[client] = None  # a dead cookie is deleted
+                return
+            if not is_modified:
                 return
             if row is None:
                 if request.data:

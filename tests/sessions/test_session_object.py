@@ -87,6 +87,30 @@ def test_rotate_makes_no_csrf_token_if_there_was_none(session):
     assert dict(session) == {"user": 1}
 
 
+@pytest.mark.parametrize("store", ["cookie", "memory://"])
+def test_created_of_a_new_session_is_fixed_when_it_is_first_asked(secret, clock, store):
+    layer = SessionMiddleware(lambda e, s: [], secret_key=secret, store=store)
+    session = layer.open_session()
+    created = session.created
+    clock.move(2)
+    assert session.created == created
+    session["a"] = 1
+    cookie = layer.save_session(session)[0].partition(";")[0]
+    clock.move(2)
+    assert layer.open_session(cookie).created == session.created == created
+
+
+@pytest.mark.parametrize("store", ["cookie", "memory://"])
+def test_created_of_a_new_session_is_when_it_was_saved_if_nobody_asked(secret, clock, store):
+    layer = SessionMiddleware(lambda e, s: [], secret_key=secret, store=store)
+    session = layer.open_session()
+    session["a"] = 1
+    cookie = layer.save_session(session)[0].partition(";")[0]
+    saved = int(clock.now)
+    clock.move(2)
+    assert layer.open_session(cookie).created == session.created == saved
+
+
 def test_without_a_token_none_is_right(session):
     assert not session.check_csrf_token("")
     assert not session.check_csrf_token(None)

@@ -32,8 +32,8 @@ class UnsignedCookies:
         self._seen: dict[int, float] = {}  # hashes: a cookie may be a session elsewhere
 
     def note(self, values: Sequence[str]) -> None:
-        """Take notice of cookie values that are no session; warn where there are many that aren't signed."""
-        if len(self._seen) >= _VISITORS or any(map(self._manager.backend.knows, values)):
+        """Take notice of cookie values that no key of ours signed; warn if many visitors send such."""
+        if len(self._seen) >= _VISITORS:
             return
         now = time.time()
         seen = {value: then for value, then in self._seen.items() if now - then < _SECONDS}

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 OnStoreError: TypeAlias = Literal["503", "raise", "empty-readonly"]
 OnOversize: TypeAlias = Literal["error", "warn"] | str | SessionStore
 
+_MOST_KNOWN = 5  # cookies of our name that are looked at again when none is a session
 _SWEPT_AT_ONCE = 100  # few enough that the visitor whose request does it doesn't notice
 
 
@@ -125,7 +126,7 @@ class SessionManager:
                 oversize = "warn"
             else:
                 self.store = open_store(where, on_oversize, "on_oversize")
-                oversize = StoreBackend(self.store, id_signer, timeouts, on_conflict)
+                oversize = StoreBackend(self.store, id_signer, timeouts, on_conflict, is_revoked)
             self.backend = CookieBackend(formats, timeouts, cookie_max_bytes, oversize, is_revoked)
         else:
             if encrypt or cookie_format != "wsgikit":
@@ -135,7 +136,7 @@ class SessionManager:
                     + " The cookie holds only an id there."
                 )
             self.store = open_store(where, store)
-            self.backend = StoreBackend(self.store, id_signer, timeouts, on_conflict)
+            self.backend = StoreBackend(self.store, id_signer, timeouts, on_conflict, is_revoked)
         self.name = where
         self.store_option = store
         self.timeouts = timeouts
@@ -170,6 +171,8 @@ class SessionManager:
         if not values:
             return session._fill(None, None)
         session._has_cookie = True
+        if len(values) > 1:
+            values = list(dict.fromkeys(values))
         try:
             data = self.backend.load(session, values)
         except StoreUnavailable as error:
@@ -182,14 +185,16 @@ class SessionManager:
             # Somebody else's, expired, broken or forged: all the same to us, and nothing that fills a log.
             session._is_rejected = True
             journal().debug("a cookie named %s was sent that is no valid session", self.writer.name)
-            self._unsigned.note(values)
+            session._is_over = any(map(self.backend.knows, values[:_MOST_KNOWN]))
+            if not session._is_over:
+                self._unsigned.note(values)
         return data
 
     def has_something_to_do(self, session: Session) -> bool:
         """Tell whether `commit` would save or send something for a session that was touched."""
         return (
             session.modified
-            or session._is_rejected
+            or session._is_over
             or (not session._is_new and self.timeouts.needs_refresh(session._saved or 0))
         )
 
@@ -225,7 +230,7 @@ class SessionManager:
             if session._data:  # another request has put something in
                 return []
             return [self.writer.delete(is_https=is_https, mount=mount)] if session._has_cookie else []
-        if session._is_rejected:
+        if session._is_over:
             return [self.writer.delete(is_https=is_https, mount=mount)]
         if not session._is_new and self.timeouts.needs_refresh(session._saved or 0):
             line = self.backend.refresh(session, write)

@@ -74,8 +74,8 @@ class SessionMiddleware(Middleware):
             nothing and writing raises. Requests that don't touch the session go on in any case.
         save_on_error: whether changes are saved when the status is 500 or above.
         on_conflict: called with a `Conflict` when two requests have changed one session at the same time.
-        is_revoked: called with a session that was read from a cookie; True ends it. The way to end cookie sessions
-            before their time.
+        is_revoked: called with each session that was read; True ends it. The way to end cookie sessions before their
+            time. A server-side store asks it too, and removes the record.
         sweep_probability: the chance that a request that saves also removes some expired sessions, from 0 to 1; a cron
             job with ``wsgikit sessions sweep`` does it better.
         environ_key: where the session is put in environ. With ``beaker.session`` it has Beaker's methods too.
@@ -281,6 +281,8 @@ class SessionMiddleware(Middleware):
                 self._commit(exchange, session, are_cookies_set)
             else:
                 session._sent = []
+            if session._is_rejected and exchange.environ.get("SCRIPT_NAME"):
+                warn_of_namesake(self.manager, exchange.environ["SCRIPT_NAME"])
         session._committed = ref(exchange)
 
     def _commit(self, exchange: Exchange, session: Session, are_cookies_set: bool) -> None:
@@ -314,8 +316,6 @@ class SessionMiddleware(Middleware):
                 exchange.headers[:] = kept
             exchange.headers.as_list().extend([("Set-Cookie", line) for line in lines])
             warn_of_the_way_back(self.manager, environ, is_https)
-        if session._is_rejected and environ.get("SCRIPT_NAME"):
-            warn_of_namesake(self.manager, environ["SCRIPT_NAME"])
 
     def _lines_inside(self, session: Session, exchange: Exchange) -> tuple[list[str], list[str]]:
         """Return the lines of our cookie's name that an application inside wrote: of this session, and of its own.

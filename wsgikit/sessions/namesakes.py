@@ -32,7 +32,7 @@ def warn_of_namesakes(ours: SessionManager, place: str, theirs: SessionManager, 
         ours.warn_once(
             "beside",
             "cookie_name: expected another one at %r than at %r, got %r twice: a browser keeps one of the two "
-            "cookies, and a visit to one application ends the session of the other. Give each a cookie_name, set "
+            "cookies, so that each application replaces the session of the other. Give each a cookie_name, set "
             "cookie_path='mount', or give both the same secret_key and store.",
             place or "/",
             other_place or "/",

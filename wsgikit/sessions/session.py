@@ -60,8 +60,12 @@ class Session(Messages, CsrfTokens):
     _to_delete: Any = None
     """The `_token` of a session that was destroyed or rotated in this request."""
     _has_cookie = False
+    _moved: Any = None
+    """The record under the id that the client sent, if the session was rotated from it a moment ago."""
     _is_rejected = False
     """The client sent a cookie of our name, and none was valid."""
+    _is_over = False
+    """The client sent a cookie that is signed by us, and the session has ended: the cookie is to be removed."""
     _failure: Exception | None = None
     _request: str | None = None
     """How the log names the request; None: the layer knows it."""
@@ -143,18 +147,23 @@ class Session(Messages, CsrfTokens):
 
     def popitem(self) -> tuple[str, Any]:
         """Remove the key that was added last and return it with its value."""
-        if not self:
+        if not len(self):
             raise KeyError("popitem(): the session is empty")
         key = next(reversed(self._data or {}))
         return key, self._writable(key).pop(key)
 
     def clear(self) -> None:
-        """Remove all keys. The session goes on with its id; `destroy` ends it."""
-        if self:
+        """Remove all keys. The session goes on with its id; `destroy` ends it.
+
+        If it came with an id that was rotated away a moment ago, the session under the new id is ended.
+        """
+        if len(self):
             self._writable("").clear()
             self._changed = set()
             self._lent = None
             self._is_cleared = True
+        elif self._moved is not None and self._token is None:
+            self.destroy()
 
     def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
         return {**self.copy(), **other}
@@ -230,10 +239,12 @@ class Session(Messages, CsrfTokens):
 
     @property
     def created(self) -> int:
-        """When the session began, in seconds since 1970."""
+        """When the session began, in seconds since 1970; of a new one, when this was first asked or it was saved."""
         if self._data is None:
             self._open()
-        return int(self._created if self._created is not None else time.time())
+        if self._created is None:
+            self._created = time.time()
+        return int(self._created)
 
     @property
     def permanent(self) -> bool:
@@ -285,8 +296,8 @@ class Session(Messages, CsrfTokens):
     def destroy(self) -> None:
         """End the session: its data, its id, its cookie. What is written afterwards begins another one."""
         data = self._writable(None)
-        if self._token is not None and self._to_delete is None:
-            self._to_delete = self._token
+        if self._to_delete is None:
+            self._to_delete = self._moved if self._token is None else self._token
         self._is_forced = True
         data.clear()
         self._changed = self._lent = self._token = self._id = self._created = None

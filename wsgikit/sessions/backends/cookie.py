@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from wsgikit.sessions.session import Session
     from wsgikit.sessions.timeouts import Timeouts
 
+_MOST_COOKIES = 50  # verified in one request: a header of 64 KB has room for a thousand
+
 
 class CookieBackend(Backend):
     """Sessions in cookies, with a store for those that don't fit, where one is given.
@@ -48,7 +50,7 @@ class CookieBackend(Backend):
         self._is_revoked = is_revoked
 
     def load(self, session: Session, values: Sequence[str]) -> dict[str, Any]:
-        for value in values:
+        for value in values[:_MOST_COOKIES]:
             envelope = self.format.load(value)
             if envelope is None or self._timeouts.has_ended(envelope.created, envelope.saved):
                 continue
@@ -73,6 +75,7 @@ class CookieBackend(Backend):
         header = write(self.format.dump(Envelope(data, created, now, session_id, session._is_permanent)))
         if len(header) > self._max_bytes:
             return self._too_large(session, data, header, write)
+        session._created = created
         if self.fallback is not None:
             kept = session._to_delete if session._is_rotated else session._token
             if isinstance(kept, Kept):  # it becomes small enough, and leaves the store

@@ -29,6 +29,9 @@ _MOST_TRIES = 50
 # way (gunicorn ends them after 30 seconds).
 _FOLLOWED_SECONDS = 60.0
 _MOVED = b"moved to "
+# A browser sends one cookie of our name for each path and domain that set one. More ids are somebody's attempt to make
+# one request cost many look-ups.
+_MOST_LOOKUPS = 5
 
 
 class StoreBackend(Backend):
@@ -39,6 +42,7 @@ class StoreBackend(Backend):
         signer: signs ids.
         timeouts: says when a session ends.
         on_conflict: told of concurrent changes.
+        is_revoked: asked about each session that is read; True ends it.
     """
 
     def __init__(
@@ -47,25 +51,48 @@ class StoreBackend(Backend):
         signer: Signer,
         timeouts: Timeouts,
         on_conflict: Callable[[Conflict], object] | None = None,
+        is_revoked: Callable[[Session], bool] | None = None,
     ) -> None:
         self.store = store
         self._signer = signer
         self._timeouts = timeouts
         self._on_conflict = on_conflict
+        self._is_revoked = is_revoked
 
     def load(self, session: Session, values: Sequence[str]) -> dict[str, Any]:
+        lookups = 0
         for value in values:
             verified = self._signer.unsign(value.encode("utf-8", "replace"))
             if verified is None:
                 continue
-            session_id = verified[0].decode("ascii", "replace")
-            found = self.find(session, session_id)
-            if found is not None:
-                envelope, kept = found
-                envelope.id = session_id
-                envelope.is_current = verified[1]
-                return session._fill(envelope, kept)
+            data = self.read(session, verified[0].decode("ascii", "replace"), verified[1])
+            if data is not None:
+                return data
+            lookups += 1
+            if lookups == _MOST_LOOKUPS:
+                break
         return session._fill(None, None)
+
+    def read(self, session: Session, session_id: str, is_current: bool) -> dict[str, Any] | None:
+        """Fill the session with what is kept for an id; return None if there is no such session, or it is revoked.
+
+        Args:
+            session: a session that wasn't read yet.
+            session_id: the id, which has been verified.
+            is_current: whether the first secret signed it.
+        """
+        found = self.find(session, session_id)
+        if found is None:
+            return None
+        envelope, kept = found
+        envelope.id = session_id
+        envelope.is_current = is_current
+        data = session._fill(envelope, kept)
+        if self._is_revoked is None or not self._is_revoked(session):
+            return data
+        session._reset()
+        self.store.delete(kept.key)
+        return None
 
     def knows(self, value: str) -> bool:
         return self._signer.unsign(value.encode("utf-8", "replace")) is not None
@@ -81,6 +108,8 @@ class StoreBackend(Backend):
         if record is None:
             return None
         if record.data[: len(_MOVED)] in (b"", _MOVED):
+            if record.data:
+                session._moved = Kept(key, None, b"")
             return None
         envelope = read_record(record)
         if envelope is None:
