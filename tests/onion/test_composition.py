@@ -323,3 +323,73 @@ def test_the_same_class_twice_without_a_name():
     assert refused(app, use(Tag), use(Sessions), use(Tag)) == (
         "build_stack: Tag: stands in the stack twice, as layers 1 and 3. Give one of them a name=, or remove it."
     )
+
+
+# ---------------------------------------------------------------------------- order, as classes declare it
+
+
+class InsideByClass(Middleware):
+    inside_of = (Sessions,)
+
+
+class InsideOfNobody(Middleware):
+    inside_of = ("SomebodyElsesMiddleware",)
+
+
+class Misspelled(Middleware):
+    inside_of = ("ErrorPagesMiddelware",)
+
+
+class OneText(Middleware):
+    inside_of = "Sessions"
+
+
+def test_a_relation_may_name_the_class_itself():
+    build_stack(app, use(Sessions), use(InsideByClass))
+    with pytest.raises(ConfigurationError, match="InsideByClass must stand inside Sessions"):
+        build_stack(app, use(InsideByClass), use(Sessions))
+
+
+def test_a_relation_to_a_layer_that_is_not_installed_is_no_error():
+    assert len(build_stack(app, use(InsideOfNobody)).layers) == 1
+
+
+def test_a_misspelled_relation_is_refused_with_the_name_meant():
+    with pytest.raises(ConfigurationError) as caught:
+        build_stack(app, use(Misspelled))
+    assert str(caught.value) == (
+        "build_stack: Misspelled: inside_of: expected a known layer, got 'ErrorPagesMiddelware'. "
+        "Did you mean 'ErrorPagesMiddleware'?"
+    )
+
+
+def test_a_relation_that_is_no_tuple_is_refused():
+    with pytest.raises(ConfigurationError, match=r"OneText: inside_of: expected a tuple .* Write \('Sessions',\)"):
+        build_stack(app, use(OneText))
+
+
+def test_one_layer_can_be_exempt_from_the_order_but_not_from_what_it_requires():
+    build_stack(app, use(Inside, check_order=False), use(Sessions))
+    build_stack(app, use(Inside), use(Sessions, check_order=False))
+    with pytest.raises(ConfigurationError, match=r"Users needs environ\['wsgikit.session'\]"):
+        build_stack(app, use(Users, check_order=False), use(Sessions))
+
+
+def test_an_unusual_order_that_works_is_a_note():
+    from wsgikit import ErrorPagesMiddleware
+    from wsgikit.onion.order import order_notes
+
+    pages_outside = build_stack(app, use(ErrorPagesMiddleware), use(ContextMiddleware))
+    assert order_notes([(type(layer).__name__, layer) for layer in pages_outside.layers]) == [
+        "ContextMiddleware usually stands outside ErrorPagesMiddleware."
+    ]
+    usual = build_stack(app, use(ContextMiddleware), use(ErrorPagesMiddleware))
+    assert order_notes([(type(layer).__name__, layer) for layer in usual.layers]) == []
+
+
+def test_every_middleware_of_ours_has_its_place_in_the_usual_order():
+    import wsgikit
+    from wsgikit.onion.order import ORDER
+
+    ours = {name for name in wsgikit.__all__ if name.endswith("Middleware") and name != "Middleware"}
+    assert ours <= set(ORDER)

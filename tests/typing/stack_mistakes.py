@@ -14,6 +14,7 @@ def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
 use(SessionMiddleware, secret_kye="x")  # E: call
 use(ErrorPagesMiddleware, debug="yes")  # E: argument
 use("session")  # E: argument
+use(ErrorPagesMiddleware, only=7)  # E: call
 build_stack(app, 1)  # E: argument
 build_stack("app")  # E: argument
 SessionMiddleware(app, cookie_nmae="x")  # E: call

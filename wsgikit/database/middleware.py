@@ -151,6 +151,7 @@ class DatabaseMiddleware(Middleware):
             environ_key = f"{DB}.{name}"
         self.name = name
         self.environ_key = environ_key
+        self.provides = (environ_key,)
         self.handle = Handle.of(self)
         self._rule = rule_of(where, commit)
         self._commit_key = f"{environ_key}.commit"
@@ -185,11 +186,6 @@ class DatabaseMiddleware(Middleware):
         self._attempts: Attempts | None = None
         self._repeated = (retries, retry_backoff_seconds)
         self._hasten(DatabaseMiddleware, *quick_hooks(self, self._enter if self._is_plain else None))
-
-    @property
-    def provides(self) -> tuple[str, ...]:
-        """The environ key of the session or connection."""
-        return (self.environ_key,)
 
     @property
     def engine(self) -> Engine:

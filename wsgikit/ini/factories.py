@@ -23,6 +23,7 @@ import wsgikit
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.ini.applications import PrefixMounts, load_application
 from wsgikit.ini.locate import locate
+from wsgikit.ini.scopes import take_scope
 from wsgikit.ini.source import Place, find_modules_in
 from wsgikit.options import load_dotted, parse_options
 from wsgikit.options.parsing import IGNORED_PREFIX
@@ -132,15 +133,17 @@ class LayerFactory(IniFactory):
     def make(self, given: tuple[Any, ...], section: _Section) -> Any:
         """Make the layer around the application, or a function that will."""
         factory = self._factory or self._named(section)
+        limit = take_scope(section.texts, section.where)
         options = section.options_of(factory)
 
         def wrap(app: WSGIApplication) -> WSGIApplication:
             try:
-                return factory(app, **options)
+                layer = factory(app, **options)
             except ConfigurationError as error:
                 raise section.blame(str(error)) from error
             except Exception as error:  # a layer of somebody else's may raise anything; what it lacks is the place
                 raise section.blame(f"{_name_of(factory)}: {type(error).__name__}: {error}") from error
+            return layer if limit is None else limit(layer, app)
 
         return wrap(*given) if given else wrap
 

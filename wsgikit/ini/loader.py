@@ -13,11 +13,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from paste.deploy.loadwsgi import APP, FILTER, SERVER, ConfigLoader, loadcontext
+from paste.deploy.loadwsgi import APP, FILTER, FILTER_APP, SERVER, ConfigLoader, loadcontext
 
 from wsgikit.exceptions import ConfigurationError, did_you_mean, sentence
 from wsgikit.ini.factories import IniFactory
 from wsgikit.ini.interpolation import Interpolation
+from wsgikit.ini.scopes import take_scope
 from wsgikit.ini.source import IniFile, Place, find_modules_in, shown_path
 from wsgikit.options import describe_options, load_dotted
 from wsgikit.options.parsing import unknown_key
@@ -219,9 +220,9 @@ class IniLoader(ConfigLoader):  # type: ignore[misc]  # PasteDeploy has no types
         made = context.object
         parts = ((self.file, section),)
         if isinstance(made, _Placed):
-            context.object = _Placed(made.factory, parts + made.place.parts)
+            context.object = _Placed(made.factory, parts + made.place.parts, made.is_filter)
         elif made is not None:
-            context.object = _Placed(made, parts)
+            context.object = _Placed(made, parts, context.object_type in (FILTER, FILTER_APP))
         return context
 
     def _no_section(self, object_type: Any, prefixes: list[str], name: str) -> str:
@@ -262,13 +263,23 @@ class IniLoader(ConfigLoader):  # type: ignore[misc]  # PasteDeploy has no types
 class _Placed:
     """A factory, and the section whose options it is to be called with."""
 
-    def __init__(self, factory: Any, place: tuple[tuple[IniFile, str], ...] | Place) -> None:
+    def __init__(self, factory: Any, place: tuple[tuple[IniFile, str], ...] | Place, is_filter: bool = False) -> None:
         self.factory = factory
+        self.is_filter = is_filter
         self.place = place if isinstance(place, Place) else Place(place)
 
     def __call__(self, /, *given: Any, **texts: str) -> Any:
         if isinstance(self.factory, IniFactory):
             return self.factory.call(given, texts, self.place)
+        limit = take_scope(texts, self.place.where) if self.is_filter else None
+        made = self._make(given, texts)
+        if limit is None:
+            return made
+        if len(given) > 1:  # a filter_app_factory: the application is the first argument
+            return limit(made, given[0])
+        return lambda app: limit(made(app), app)
+
+    def _make(self, given: tuple[Any, ...], texts: dict[str, str]) -> Any:
         try:
             return self.factory(*given, **texts)
         except ConfigurationError as error:

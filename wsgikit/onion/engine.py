@@ -345,4 +345,16 @@ def _overridden(layers: Sequence[Middleware], name: str) -> list[Leveled]:
     def is_own(layer: Middleware) -> bool:  # on the class, or on the instance by its __init__
         return name in vars(layer) or getattr(type(layer), name) is not getattr(Middleware, name)
 
-    return [(n, getattr(layer, name)) for n, layer in enumerate(layers) if is_own(layer)]
+    def is_needed(layer: Middleware) -> bool:
+        return is_own(layer) or (layer.__wsgikit_scope__ is not None and name == "before_request")
+
+    return [(n, _hook_of(layer, name)) for n, layer in enumerate(layers) if is_needed(layer)]
+
+
+def _hook_of(layer: Middleware, name: str) -> Callable[..., Any]:
+    hook: Callable[..., Any] = getattr(layer, name)
+    if layer.__wsgikit_scope__ is None:
+        return hook
+    from wsgikit.onion.scope import limit_hook  # only if a layer has a scope
+
+    return limit_hook(layer, name, hook, layer.__wsgikit_scope__)

@@ -50,6 +50,7 @@ class Exchange(Ending):
     """
 
     # What most requests leave as it is stands on the class, so that making an exchange costs few assignments.
+    _in_scope: frozenset[int] = frozenset()  # the layers with a scope that this request is in, by id
     _raw_headers: HeaderList | None = None
     _headers: Headers | None = None  # over the list that _raw_headers then is
     _exc_info: ExcInfo | None = None

@@ -15,6 +15,7 @@ from wsgikit.wsgi import Environ, StartResponse, WSGIApplication
 
 if TYPE_CHECKING:
     from wsgikit.onion.exchange import Exchange
+    from wsgikit.onion.scope import Scope
 
 
 class _Assembled(ABCMeta):  # so that a layer may be an ABC
@@ -51,9 +52,9 @@ class Middleware(metaclass=_Assembled):
 
     Attributes:
         requires: environ keys that a layer outside this one must provide.
-        provides: environ keys that this layer sets for those inside it.
-        inside_of: names of classes that, where they are in the stack, must stand outside this one.
-        outside_of: names of classes that, where they are in the stack, must stand inside this one.
+        provides: environ keys that this layer sets for those inside it; `__init__` sets it if an option decides it.
+        inside_of: layers that must stand outside this one if they are in the stack: classes, or names of classes.
+        outside_of: layers that must stand inside this one if they are in the stack, likewise.
         teardown_needs_state: whether `teardown_request` has nothing to do where no layer has put anything into
             `Exchange.state`: such requests are then spared it.
         own_context: whether the request runs, from this layer inwards, in a `contextvars.Context` of its own.
@@ -69,12 +70,14 @@ class Middleware(metaclass=_Assembled):
     """
 
     requires: ClassVar[tuple[str, ...]] = ()
-    inside_of: ClassVar[tuple[str, ...]] = ()
-    outside_of: ClassVar[tuple[str, ...]] = ()
+    inside_of: ClassVar[tuple[str | type, ...]] = ()
+    outside_of: ClassVar[tuple[str | type, ...]] = ()
     own_context: ClassVar[bool] = False
     teardown_needs_state: ClassVar[bool] = False
 
     app: WSGIApplication
+    provides: tuple[str, ...] = ()
+    __wsgikit_scope__: Scope | None = None  # from use(…, only=…, unless=…)
     _onion: Onion
     _options: dict[str, Any]  # as given, for Stack.describe
     _is_frozen = False
@@ -89,11 +92,6 @@ class Middleware(metaclass=_Assembled):
                 complaint(type(self).__name__, "app", "a WSGI application", app, "Pass the application to wrap")
             )
         self.app = app
-
-    @property
-    def provides(self) -> tuple[str, ...]:
-        """The environ keys that this layer sets for those inside it; they may depend on an option."""
-        return ()
 
     # ------------------------------------------------------------------ the hooks
 
@@ -153,6 +151,17 @@ class Middleware(metaclass=_Assembled):
                 app = inner._onion.app
         self._onion = Onion(layers, app)
         self._is_frozen = True
+
+    def __wsgikit_limit__(self, scope: Scope, *, is_fused: bool) -> None:
+        """Take part only in the requests of a scope. `build_stack` calls this right after construction.
+
+        Args:
+            scope: which requests.
+            is_fused: whether the engine asks the scope; otherwise whoever calls the layer does.
+        """
+        object.__setattr__(self, "__wsgikit_scope__", scope)
+        if is_fused:
+            object.__setattr__(self, "_onion", Onion(self._onion.layers, self._onion.app))
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self._is_frozen:

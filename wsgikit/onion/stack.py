@@ -6,7 +6,7 @@ __all__ = ["Layer", "Stack", "build_stack", "close_all", "layers_of", "use", "wa
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
@@ -14,31 +14,51 @@ from wsgikit.onion.middleware import Middleware
 from wsgikit.onion.order import check_order
 from wsgikit.wsgi import EXCHANGE, NO_REQUEST, STACK, Environ, StartResponse, WSGIApplication
 
+if TYPE_CHECKING:
+    from wsgikit.onion.scope import Patterns
+
 Options = ParamSpec("Options")
 L = TypeVar("L")
 
 
 class Layer:
-    """What `use` returns: a layer that is not built yet.
+    """A layer that is not built yet: the result of `use`.
 
     Attributes:
-        factory: what makes the layer from the application inside it.
-        options: the keywords it gets.
+        factory: makes the layer from the application inside it.
+        args: further positional arguments of the factory.
+        options: the keywords of the factory.
         name: tells two layers of one class apart.
+        only: patterns of the requests that the layer takes part in; None is all.
+        unless: patterns of the requests that it doesn't take part in.
+        check_order: whether its place in the stack is checked.
     """
 
-    __slots__ = ("args", "factory", "name", "options")
+    __slots__ = ("args", "check_order", "factory", "name", "only", "options", "unless")
 
     def __init__(
-        self, factory: Callable[..., WSGIApplication], args: tuple[Any, ...], options: dict[str, Any], name: str | None
+        self,
+        factory: Callable[..., WSGIApplication],
+        args: tuple[Any, ...] = (),
+        options: dict[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        only: Patterns | None = None,
+        unless: Patterns | None = None,
+        check_order: bool = True,
     ) -> None:
         self.factory = factory
         self.args = args
-        self.options = options
+        self.options = options or {}
         self.name = name
+        self.only = only
+        self.unless = unless
+        self.check_order = check_order
 
     def __repr__(self) -> str:
-        return f"use({_factory_name(self.factory)}{_shown(self.options, ', {}={}')})"
+        scope = {"only": self.only, "unless": self.unless}
+        given = {**self.options, **{name: value for name, value in scope.items() if value is not None}}
+        return f"use({_factory_name(self.factory)}{_shown(given, ', {}={}')})"
 
     def build(self, app: WSGIApplication, where: str) -> WSGIApplication:
         """Make the layer around `app`, or say what is wrong with its options."""
@@ -51,25 +71,57 @@ class Layer:
             raise ConfigurationError(complaint(where, "result", "a WSGI application", layer, remedy))
         return layer
 
+    def limit(self, layer: WSGIApplication, app: WSGIApplication, where: str) -> WSGIApplication:
+        """Return the layer as it takes part in requests of its scope only; `app` answers the others.
+
+        Raises:
+            ConfigurationError: `only` or `unless` can't be read.
+        """
+        if self.only is None and self.unless is None:
+            return layer
+        from wsgikit.onion.scope import limit_layer  # only if a layer has a scope
+
+        return limit_layer(layer, app, where, self.only, self.unless)
+
 
 # What build_stack takes for a layer.
 LayerLike: TypeAlias = Layer | Callable[[Any], WSGIApplication] | Literal[False] | None
 
 
+# The keywords of `use` itself come with options that aren't checked: a ParamSpec can't be added to.
 @overload
-def use(factory: Callable[..., WSGIApplication], *, name: str, **options: Any) -> Layer: ...
+def use(factory: Callable[..., WSGIApplication], *args: Any, name: str, **options: Any) -> Layer: ...
+@overload
+def use(factory: Callable[..., WSGIApplication], *args: Any, only: Patterns, **options: Any) -> Layer: ...
+@overload
+def use(factory: Callable[..., WSGIApplication], *args: Any, unless: Patterns, **options: Any) -> Layer: ...
+@overload
+def use(factory: Callable[..., WSGIApplication], *args: Any, check_order: bool, **options: Any) -> Layer: ...
 @overload
 def use(
     factory: Callable[Concatenate[Any, Options], WSGIApplication], *args: Options.args, **options: Options.kwargs
 ) -> Layer: ...
-def use(factory: Callable[..., WSGIApplication], *args: Any, **options: Any) -> Layer:
-    """Describe a layer for `build_stack`: what makes it, and with which options.
+def use(
+    factory: Callable[..., WSGIApplication],
+    *args: Any,
+    name: Any = None,
+    only: Any = None,
+    unless: Any = None,
+    check_order: Any = True,
+    **options: Any,
+) -> Layer:
+    """Describe a layer for `build_stack`: its class, its options and the requests that it takes part in.
 
     Args:
         factory: a `Middleware` class, or anything that takes an application and returns one.
-        args: further positional arguments, for factories of others that want them.
-        options: keyword arguments. ``name="…"`` tells two layers of one class apart; it is passed on where the factory
-            has an option of that name.
+        args: further positional arguments of the factory, if it wants some.
+        name: tells two layers of one class apart. It is passed on if the factory has an option of that name.
+        only: the layer takes part only in requests that match: ``"/api/*"`` (a prefix), ``"*.map"`` (an ending),
+            ``"/login"`` (exactly), ``"POST"`` (a method), ``"POST /api/*"`` (both), a callable of environ, or a list
+            of these, one of which must match.
+        unless: the layer takes no part in requests that match, likewise. It wins over `only`.
+        check_order: whether `build_stack` checks the layer's place against `inside_of` and `outside_of`.
+        options: keyword arguments of the factory.
 
     Raises:
         ConfigurationError: `factory` can't be called.
@@ -78,10 +130,9 @@ def use(factory: Callable[..., WSGIApplication], *args: Any, **options: Any) -> 
         raise ConfigurationError(complaint("use", "factory", "a class or function that takes an app", factory))
     if isinstance(factory, Middleware):
         raise ConfigurationError(_instance_given("use", "layer", factory))
-    name = options.get("name")
-    if name is not None and not _takes_name(factory):
-        del options["name"]
-    return Layer(factory, args, options, name)
+    if name is not None and _takes_name(factory):
+        options["name"] = name
+    return Layer(factory, args, options, name=name, only=only, unless=unless, check_order=check_order)
 
 
 class Stack:
@@ -153,7 +204,9 @@ class Stack:
         lines = []
         for depth, (name, layer) in enumerate(self._named):
             options = getattr(layer, "_options", {})
-            lines.append(f"{'  ' * depth}→ {name}{_shown(options, '  {}={}')}")
+            scope = getattr(layer, "__wsgikit_scope__", None)
+            limits = f"  {scope!r}" if scope is not None else ""
+            lines.append(f"{'  ' * depth}→ {name}{_shown(options, '  {}={}')}{limits}")
         lines.append(f"{'  ' * len(self._named)}● {_app_name(self.app)}")
         return "\n".join(lines)
 
@@ -210,6 +263,7 @@ def build_stack(app: WSGIApplication, *layers: LayerLike) -> Stack:
         )
     entry = app
     built: list[tuple[str, Any]] = []
+    unchecked: set[int] = set()
     for number, layer in reversed([*enumerate(layers, 1)]):
         if layer is None or layer is False:
             continue
@@ -218,14 +272,16 @@ def build_stack(app: WSGIApplication, *layers: LayerLike) -> Stack:
         wrapped = described.build(entry, f"{where}: {name}")
         if wrapped is entry:  # a function that had nothing to add
             continue
-        entry = wrapped
-        if isinstance(entry, Middleware):  # a function may have made it
-            name = _label(type(entry).__name__, described.name)
-        built.insert(0, (name, entry))
+        if isinstance(wrapped, Middleware):  # a function may have made it
+            name = _label(type(wrapped).__name__, described.name)
+        entry = described.limit(wrapped, entry, f"{where}: {name}")
+        built.insert(0, (name, wrapped))
+        if not described.check_order:
+            unchecked.add(id(wrapped))
     # A layer of others may stand twice unnamed: nothing is known of it that would make that a mistake.
     numbered = iter(_numbered([(name, layer) for name, layer in built if not isinstance(layer, Middleware)]))
     named = [(name, layer) if isinstance(layer, Middleware) else next(numbered) for name, layer in built]
-    check_order(named, where)
+    check_order(named, where, unchecked)
     return Stack(app, entry, named)
 
 
@@ -241,7 +297,7 @@ def _as_layer(layer: Any, where: str, what: str) -> Layer:
     if not callable(layer):
         raise ConfigurationError(complaint(where, what, "use(…) or a callable app -> app", layer))
     factory: Callable[..., Any] = layer
-    return Layer(factory, (), {}, None)
+    return Layer(factory)
 
 
 def _instance_given(where: str, what: str, layer: Middleware) -> str:
@@ -302,7 +358,8 @@ def walk(app: Any) -> Iterator[Any]:
     seen: set[int] = set()
     while app is not None and id(app) not in seen:  # an object of others may have itself as its `app`
         seen.add(id(app))
-        yield app
+        layer = getattr(app, "__wsgikit_layer__", app)  # of a layer that some requests go past
+        yield layer
         app = None if isinstance(app, Stack) else _inside_of(app)
 
 

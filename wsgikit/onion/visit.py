@@ -34,7 +34,7 @@ def visit(layers: Iterable[Any], environ: Environ) -> Iterator[Exchange]:
     Raises:
         ConfigurationError: no layer binds the locals.
     """
-    ours = [layer for layer in layers if isinstance(layer, Middleware)]
+    ours = [layer for layer in layers if isinstance(layer, Middleware) and _takes_part(layer, environ)]
     if not any(layer.own_context for layer in ours):
         remedy = "Add use(ContextMiddleware) to the stack"
         raise ConfigurationError(complaint("stack", "layers", "a ContextMiddleware among them", None, remedy))
@@ -90,6 +90,11 @@ def make_environ(path: str = "/") -> Environ:
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
     }
+
+
+def _takes_part(layer: Middleware, environ: Environ) -> bool:
+    scope = layer.__wsgikit_scope__
+    return scope is None or scope.matches(environ)
 
 
 def _one_context(layers: list[Middleware]) -> list[Middleware]:

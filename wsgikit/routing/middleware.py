@@ -48,6 +48,7 @@ class RouterMiddleware(Middleware):
     """
 
     inside_of = ("ErrorPagesMiddleware", "ContextMiddleware", "SessionMiddleware", "DatabaseMiddleware")
+    provides = (ROUTING, ROUTING_ARGS)
 
     def __init__(self, app: WSGIApplication, *, router: Router, pass_method_not_allowed: bool = False) -> None:
         super().__init__(app)
@@ -63,11 +64,6 @@ class RouterMiddleware(Middleware):
         self.pass_method_not_allowed = pass_method_not_allowed
         self._match = self._quick_match()
         self._hasten(RouterMiddleware, self._match)
-
-    @property
-    def provides(self) -> tuple[str, ...]:
-        """The environ keys that this layer sets."""
-        return (ROUTING, ROUTING_ARGS)
 
     @property
     def __wsgikit_router__(self) -> Router:

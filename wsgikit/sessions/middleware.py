@@ -167,15 +167,11 @@ class SessionMiddleware(Middleware):
         )
         self._check_alone(app, cookie_name, environ_key)
         self._environ_key = environ_key
+        self.provides = (environ_key,)
         self._save_on_error = save_on_error
         self._session_class = self.manager.session_class
         self._warns_of_processes = self.manager.store is not None and not self.manager.store.is_shared
         self._hasten(SessionMiddleware, *self._quick_hooks())
-
-    @property
-    def provides(self) -> tuple[str, ...]:
-        """The key that the session is under."""
-        return (self._environ_key,)
 
     # ------------------------------------------------------------------ the hooks
 

@@ -45,6 +45,7 @@ class TemplateMiddleware(Middleware):
 
     inside_of = ("ContextMiddleware",)
     outside_of = ("RouterMiddleware",)
+    provides = (TEMPLATES,)
 
     def __init__(
         self,
@@ -72,11 +73,6 @@ class TemplateMiddleware(Middleware):
             tests=tests,
             globals=globals,
         )
-
-    @property
-    def provides(self) -> tuple[str, ...]:
-        """The environ keys that this layer sets."""
-        return (TEMPLATES,)
 
     def before_request(self, exchange: Exchange) -> None:
         """Put the templates into environ."""
