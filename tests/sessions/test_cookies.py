@@ -1,4 +1,4 @@
-"""Reading and writing the cookie. Points S9, S14, S15, S16, S17, B39, B40, B41, B42, B46, B47, B49."""
+"""The session's cookie. Points A2, S9, S14, S15, S16, S17, B39, B40, B41, B42, B46, B47, B49."""
 
 import logging
 import random
@@ -7,47 +7,24 @@ import string
 import pytest
 
 from wsgikit.exceptions import ConfigurationError
-from wsgikit.http.cookies import cookie_finder
 from wsgikit.sessions.middleware import SessionMiddleware
 
-ODD_HEADERS = {
-    "alone": "sid=1",
-    "JSON in another": 'a={"x":"y"}; sid=1',
-    "JSON with commas in another": 'a={"x":"y","z":[1,2]}; sid=1',
-    "a name that is an attribute": "path=/x; sid=1",
-    "attributes of RFC 2109": '$Version=1; sid=1; $Path="/"',
-    "a space in a name": "a b=1; sid=1",
-    "parentheses in a name": "foo(bar)=1; sid=1",
-    "brackets in a name": "a[0]=1; sid=1",
-    "no value": "a; sid=1",
-    "nothing between": ";;; ; sid=1;;",
-    "no space": "a=1;sid=1;b=2",
-    "spaces and tabs": "a=1; \t sid = 1 ; b=2",
-    "quoted": 'sid="1"',
-    "an open quote in another": 'a="b; sid=1',
-    "bytes that are no ASCII": "a=\xe4\xf6\xfc; sid=1",
-    "control characters": "a=\x01\x7f; sid=1",
-    "joined by a comma": "a=1, sid=1",
-    "an equals sign in a value": "a=b=c; sid=1",
-    "the name in a value": "a=sid; sid=1",
-    "an empty name": "=x; sid=1",
-}
 
+def test_a_session_is_not_taken_out_of_the_value_of_another_cookie(browse):
+    def view(session, environ):
+        if environ["PATH_INFO"] == "/login":
+            session["user"] = environ["QUERY_STRING"]
+        return session.get("user")
 
-@pytest.mark.parametrize("header", ODD_HEADERS.values(), ids=ODD_HEADERS)
-def test_s15_b47_an_odd_cookie_never_hides_ours(header):
-    assert "1" in cookie_finder("sid")(header)
-
-
-@pytest.mark.parametrize(
-    "header", ["", "a=1", "xsid=1", "sidx=1", "sid.x=1", "my-sid=1", "a=sid=1", "SID=1", "sid", "si d=1"]
-)
-def test_s16_only_the_exact_name_is_ours(header):
-    assert cookie_finder("sid")(header) == []
-
-
-def test_a_name_with_characters_of_regular_expressions_is_taken_literally():
-    assert cookie_finder("a.b+c")("axbxc=1; a.b+c=2") == ["2"]
+    browser = browse(view, cookie_name="__Host-session", cookie_secure=True)
+    lines = [browser.send(f"/login?{user}").headers["Set-Cookie"].partition(";")[0] for user in ("attacker", "victim")]
+    attacker, victim = lines
+    for header, user in {
+        f"theme=a,{attacker}; {victim}": "victim",
+        f"{victim}; theme=a,{attacker}": "victim",
+        f"theme=a,{attacker}": "",
+    }.items():
+        assert browser.send("/", headers={"Cookie": header}).text == user
 
 
 def test_s15_b47_of_several_the_first_valid_one_wins(browse):
@@ -57,8 +34,6 @@ def test_s15_b47_of_several_the_first_valid_one_wins(browse):
     for header in (
         f"session=evil; session={good}",
         f"session={good}; session=evil",
-        f"session={good},session=evil",
-        f"session=evil,session={good}",
         f"session=; session={good}",
         f'session="{good}"',
     ):
@@ -194,6 +169,7 @@ def test_s14_fuzzed_cookie_headers_never_fail(secret, options):
             {"cookie_name": "__Host-s", "cookie_secure": True, "cookie_path": "mount"},
             "cookie_path with cookie_name '__Host-s'",
         ),
+        ({"cookie_name": "__Http-s", "cookie_secure": True, "cookie_httponly": False}, "Set cookie_httponly=True."),
         ({"cookie_samesite": "lax"}, "cookie_samesite: expected 'Lax', 'Strict', 'None' or None, got 'lax'"),
         ({"cookie_samesite": False}, "cookie_samesite: expected"),
         ({"cookie_secure": "yes"}, "cookie_secure: expected True, False or 'auto', got 'yes'"),

@@ -211,7 +211,10 @@ REQUEST = {
     "close": (None, "Uploaded files are closed when the request ends."),
     "content_encoding": (f"{REQ}.headers", '`headers["Content-Encoding"]`.'),
     "content_md5": (f"{REQ}.headers", "Obsolete (RFC 9110)."),
-    "dict_storage_class": (None, "`cookies` is webob's, the others are Werkzeug's `ImmutableMultiDict`."),
+    "dict_storage_class": (
+        None,
+        "`cookies` is a mapping with `getlist`; the others are Werkzeug's `ImmutableMultiDict`.",
+    ),
     "form_data_parser_class": (None, "Forms are parsed by Werkzeug's `FormDataParser`."),
     "from_values": (f"{REQ}.blank", LIKE_WEBOB),
     "input_stream": (f"{REQ}.body_file_raw", LIKE_WEBOB),
@@ -268,7 +271,10 @@ RESPONSE = {
     "make_sequence": (f"{RES}.body", "Reading it does."),
     "max_cookie_size": (SESSION_LAYER, "`cookie_max_bytes=`."),
     "mimetype_params": (f"{RES}.content_type_params", LIKE_WEBOB),
-    "set_cookie": (f"{RES}.set_cookie", "webob's: the same keywords but `partitioned`."),
+    "set_cookie": (
+        f"{RES}.set_cookie",
+        "Flask's keywords; after `max_age` by name only. The first is `name`, not `key`.",
+    ),
     "set_etag": (f"{RES}.etag", LIKE_WEBOB),
     "stream": (f"{RES}.body_file", LIKE_WEBOB),
 }

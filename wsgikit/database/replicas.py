@@ -1,4 +1,4 @@
-"""Reading from a replica, except for a client that has just written: it shall see what it wrote."""
+"""Reading from a replica, except for a client that has just written, so that it sees what it wrote."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 
 from wsgikit.database.work import SAFE_METHODS
 from wsgikit.exceptions import ConfigurationError
+from wsgikit.http.cookies import CookieWriter, cookie_finder
 from wsgikit.onion.exchange import Exchange
 from wsgikit.options.secrets import Secret, check_secrets
 from wsgikit.wsgi import Environ
@@ -40,36 +41,37 @@ class Stickiness:
         keys = check_secrets(where, secret_key)
         # itsdangerous signs with the last.
         self._serializer = URLSafeTimedSerializer(list(reversed(keys)), salt=f"wsgikit.database.{name}")
-        self._cookie = _COOKIE if name == "default" else f"{_COOKIE}_{name}"
+        cookie = _COOKIE if name == "default" else f"{_COOKIE}_{name}"
+        self._writer = CookieWriter(
+            where,
+            name=cookie,
+            path="/",
+            domain=None,
+            secure="auto",
+            httponly=True,
+            samesite="Lax",
+            partitioned=False,
+        )
+        self._find = cookie_finder(cookie)
         self._primary_key = f"{environ_key}.primary"
         self._seconds = ceil(seconds)  # cookies count in whole ones
 
     def may_read_elsewhere(self, environ: Environ) -> bool:
-        """Tell whether a request may be served from the replica."""
+        """Return whether a request may be served from the replica."""
         if environ["REQUEST_METHOD"] not in SAFE_METHODS or environ.get(self._primary_key):
             return False
-        value = _cookie_of(environ, self._cookie)
-        if value is None:
-            return True
-        try:
-            self._serializer.loads(value, max_age=self._seconds)
-        except BadData:  # too old, or not ours
-            return True
-        return False
+        return not any(map(self._is_recent, self._find(environ.get("HTTP_COOKIE", ""))))
 
     def remember(self, exchange: Exchange) -> None:
-        """Let the client say, for so many seconds, that it has written."""
+        """Set the cookie that says for some seconds that this client has written."""
         value = self._serializer.dumps(1)
-        secure = "; Secure" if exchange.environ.get("wsgi.url_scheme") == "https" else ""
-        exchange.headers.add(
-            "Set-Cookie",
-            f"{self._cookie}={value}; Path=/; Max-Age={self._seconds}; HttpOnly; SameSite=Lax{secure}",
-        )
+        is_https = exchange.environ.get("wsgi.url_scheme") == "https"
+        line = self._writer.write(value, is_https=is_https, max_age=self._seconds)
+        exchange.headers.add("Set-Cookie", line)
 
-
-def _cookie_of(environ: Environ, name: str) -> str | None:
-    for part in environ.get("HTTP_COOKIE", "").split(";"):
-        key, _, value = part.strip().partition("=")
-        if key == name:
-            return str(value.strip('"'))
-    return None
+    def _is_recent(self, value: str) -> bool:
+        try:
+            self._serializer.loads(value, max_age=self._seconds)
+        except BadData:  # too old, or forged
+            return False
+        return True

@@ -12,11 +12,10 @@ from typing import Any
 from urllib.parse import quote
 
 import webob
-from webob.cookies import RequestCookies, parse_cookie  # type: ignore[attr-defined]  # its stubs lack the second
-from webob.request import PATH_SAFE  # type: ignore[attr-defined]  # as above
+from webob.request import PATH_SAFE  # type: ignore[attr-defined]  # its stubs lack it
 from werkzeug.exceptions import BadRequest
 
-_COOKIES = "webob._parsed_cookies"
+from wsgikit.http.fields import RequestCookies
 
 
 class LenientRequest(webob.Request):
@@ -63,15 +62,15 @@ class LenientRequest(webob.Request):
         """The address without the query string."""
         return str(self.host_url) + self.path
 
-    def _get_cookies(self) -> RequestCookies:
-        environ = self.environ
-        header = environ.get("HTTP_COOKIE", "")
-        if environ.get(_COOKIES, ({}, None))[1] != header:  # parsed here, and kept where webob looks for it
-            pairs = {_text(name): _text(value) for name, value in parse_cookie(header)}
-            environ[_COOKIES] = (pairs, header)
-        return RequestCookies(environ)
+    @property
+    def cookies(self) -> Any:  # a `RequestCookies`; webob's stubs want webob's class
+        """The cookies by name, a `RequestCookies`. Assign a mapping to replace them."""
+        return RequestCookies(self.environ)
 
-    cookies = property(_get_cookies, webob.Request.cookies.fset, doc="The cookies by name.")
+    @cookies.setter
+    def cookies(self, cookies: Any) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # stubs
+        self.environ.pop("HTTP_COOKIE", None)
+        RequestCookies(self.environ).update(cookies)
 
     @property
     def GET(self) -> Any:
@@ -96,7 +95,3 @@ class LenientRequest(webob.Request):
             return super().POST
         except (ValueError, TypeError, DeprecationWarning) as error:  # the last is raised for another charset
             raise BadRequest("The form in the request body is malformed.") from error
-
-
-def _text(encoded: bytes) -> str:
-    return encoded.decode("utf-8", "replace")

@@ -14,32 +14,16 @@ from urllib.parse import parse_qsl
 
 import werkzeug.urls  # noqa: F401  # it registers the error handler that `args` names
 from werkzeug.datastructures import FileStorage, ImmutableMultiDict, MIMEAccept
-from werkzeug.exceptions import BadRequest, BadRequestKeyError, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.http import parse_accept_header, parse_options_header
 
+from wsgikit.http.fields import Fields
 from wsgikit.http.lenient_request import LenientRequest
 from wsgikit.http.response import Response
 from wsgikit.wsgi import EXCHANGE, REQUEST_LIMITS, ROUTING
 
 FORM_TYPES = frozenset({"multipart/form-data", "application/x-www-form-urlencoded", "application/x-url-encoded"})
 _FORM = "wsgikit.form"
-
-
-class MissingField(BadRequestKeyError):
-    """A 400: the request lacks a field that the view asked for. The text names it, the page of visitors doesn't."""
-
-    def __str__(self) -> str:
-        return f"400 Bad Request: the request has no field {self.args[0]!r}"
-
-
-class Fields(ImmutableMultiDict[Any, Any]):
-    """The fields of a query or form; one that is missing is a `MissingField`."""
-
-    def __getitem__(self, key: Any) -> Any:
-        try:
-            return super().__getitem__(key)
-        except BadRequestKeyError:
-            raise MissingField(key) from None
 
 
 class Request(LenientRequest):

@@ -6,11 +6,13 @@ __all__ = ["Response"]
 
 import json as json_module
 from collections.abc import Callable, Iterable
+from datetime import date, timedelta
 from typing import Any, Self
 
 import webob
 from webob.headers import ResponseHeaders as WebobHeaders
 
+from wsgikit.http.cookies import format_cookie
 from wsgikit.http.encoded import EncodedStream, as_bytes
 from wsgikit.http.headers import checked, is_latin
 from wsgikit.wsgi import Environ, StartResponse
@@ -114,6 +116,71 @@ class Response(webob.Response):
                 close()
             return []
         return self.app_iter
+
+    # ------------------------------------------------------------------ cookies
+
+    def set_cookie(  # type: ignore[override]  # of webob's arguments it lacks the obsolete `comment`
+        self,
+        name: str,
+        value: str | None = "",
+        max_age: timedelta | int | None = None,
+        *,
+        expires: str | float | date | timedelta | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: str | None = None,
+        partitioned: bool = False,
+        overwrite: bool = False,
+    ) -> None:
+        """Set a cookie; see `format_cookie` for the arguments.
+
+        Args:
+            overwrite: remove what this response has set under the same name before.
+
+        Raises:
+            ApplicationError: an argument can't stand in the header.
+        """
+        if overwrite:
+            self.unset_cookie(name, strict=False)
+        if value is None:
+            value, max_age, expires = "", 0, 0
+        line = format_cookie(
+            name,
+            value,
+            max_age=max_age,
+            expires=expires,
+            path=path,
+            domain=domain,
+            secure=secure,
+            httponly=httponly,
+            samesite=samesite,
+            partitioned=partitioned,
+        )
+        self.headers.add("Set-Cookie", line)
+
+    def delete_cookie(  # type: ignore[override]  # webob takes a name of bytes, too
+        self,
+        name: str,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: str | None = None,
+        partitioned: bool = False,
+    ) -> None:
+        """Have the browser delete a cookie. Path and domain are those it was set with; ``__Host-`` needs `secure`."""
+        self.set_cookie(
+            name,
+            None,
+            path=path,
+            domain=domain,
+            secure=secure,
+            httponly=httponly,
+            samesite=samesite,
+            partitioned=partitioned,
+        )
 
     # ------------------------------------------------------------------ Flask's names
 
