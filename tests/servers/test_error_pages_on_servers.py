@@ -222,7 +222,7 @@ def test_each_request_is_torn_down_once(server):
     assert server.log.read_text("utf-8").count("TEARDOWN /before") == before + 5
 
 
-@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize("name", [name for name in SERVERS if name != "waitress"])  # which may hide a proxy
 def test_a_developer_at_the_machine_gets_the_traceback(name, tmp_path):
     with _running(name, tmp_path, debug=True) as server:
         status, _, body, _ = server.get("/before")
