@@ -180,11 +180,71 @@ def test_get_by_id_finds_another_session_and_none_where_there_is_none():
             session["n"] = 1
             session.save()
             ids.append(session.id)
-        return session.get_by_id(ids[0]), session.get_by_id("unknown")
+        found = session.get_by_id(ids[0])
+        return found.id == ids[0], found.copy(), session.get_by_id("unknown")
 
     app = ours(make_app(view))
     TestApp(app).get("/")
-    assert TestApp(app).get("/").text == "({'n': 1}, None)"
+    assert TestApp(app).get("/").text == "(True, {'n': 1}, None)"
+
+
+def changing_another(environ):
+    session = environ["beaker.session"]
+    if environ["PATH_INFO"] == "/":
+        session["value"] = 1
+        session.save()
+        return str(session.id)
+    other = session.get_by_id(environ["QUERY_STRING"])
+    if other is None:
+        return None
+    if environ["PATH_INFO"] == "/change":
+        other["value"] += 1
+        other.save()
+    elif environ["PATH_INFO"] == "/delete":
+        other.delete()
+    elif environ["PATH_INFO"] == "/forget":
+        other["value"] = 99
+    return other.get("value")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("make", [ours, beaker], ids=["wsgikit", "Beaker"])
+def test_a_session_of_get_by_id_can_be_saved_and_deleted(make):
+    app = make(make_app(changing_another))
+    owner = TestApp(app)
+    session_id = owner.get("/").text.strip("'")
+
+    def ask(path):
+        return TestApp(app).get(f"{path}?{session_id}").text
+
+    assert ask("/change") == "2"
+    assert ask("/forget") == "99"
+    assert ask("/look") == "2", "what isn't saved is lost"
+    if make is ours:  # Beaker's stays until persist()
+        ask("/delete")
+        assert ask("/look") == "None"
+
+
+def falling_back(environ):
+    session = environ.get("beaker.session") or {}
+    session["n"] = session.get("n", 0) + 1
+    if hasattr(session, "save"):
+        session.save()
+    return session["n"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("make", [ours, beaker], ids=["wsgikit", "Beaker"])
+def test_an_empty_session_is_true(make):
+    client = TestApp(make(make_app(falling_back)))
+    assert [client.get("/").text for _ in range(3)] == ["1", "2", "3"]
+
+
+def test_an_empty_session_that_is_saved_sends_no_cookie():
+    def view(environ):
+        environ["beaker.session"].save()
+
+    assert "Set-Cookie" not in TestApp(ours(make_app(view))).get("/").headers
 
 
 def test_lock_and_unlock_are_pairs_as_in_beaker():

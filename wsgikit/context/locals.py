@@ -31,7 +31,7 @@ from wsgikit.context.proxies import make_proxy
 from wsgikit.exceptions import OutsideRequestError
 from wsgikit.onion.ending import CURRENT
 from wsgikit.onion.exchange import Exchange
-from wsgikit.wsgi import DB, EXCHANGE, NO_REQUEST, SESSION, STACK
+from wsgikit.wsgi import DB, EXCHANGE, NO_REQUEST, SESSION, STACK, Environ
 
 if TYPE_CHECKING:
     from wsgikit.http.request import Request
@@ -105,8 +105,8 @@ def copy_current_context(function: Callable[P, R]) -> Callable[P, R]:
 
     Each call has its own: a copy of environ and of `g` as they are now, its own session and its own database
     connection, given back when the function returns. So any number of threads may call it at once, also after the
-    request has ended. Changes to the session are not saved, and what is written to the database is for the function
-    to commit.
+    request has ended. The session has what was set before the snapshot. Changes to it are not saved, and what is
+    written to the database is for the function to commit.
 
     Raises:
         OutsideRequestError: there is no request to take a snapshot of.
@@ -114,7 +114,7 @@ def copy_current_context(function: Callable[P, R]) -> Callable[P, R]:
     exchange = CURRENT.get(None)
     if exchange is None:
         raise _outside("copy_current_context()")
-    environ = dict(exchange.environ)
+    environ = _snapshot_of(exchange.environ)
     environ.pop(EXCHANGE, None)
     namespace = dict(_g_of(exchange).__dict__)
     stack = exchange._stack or environ.get(STACK)
@@ -126,7 +126,7 @@ def copy_current_context(function: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         from wsgikit.onion.visit import visit  # only who works in the background needs it
 
-        with visit(layers, dict(environ)) as visited:
+        with visit(layers, _snapshot_of(environ)) as visited:
             _g_of(visited).__dict__.update(namespace)
             return function(*args, **kwargs)
 
@@ -135,6 +135,16 @@ def copy_current_context(function: Callable[P, R]) -> Callable[P, R]:
         return context.copy().run(run, *args, **kwargs)
 
     return in_snapshot
+
+
+def _snapshot_of(environ: Environ) -> Environ:
+    """Return a copy of environ in which objects that belong to one request, such as its session, are copies too."""
+    copied = dict(environ)
+    for key, value in environ.items():
+        make_copy = getattr(type(value), "__wsgikit_copy__", None)
+        if make_copy is not None:
+            copied[key] = make_copy(value)
+    return copied
 
 
 def _outside(name: str, missing: str = "ContextMiddleware") -> OutsideRequestError:

@@ -27,6 +27,12 @@ class BeakerSession(Session):
     """
 
     _held: AbstractContextManager[Session] | None = None
+    _own_id: str | None = None
+    """Of a session from `get_by_id`: the id that it is read by. It has no response: `save` writes it at once."""
+
+    def __bool__(self) -> bool:
+        """Return True, also if it is empty: ``environ.get("beaker.session") or {}`` must give the session."""
+        return True
 
     def __getitem__(self, key: str) -> Any:
         try:
@@ -86,9 +92,13 @@ class BeakerSession(Session):
             raise ApplicationError(complaint("session", what, repr(present), value, remedy))
 
     def save(self, accessed_only: bool = False) -> None:
-        """Save the session with this response; where it was only read, `accessed_only` leaves it as it is."""
-        if not accessed_only and (self or not self.new):
+        """Save the session with this response; if it was only read, `accessed_only` leaves it as it is.
+
+        A session from `get_by_id` is saved at once.
+        """
+        if not accessed_only and (len(self) or not self.new):
             self.changed()
+        self._write_apart()
 
     def persist(self) -> None:
         """Save what has changed. It would be without this."""
@@ -98,8 +108,9 @@ class BeakerSession(Session):
         return self.modified
 
     def delete(self) -> None:
-        """End the session; the same as `destroy`."""
+        """End the session; the same as `destroy`. One from `get_by_id` is ended at once."""
         self.destroy()
+        self._write_apart()
 
     def revert(self) -> None:
         """Forget the changes of this request; the same as `rollback`."""
@@ -110,13 +121,38 @@ class BeakerSession(Session):
         if self._data is None:
             self._open()
 
-    def get_by_id(self, session_id: str) -> dict[str, Any] | None:
-        """Return the data of the session with this id, or None; cookie sessions can't be found by id."""
-        backend = self._manager.backend
+    def get_by_id(self, session_id: str) -> BeakerSession | None:
+        """Return the session with this id, or None; sessions in cookies can't be found by id.
+
+        Its changes are written by its own `save()` or `delete()`, not with the response.
+        """
         if session_id == self.id:
-            return self.copy()
-        found = backend.find(self, session_id) if isinstance(backend, StoreBackend) else None
-        return None if found is None else found[0].data
+            return self
+        other = type(self)()
+        other._own_id = session_id
+        return None if other.new else other
+
+    def _open(self) -> dict[str, Any]:
+        if self._own_id is None:
+            return super()._open()
+        self._is_touched = True
+        backend = self._store_backend()
+        data = None if backend is None else backend.read(self, self._own_id, True)
+        return self._fill(None, None) if data is None else data
+
+    def _write_apart(self) -> None:
+        backend = self._store_backend()
+        if self._own_id is None or backend is None or not self.modified:
+            return
+        if len(self):
+            backend.save(self, str)
+        else:
+            backend.delete(self)
+        self._mark_saved(True)
+
+    def _store_backend(self) -> StoreBackend | None:
+        backend = self._manager.backend
+        return backend if isinstance(backend, StoreBackend) else getattr(backend, "fallback", None)
 
     def lock(self, timeout_seconds: float = 10.0, hold_seconds: float = 30.0) -> AbstractContextManager[Session]:
         """Take the session's lock at once; `unlock` gives it back, as does the end of a ``with``."""

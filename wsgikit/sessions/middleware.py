@@ -339,6 +339,9 @@ class SessionMiddleware(Middleware):
     def _shadow(self, environ: Environ, session: Session) -> None:
         """Take the place of the session of a stack around this one, which finds its own again on the way out."""
         other = environ[self._environ_key]
+        if type(other) is self._session_class and other._is_copy:  # in copy_current_context(): it is this layer's
+            other._is_copy = False
+            return
         environ[self._environ_key] = session
         if isinstance(other, Session) and other._committed is None:
             session._shadowed = other

@@ -72,6 +72,8 @@ class Session(Messages, CsrfTokens):
     _notes: list[tuple[str, str]] | None = None
     """Levels and texts that are to be logged with the request's name."""
     _is_late_save_planned = False
+    _is_copy = False
+    """It was copied for work in the background, where the layer leaves it in its place."""
     _sent: list[str] | None = None
 
     # ------------------------------------------------------------------ the mapping
@@ -126,6 +128,20 @@ class Session(Messages, CsrfTokens):
     def __wsgikit_peek__(self) -> list[str] | None:
         """Return the keys, for a debug page; None where nobody has read the session, which this doesn't do either."""
         return None if self._data is None else list(self._data)
+
+    def __wsgikit_copy__(self) -> Session:
+        """Return a session with the data as it is now, for work in the background. Nothing saves its changes."""
+        from copy import deepcopy  # only background work needs it
+
+        copied = type(self)()
+        if self._data is not None:
+            copied._id = self.id
+        for name in _OF_A_COPY:
+            if name in self.__dict__:
+                setattr(copied, name, self.__dict__[name])
+        copied._data = deepcopy(self._data)
+        copied._is_copy = True
+        return copied
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a key, or `default`."""
@@ -464,7 +480,11 @@ class Session(Messages, CsrfTokens):
 
 _OF_THE_REQUEST = (
     *("_header", "_request", "_notes", "_is_touched", "_has_cookie", "_shadowed"),
-    *("_committed", "_sent", "_is_late_save_planned"),
+    *("_committed", "_sent", "_is_late_save_planned", "_own_id"),
+)
+_OF_A_COPY = (
+    *("_header", "_is_touched", "_has_cookie", "_is_rejected", "_failure", "_is_read_only", "_token", "_created"),
+    *("_saved", "_is_new", "_is_current", "_is_permanent", "_was_permanent"),
 )
 
 
