@@ -1,7 +1,9 @@
-"""Requests that read and then write on SQLite: they take turns, and none finds the database locked."""
+"""Requests on SQLite: they take turns to write, none finds the database locked, and reading keeps nobody waiting."""
 
 from __future__ import annotations
 
+import re
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -106,19 +108,119 @@ def test_workers_with_threads_that_read_and_then_write_lose_no_request(sqlite):
     assert (errors, len(sqlite.texts())) == (["", ""], 80)
 
 
-@pytest.mark.parametrize(
-    ("method", "word"),
-    [
-        *((method, "BEGIN IMMEDIATE") for method in ("POST", "PUT", "PATCH", "DELETE")),
-        *((method, "BEGIN") for method in ("GET", "HEAD", "OPTIONS", "TRACE")),
-    ],
-)
-def test_the_method_says_how_a_transaction_begins(wrap, sqlite, call, method, word):
-    layer = wrap(reading, url=sqlite.url)
+METHODS = ["GET", "HEAD", "OPTIONS", "TRACE", "POST", "PUT", "PATCH", "DELETE"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", ["session", "connection"])
+def test_a_request_that_only_reads_begins_no_transaction(wrap, sqlite, call, method, kind):
+    layer = wrap(reading, url=sqlite.url, kind=kind)
     words = begun(layer)
     call(layer, method=method)
+    assert words == []
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", ["session", "connection"])
+def test_the_first_statement_that_writes_takes_the_lock(wrap, sqlite, call, method, kind):
+    layer = wrap(writing, url=sqlite.url, kind=kind)
+    words = begun(layer)
     call(layer, method=method)
-    assert words == [word, word]
+    assert (words, sqlite.texts()) == (["BEGIN IMMEDIATE"], ["row"])
+
+
+LOCKING = sa.select(sa.column("id")).select_from(sa.table("notes")).with_for_update()
+
+
+@pytest.mark.parametrize("kind", ["session", "connection"])
+def test_a_select_for_update_takes_the_lock(wrap, sqlite, call, kind):
+    """SQLite has no FOR UPDATE. Who reads a value in order to change it asks for it as on other databases."""
+
+    def app(environ, start_response):
+        environ["wsgikit.db"].execute(LOCKING).all()
+        return reading(environ, start_response)
+
+    layer = wrap(app, url=sqlite.url, kind=kind)
+    words = begun(layer)
+    call(layer, method="POST")
+    assert words == ["BEGIN IMMEDIATE"]
+
+
+@pytest.mark.parametrize("kind", ["session", "connection"])
+def test_a_savepoint_is_part_of_the_transaction_of_the_request(wrap, sqlite, call, kind):
+    """SQLite commits a savepoint that no transaction is around."""
+
+    def app(environ, start_response):
+        handle = environ["wsgikit.db"]
+        handle.execute(COUNT)
+        with handle.begin_nested():
+            handle.execute(INSERT)
+        start_response("500 Oops", [])
+        return [b""]
+
+    call(wrap(app, url=sqlite.url, kind=kind))
+    assert sqlite.texts() == []
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+@pytest.mark.parametrize("kind", ["session", "connection"])
+def test_an_application_can_write_by_itself_while_the_layer_only_read(wrap, tmp_path, call, kind, method, journal):
+    """The wrapped application may have its own connection to the file, as a Django around it has."""
+    path = tmp_path / "own.db"
+    own = sqlite3.connect(path, timeout=0)
+    own.execute(f"PRAGMA journal_mode={journal}")
+    own.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT)")
+
+    def app(environ, start_response):
+        environ["wsgikit.db"].execute(COUNT).all()
+        with own:
+            own.execute("INSERT INTO notes (text) VALUES ('before')")
+        start_response("200 OK", [])
+        yield b"1"
+        environ["wsgikit.db"].execute(COUNT).all()
+        with own:
+            own.execute("INSERT INTO notes (text) VALUES ('in the stream')")
+        yield b"2"
+
+    assert call(wrap(app, url=f"sqlite:///{path}", kind=kind), method=method).body == b"12"
+    assert [text for (text,) in own.execute("SELECT text FROM notes")] == ["before", "in the stream"]
+    own.close()
+
+
+@pytest.mark.parametrize("is_made_by_layer", [True, False], ids=["the layer's engine", "an engine of the user's"])
+def test_an_engine_can_be_shared_with_the_application(wrap, sqlite, call, is_made_by_layer):
+    engine = sa.create_engine(sqlite.url, connect_args={"timeout": 0})
+
+    def app(environ, start_response):
+        environ["wsgikit.db"].execute(COUNT).all()
+        with (layer.engine if is_made_by_layer else engine).begin() as connection:
+            connection.execute(INSERT)
+        return reading(environ, start_response)
+
+    options = {"url": sqlite.url, "connect_args": {"timeout": 0}} if is_made_by_layer else {"engine": engine}
+    layer = wrap(app, **options)
+    assert (call(layer, method="POST").code, sqlite.texts()) == (200, ["row"])
+    engine.dispose()
+
+
+def test_a_lock_that_another_has_is_explained_at_the_error(wrap, sqlite, call):
+    def app(environ, start_response):
+        if environ["PATH_INFO"] == "/outer":
+            environ["wsgikit.db"].execute(INSERT)
+            with pytest.raises(OperationalError, match="locked") as caught:
+                call(layer, "/inner", method="POST")
+            start_response("200 OK", [("X-Notes", "; ".join(caught.value.__notes__))])
+            return [b""]
+        return writing(environ, start_response)
+
+    layer = wrap(app, url=sqlite.url, connect_args={"timeout": 0})
+    ((_, note),) = call(layer, "/outer", method="POST").headers
+    assert re.fullmatch(
+        r"SQLite has one writer at a time\. Requests of this process that have written and not committed: POST /outer "
+        r"for \d\.\d s\. If none of them is it, another process or connection is\.",
+        note,
+    )
 
 
 def test_what_uses_the_engine_beside_requests_begins_as_ever(wrap, sqlite, call):
@@ -168,7 +270,7 @@ def test_a_stream_takes_the_lock_when_it_writes_and_not_when_it_reads(wrap, sqli
         layer.close()
         with sqlite.engine.connect() as connection:
             connection.connection.dbapi_connection.execute("PRAGMA journal_mode=delete")
-    assert (words, sqlite.texts()) == (["BEGIN IMMEDIATE", "BEGIN"], ["row", "another"])
+    assert (words, sqlite.texts()) == (["BEGIN IMMEDIATE"], ["row", "another"])
 
 
 def test_an_error_page_that_reads_does_not_wait_for_a_lock(layers, sqlite, call):

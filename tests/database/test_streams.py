@@ -384,3 +384,64 @@ def test_what_is_written_through_write_before_the_end_is_committed(wrap, sqlite,
     assert call(wrap(app, url=sqlite.url), on_start=lambda: seen.append(sqlite.texts())).body == b"1"
     assert seen == [["head"]]
     assert sqlite.texts() == ["head", "later"]
+
+
+@pytest.mark.parametrize("kind", ["session", "connection"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_transaction_that_only_read_ends_at_the_head(wrap, database, call, kind, method):
+    """Flask's and Django's ordinary page is an iterator. A slow client must not keep the transaction open."""
+    seen = []
+
+    def app(environ, start_response):
+        handle = environ["wsgikit.db"]
+        seen.append(handle.execute(sa.text("SELECT count(*) FROM notes")).scalar())
+        start_response("200 OK", [])
+        return two_chunks(lambda: seen.append(handle.in_transaction()))
+
+    call(wrap(app, url=database.url, kind=kind), method=method)
+    assert seen == [0, False]
+
+
+@pytest.mark.parametrize(
+    ("read", "is_open"),
+    [
+        (lambda rows: rows.all(), False),
+        (lambda rows: rows.first(), False),
+        (lambda rows: list(rows), False),
+        (lambda rows: rows.fetchone(), True),
+        (lambda rows: rows.close(), False),
+        (lambda rows: None, True),
+    ],
+    ids=["all", "first", "iterated", "one of several", "closed", "unread"],
+)
+def test_a_cursor_is_open_until_its_last_row_is_read(wrap, database, call, read, is_open):
+    database.run("INSERT INTO notes (text) VALUES ('a')", "INSERT INTO notes (text) VALUES ('b')")
+    seen = []
+
+    def app(environ, start_response):
+        rows = environ["wsgikit.db"].execute(sa.text("SELECT text FROM notes"))
+        read(rows)
+        start_response("200 OK", [])
+
+        def stream():
+            yield b"1"
+            seen.append(environ["wsgikit.db"].in_transaction())
+            yield str(rows.closed).encode()
+
+        return stream()
+
+    call(wrap(app, url=database.url))
+    assert seen == [is_open]
+
+
+def test_objects_that_were_only_read_keep_their_values_after_the_head(wrap, database, call, note):
+    """Else a template that is rendered in the stream would load each of them again."""
+    database.run("INSERT INTO notes (text) VALUES ('a')", "INSERT INTO notes (text) VALUES ('b')")
+
+    def app(environ, start_response):
+        notes = environ["wsgikit.db"].scalars(sa.select(note).order_by(note.id)).all()
+        queries = environ["wsgikit.exchange"].state["wsgikit.db.queries"]
+        start_response("200 OK", [])
+        return (f"{one.text} {queries.count} ".encode() for one in notes)
+
+    assert call(wrap(app, url=database.url)).body == b"a 1 b 1 "

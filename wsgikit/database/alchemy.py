@@ -96,8 +96,16 @@ class AlchemySource:
         return connection
 
     def commit(self, work: Work) -> None:
-        """Commit."""
-        work.target.commit()
+        """Commit. What was only read stays loaded in the objects of a session: the stream goes on using them."""
+        session = work.target
+        if not (work.is_only_reading and self._is_session):
+            session.commit()
+            return
+        expires, session.expire_on_commit = session.expire_on_commit, False
+        try:
+            session.commit()
+        finally:
+            session.expire_on_commit = expires
 
     def rollback(self, work: Work) -> None:
         """Roll back."""

@@ -14,7 +14,7 @@ from sqlalchemy.schema import DefaultGenerator
 
 from wsgikit.database.aborted import check_alive
 from wsgikit.database.conflicts import is_conflict, is_rolled_back
-from wsgikit.database.engines import WRITING_BEGIN
+from wsgikit.database.engines import BEGIN_WORDS, WRITING_BEGIN
 
 if TYPE_CHECKING:
     from wsgikit.database.work import Hook, Work
@@ -32,6 +32,8 @@ class RequestConnection(Connection):
     def __init__(self, engine: Engine, work: Work) -> None:
         super().__init__(engine)
         self._work = work
+        # On SQLite: the words that take the lock of the one writer, before the first statement that may write.
+        self._writing_begin = self.get_execution_options().get(WRITING_BEGIN)
 
     def on_commit(self, function: Hook) -> None:
         """Call `function` when the transaction is committed."""
@@ -59,16 +61,44 @@ class RequestConnection(Connection):
             self._work.rolled_back()
 
     def _begin_impl(self, transaction: Any) -> None:
-        # Every BEGIN that SQLAlchemy sends comes by here. Whoever has read can't begin to write on SQLite where another
-        # does it too: that fails at once. So who is to write waits for its turn before it reads.
-        words = self.get_execution_options().get(WRITING_BEGIN)
-        if words is not None and self._work.is_to_write:
-            self.info[WRITING_BEGIN] = words  # the next BEGIN of the driver's connection takes it from there
+        # Every BEGIN that SQLAlchemy sends comes by here. On SQLite a transaction that only reads would keep others
+        # from writing, and one that has read can't always begin to write. So reading begins nothing, and the first
+        # statement that may write waits for its turn.
+        if self._writing_begin is not None:
+            self.info[BEGIN_WORDS] = self._writing_begin if self._work.has_written else ""
         try:
             super()._begin_impl(transaction)
         except Exception as error:
             self._note_error(error)
             raise
+
+    def _begin_to_write(self) -> None:
+        """Begin the transaction on SQLite that the first statement that may write is part of."""
+        connection: Any = self.connection.dbapi_connection
+        if connection.in_transaction:
+            return
+        try:
+            connection.execute(self._writing_begin)
+        except Exception as error:  # noqa: BLE001 - SQLAlchemy raises it, as an error of its own
+            self._work.has_written = False
+            try:
+                self._handle_dbapi_exception(error, self._writing_begin, None, None, None)
+            except Exception as wrapped:
+                self._note_error(wrapped)
+                wrapped.add_note(self._work.source.holders.explain_lock())
+                raise
+
+    def _savepoint_impl(self, name: str | None = None) -> str:
+        # SQLite would begin a transaction by itself, and commit it at the end of the savepoint.
+        if self._writing_begin is not None and not self._work.has_written:
+            self._work.has_written = True
+            self._begin_to_write()
+        return super()._savepoint_impl(name)
+
+    def _safe_close_cursor(self, cursor: Any) -> None:
+        # Every cursor that SQLAlchemy closes comes by here: at the last row, or when its result is closed.
+        self._work.cursors.pop(id(cursor), None)
+        super()._safe_close_cursor(cursor)
 
     def _commit_impl(self) -> None:
         # Every COMMIT that SQLAlchemy sends comes by here: of a session, of the end of ``with db.begin():``. Its event
@@ -104,6 +134,8 @@ class RequestConnection(Connection):
                     work.has_written = _text_may_write(statement.text)
                 elif kind is not Select or statement._for_update_arg is not None:
                     work.has_written = may_write(statement)
+                if work.has_written and self._writing_begin is not None and self.in_transaction():
+                    self._begin_to_write()
             try:
                 result = super().execute(statement, parameters, execution_options=execution_options)
             except Exception as error:
@@ -111,6 +143,9 @@ class RequestConnection(Connection):
                 raise
             if kind is not TextClause and not work.has_written and getattr(result.context.compiled, "ctes", None):
                 work.has_written = _text_may_write(str(result.context.compiled))  # SELECT … FROM (INSERT …)
+            cursor = result.cursor
+            if cursor is not None:
+                work.note_cursor(cursor)
             return result
 
         def scalar(self, statement, parameters=None, *, execution_options=None):
@@ -125,12 +160,19 @@ class RequestConnection(Connection):
             """Run a statement in the driver's own words."""
             work = self._work
             work.queries.count += 1
-            work.has_written = work.has_written or _text_may_write(statement)
+            if not work.has_written and _text_may_write(statement):
+                work.has_written = True
+                if self._writing_begin is not None and self.in_transaction():
+                    self._begin_to_write()
             try:
-                return super().exec_driver_sql(statement, parameters, execution_options)
+                result = super().exec_driver_sql(statement, parameters, execution_options)
             except Exception as error:
                 self._note_error(error)
                 raise
+            cursor = result.cursor
+            if cursor is not None:
+                work.note_cursor(cursor)
+            return result
 
     def _note_error(self, error: Exception) -> None:
         work = self._work

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["WRITING_BEGIN", "adopt_engine", "build_engine"]
+__all__ = ["BEGIN_WORDS", "WRITING_BEGIN", "adopt_engine", "build_engine"]
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +16,9 @@ from sqlalchemy.pool import Pool, QueuePool
 from wsgikit.exceptions import ConfigurationError, complaint, did_you_mean
 
 WRITING_BEGIN = "wsgikit_begin"
-"""The execution option of an engine with the words that begin the transaction of a request that is to write."""
+"""The execution option of an engine with the words that begin the transaction of a request when it first writes."""
+BEGIN_WORDS = "wsgikit_begin_words"
+"""In the ``info`` of a driver's connection: the words of the next BEGIN, in place of ``BEGIN``; none if it is empty."""
 
 # By the module that is missing: the extra that brings it.
 _EXTRAS = {"psycopg": "postgresql", "pymysql": "mariadb"}
@@ -194,18 +196,19 @@ def _run_on_connect(statements: list[str]) -> Callable[[Any, Any], None]:
 
 
 def _begin_for_real(engine: Engine) -> None:
-    """Make SQLite's transactions begin with the first statement, not with the first that writes.
+    """Make SQLite's transactions begin when SQLAlchemy says so, not with the first INSERT, UPDATE or DELETE.
 
-    sqlite3 by itself leaves reads outside of the transaction and commits before DDL; then neither the request is one
-    transaction nor do savepoints work. This is the recipe of SQLAlchemy's manual, on the dialect, which costs a third
-    of its events.
+    sqlite3 by itself commits before DDL and begins nothing before a savepoint. This is the recipe of SQLAlchemy's
+    manual, on the dialect, which costs a third of its events. A request says by `BEGIN_WORDS` how to begin.
     """
 
     def take_over(dbapi_connection: Any, _record: Any) -> None:
         dbapi_connection.isolation_level = None
 
     def begin(dbapi_connection: Any) -> None:
-        dbapi_connection.dbapi_connection.execute(dbapi_connection.info.pop(WRITING_BEGIN, "BEGIN"))
+        words = dbapi_connection.info.pop(BEGIN_WORDS, "BEGIN")
+        if words:
+            dbapi_connection.dbapi_connection.execute(words)
 
     event.listen(engine, "connect", take_over)
     engine.dialect.do_begin = begin  # type: ignore[method-assign]  # each engine has a dialect of its own

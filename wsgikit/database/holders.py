@@ -37,18 +37,32 @@ class Holders:
 
     def listed(self) -> list[tuple[str, float]]:
         """Return ``(request, age in seconds)`` of each holder, the oldest first."""
-        now = time.monotonic()
-        return sorted(((work.request, now - work.since) for work in list(self._works)), key=lambda one: -one[1])
+        return _by_age(list(self._works))
+
+    def explain_lock(self) -> str:
+        """Return who may keep others from writing to a SQLite file."""
+        writing = _by_age([work for work in list(self._works) if work.has_written])
+        return (
+            "SQLite has one writer at a time. Requests of this process that have written and not committed: "
+            f"{_shown(writing) or 'none'}. If none of them is it, another process or connection is."
+        )
 
     def exhausted(self, request: str, reason: str) -> PoolExhaustedError:
         """Make the error for a request that waited in vain."""
         holders = self.listed()
-        shown = (
-            "; ".join(f"{holder} for {age:.1f} s" for holder, age in holders[:_LISTED]) or "no request of this layer"
-        )
-        more = f"; and {len(holders) - _LISTED} more" if len(holders) > _LISTED else ""
+        shown = _shown(holders) or "no request of this layer"
         return PoolExhaustedError(
             f"DatabaseMiddleware {self._name!r}: {request}: connection: expected one to become free, got none in time. "
-            f"Held by: {shown}{more}. Find what keeps them, or raise pool_size. ({reason})",
+            f"Held by: {shown}. Find what keeps them, or raise pool_size. ({reason})",
             holders,
         )
+
+
+def _by_age(works: list[Work]) -> list[tuple[str, float]]:
+    now = time.monotonic()
+    return sorted(((work.request, now - work.since) for work in works), key=lambda one: -one[1])
+
+
+def _shown(holders: list[tuple[str, float]]) -> str:
+    more = f"; and {len(holders) - _LISTED} more" if len(holders) > _LISTED else ""
+    return "; ".join(f"{holder} for {age:.1f} s" for holder, age in holders[:_LISTED]) + more

@@ -279,8 +279,9 @@ class DatabaseMiddleware(Middleware):
         except BaseException:
             work.fail()
             raise
-        # A cursor may be open that the stream goes on reading from: a commit would close it.
-        is_kept_open = is_wanted and is_streaming and not self._is_released_early and work.is_reading()
+        # The end of the transaction would close a cursor that the stream reads from.
+        work.is_only_reading = is_streaming and work.is_reading()
+        is_kept_open = is_wanted and work.is_only_reading and not self._is_released_early and work.has_open_cursor()
         if not is_wanted:
             if work.conflict is not None and not is_last_attempt(exchange.environ):
                 raise work.conflict  # the application made a page of it, but it will get another chance

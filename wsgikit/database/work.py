@@ -12,11 +12,13 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from weakref import ref
 
 from wsgikit.exceptions import ApplicationError
 from wsgikit.wsgi import Environ, name_request
 
 if TYPE_CHECKING:
+    from wsgikit.database.holders import Holders
     from wsgikit.database.manager import Managed
     from wsgikit.database.queries import Queries
 
@@ -31,6 +33,7 @@ class Source(Protocol):
     """Where the connections of one layer come from."""
 
     name: str
+    holders: Holders
 
     def open(self, work: Work) -> Any:
         """Return what the application shall work with."""
@@ -89,8 +92,11 @@ class Work:
         on_rollback: functions to call after a rollback.
         undone: those of `on_rollback` whose rollback has happened, to be called as soon as somebody is told of it.
         conflict: the last error that repeating the request may cure.
+        is_only_reading: whether the transaction of a stream's head has written nothing, so that its end leaves the
+            objects of a session as they are.
         is_over: whether the request has ended.
         queries: the statements of the request, counted.
+        cursors: those that SQLAlchemy has open in the transaction, by id.
         outer: what stood in environ in place of the handle, to be put back at the end; mostly nothing.
     """
 
@@ -105,6 +111,7 @@ class Work:
     is_broken = False
     is_answered = False
     is_settled = False
+    is_only_reading = False
     is_over = False
     is_interrupted = True  # until a hook of the layer has seen how the application ended
     aborted_by: BaseException | None = None
@@ -117,6 +124,7 @@ class Work:
     def __init__(self, source: Source, environ: Environ, queries: Queries) -> None:
         self.source = source
         self.queries = queries
+        self.cursors: dict[int, Callable[[], Any]] = {}
         self._environ = environ
         self._lock = Lock()
 
@@ -127,13 +135,6 @@ class Work:
     def request(self) -> str:
         """``"GET /path"``, for messages."""
         return name_request(self._environ)
-
-    @property
-    def is_to_write(self) -> bool:
-        """Whether the next transaction will likely write. An error page won't, nor a stream, which clients prolong."""
-        if self.is_answered or self.has_failed:
-            return False
-        return self._environ.get("REQUEST_METHOD", "GET") not in SAFE_METHODS
 
     def open(self) -> Any:
         """Return the session or connection; the first call gets it, from whatever thread of the request."""
@@ -215,6 +216,17 @@ class Work:
         """Tell whether nothing was done so far that a commit would make last."""
         return self.managed is None and not self.on_commit and self.source.is_reading(self)
 
+    def note_cursor(self, cursor: Any) -> None:
+        """Note a cursor that SQLAlchemy has opened; it calls `cursors.pop` when it closes one."""
+        try:
+            self.cursors[id(cursor)] = ref(cursor)
+        except TypeError:  # a class written in C without weak references
+            self.cursors[id(cursor)] = lambda: cursor
+
+    def has_open_cursor(self) -> bool:
+        """Return whether rows wait to be read from a cursor, which the end of the transaction may close."""
+        return any(cursor() is not None for cursor in self.cursors.values())
+
     def note_own_commit(self) -> None:
         """Take note of a commit in words that nobody saw, such as the end of ``with db.begin():``."""
         if self.has_written and self.target is not None and not self.source.in_transaction(self):
@@ -263,6 +275,7 @@ class Work:
         if target is not None:
             self.source.release(self, target)
             self.connection = None
+            self.cursors.clear()
             self.has_written = self.is_broken = False
             self.aborted_by = None
 
