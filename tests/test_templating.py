@@ -13,7 +13,7 @@ import pytest
 from markupsafe import Markup
 from webtest import TestApp
 
-from wsgikit.context.locals import g, request
+from wsgikit.context.locals import g, request, session
 from wsgikit.context.middleware import ContextMiddleware
 from wsgikit.exceptions import ConfigurationError, OutsideRequestError
 from wsgikit.onion.stack import build_stack, use
@@ -376,3 +376,63 @@ def test_the_templates_of_the_layer_come_before_those_of_the_router(folder, modu
     )
     assert app.get("/page").text == "layer"
     assert app.get("/own").text == "base of the layer e"
+
+
+# ---------------------------------------------------------------------- what is escaped
+
+ESCAPED = (
+    "a.html a.HTML a.htm a.xml a.svg a.xhtml a.html.j2 a.html.jinja a.html.jinja2 a.j2 a.jinja2 a.jinja a.tpl".split()
+)
+ESCAPED += "a.tmpl a.mako a.shtml a.html.tmpl a a.rss a.atom a.mjml a.vue a.html5 d.txt/a j2 .j2 a.txt.html".split()
+PLAIN = "a.txt a.TXT a.js a.css a.json a.csv a.md a.txt.j2 a.json.jinja2 x/mail.text a.html.txt".split()
+
+
+@pytest.mark.parametrize("name", ESCAPED)
+def test_a_template_is_escaped_unless_its_name_is_one_of_text(name):
+    templates = Templates(loader=jinja2.DictLoader({name: "{{ x }}"}))
+    assert templates.render(name, x="<b>") == "&lt;b&gt;"
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_templates_of_text_are_not_escaped(name):
+    templates = Templates(loader=jinja2.DictLoader({name: "{{ x }}"}))
+    assert templates.render(name, x="<b>") == "<b>"
+
+
+# ---------------------------------------------------------------------- without context
+
+MACROS = """
+{% macro f() %}{{ request.method }} {{ session.n }} {{ g.x }} {{ url_for('page', name='a') }}{% endmacro %}
+{% macro w() %}{{ caller() }}{{ g.x }}{% endmacro %}
+"""
+WITHOUT_CONTEXT = {
+    "import as": ("{% import 'm.html' as m %}{{ m.f() }}", "GET 5 gx /a"),
+    "from import": ("{% from 'm.html' import f %}{{ f() }}", "GET 5 gx /a"),
+    "import with context": ("{% import 'm.html' as m with context %}{{ m.f() }}", "GET 5 gx /a"),
+    "call block": ("{% import 'm.html' as m %}{% call m.w() %}c {{ g.x }} {% endcall %}", "c gx gx"),
+    "include without context": ("{% include 'i.html' without context %}", "GET 5 gx"),
+}
+
+
+@pytest.mark.parametrize(("source", "text"), WITHOUT_CONTEXT.values(), ids=WITHOUT_CONTEXT.keys())
+def test_macros_imported_without_context_see_the_locals(module, source, text):
+    i_html = "{{ request.method }} {{ session.n }} {{ g.x }}"
+    router = module("macros", m_html=MACROS, i_html=i_html, page_html=source)
+
+    @router.get("/<name>")
+    def page(name):
+        session["n"] = 5
+        g.x = "gx"
+        return render_template("page.html")
+
+    app = build_stack(
+        router, use(ContextMiddleware), use(SessionMiddleware, secret_key="0f7c0c3f2e9b4d1aa6e5d0b8c7f61234")
+    )
+    assert TestApp(app).get("/a").text.strip() == text
+
+
+def test_a_template_asks_whether_there_is_a_session(module):
+    router = module("none", page_html="{% if session %}some{% else %}none{% endif %}")
+    router.add_url_rule("/", "page", lambda: render_template("page.html"))
+    assert TestApp(build_stack(router, use(ContextMiddleware))).get("/").text == "none"
+    assert Templates(router=router).render("page.html") == "none"

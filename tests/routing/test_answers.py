@@ -29,6 +29,7 @@ from wsgikit.http.request import Response
 from wsgikit.onion.stack import build_stack, use
 from wsgikit.routing.json import JsonProvider
 from wsgikit.routing.router import Router
+from wsgikit.views import make_response
 
 
 @dataclass
@@ -98,6 +99,9 @@ SAME_AS_FLASK = {
     "a wsgi application": lambda: wsgi_app,
     "a wsgi application, status and headers": lambda: (wsgi_app, 203, {"X-App": "2", "X-B": "3"}),
     "an application that writes": lambda: writes,
+    "text with a length too small": lambda: ("abcdef", 200, {"Content-Length": "3"}),
+    "text with a length too large": lambda: ("abc", 200, [("Content-Length", "10")]),
+    "bytes with a wrong length": lambda: (b"abc", {"content-length": "1"}),
 }
 
 
@@ -124,6 +128,46 @@ def test_a_result_is_sent_as_flask_sends_it(view, hooks):
     ours = app_of(view, hooks=hooks).get("/", expect_errors=True)
     flasks = app_of(view, own=False).get("/", expect_errors=True)
     assert seen(ours) == seen(flasks)
+
+
+OWN_LENGTHS = {
+    "JSON": lambda: ({"a": 1}, {"Content-Length": "1"}),
+    "a werkzeug response": lambda: (werkzeug.wrappers.Response("abc"), {"Content-Length": "9"}),
+    "Response": lambda: Response("abc", headers={"Content-Length": "9"}),
+    "make_response": lambda: make_response("abc", 200, {"Content-Length": "9"}),
+    "Response, status and headers": lambda: (Response("abc"), 200, {"Content-Length": "9"}),
+    "an empty Response": lambda: Response(b"", headers={"Content-Length": "9"}),
+}
+
+
+@pytest.mark.parametrize("hooks", [False, True], ids=["plain", "with an after_request hook"])
+@pytest.mark.parametrize("view", OWN_LENGTHS.values(), ids=OWN_LENGTHS.keys())
+def test_a_wrong_length_of_a_response_is_corrected(view, hooks):
+    response = app_of(view, hooks=hooks).get("/")
+    assert response.headers.getall("Content-Length") == [str(len(response.body))]
+
+
+def test_a_hook_that_sets_a_wrong_length_is_corrected():
+    def set_length(response):
+        response.headers["Content-Length"] = "1"
+        return response
+
+    router = Router("x")
+    router.add_url_rule("/", "view", lambda: "abc")
+    router.after_request(set_length)
+    assert TestApp(router, lint=True).get("/").headers["Content-Length"] == "3"
+
+
+def test_an_error_handler_with_a_wrong_length_is_corrected():
+    router = Router("x")
+    router.register_error_handler(404, lambda error: ("nothing here", 404, {"Content-Length": "2"}))
+    assert TestApp(router, lint=True).get("/", status=404).headers["Content-Length"] == "12"
+
+
+def test_a_head_view_names_the_length_that_get_would_have():
+    router = Router("x")
+    router.add_url_rule("/", "view", lambda: Response(b"", headers={"Content-Length": "9"}), methods=["HEAD"])
+    assert TestApp(router, lint=True).head("/").headers["Content-Length"] == "9"
 
 
 OWN_HEAD = {name: view for name, view in SAME_AS_FLASK.items() if "application" not in name}  # they answer as they like

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import werkzeug.routing as wz
+from hypothesis import given
+from hypothesis import strategies as st
 from werkzeug.exceptions import BadRequest, NotFound
 
 from wsgikit.exceptions import ConfigurationError
@@ -214,3 +216,45 @@ def test_a_rule_that_only_gives_urls_is_no_conflict() -> None:
 def test_the_same_rule_twice_is_no_conflict() -> None:
     table = RouteMap([Rule("/x", endpoint="x"), Rule("/x", endpoint="x")])
     assert table.match("/x").endpoint == "x"
+
+
+# Paths that several `path` placeholders could share in many ways. The answers are Werkzeug's.
+SEVERAL_PATHS = [
+    ("/<path:a>/x/<path:b>", "/p/x/q/x/r"),
+    ("/<path:a>/x/<path:b>", "/p/x//q/x/r"),
+    ("/<path:a>/x/<path:b>", "/p/x/"),
+    ("/<path:a>/x/<path:b>/x/<path:c>/z", "/p/x/q/r/x/s/t/z"),
+    ("/<path:a>/x/<path:b>/x/<path:c>/z", "/p/x/q/x/x/x/z/z"),
+    ("/<path:a>/edit/<int:n>/<path:b>", "/p/edit/q/edit/7/r"),
+    ("/<path:a>/edit/<int:n>/<path:b>/", "/p/edit/7/r/"),
+    ("/<path:a>/<b>-<c>/<path:d>", "/p/q/r-s-t/u/v"),
+    ("/<path:a><path:b>", "/abc/d"),
+    ("/<path:a>-<b>x<path:c>y", "/1-2x3xy"),
+    ("/<path:a>.<b>.<path:c>", "/1.2.3.4"),
+    ("/v<path:a>/<path:b>.zip", "/v1/2/3.zip"),
+    ("/<path:a>/<path:b>/<path:c>", "/1/2\n/3"),
+]
+
+
+@pytest.mark.parametrize(("rule", "path"), SEVERAL_PATHS)
+def test_several_path_placeholders_share_a_path_as_in_werkzeug(rule: str, path: str) -> None:
+    theirs = wz.Map([wz.Rule(rule, endpoint="x")], merge_slashes=False)
+    table = RouteMap([Rule(rule, endpoint="x")], merge_slashes=False)
+    found = table.find(path)
+    try:
+        values = theirs.bind("localhost").match(path)[1]
+    except NotFound:
+        values = None
+    assert (found.values if isinstance(found, Match) else None) == values
+
+
+@given(text=st.text(alphabet="/axzp1-", max_size=24), rule=st.sampled_from([rule for rule, _ in SEVERAL_PATHS]))
+def test_any_path_is_shared_as_in_werkzeug(text: str, rule: str) -> None:
+    test_several_path_placeholders_share_a_path_as_in_werkzeug(rule, f"/{text.lstrip('/')}")
+
+
+@pytest.mark.parametrize("rule", ["/<path:a>/x/<path:b>/x/<path:c>/z", "/<path:a>/<int:n>/<path:b>/<path:c>/z"])
+def test_several_path_placeholders_do_not_share_a_path_in_every_way(rule: str) -> None:
+    """With every way tried, this path would take hours."""
+    table = RouteMap([Rule(rule, endpoint="x")])
+    assert table.find("/" + "a/x/7/" * 20_000 + "b").kind == "not_found"

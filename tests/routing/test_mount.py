@@ -451,3 +451,31 @@ def test_a_stack_in_a_composite_or_in_a_layer_closes_what_its_router_mounts_once
     Stack.around(Pool(stack, closed=closed, name="by hand")).close()
     PrefixMounts({"/b": stack}).__wsgikit_close__()
     assert closed == ["mounted", "around", "by hand", "mounted", "around"]
+
+
+# ---------------------------------------------------------------------- a prefix that ends in a slash
+
+PREFIXES = {"": "", "/": "", "/app": "/app", "/app/": "/app", "/app//": "/app"}
+
+
+@pytest.mark.parametrize(("script_name", "root"), PREFIXES.items(), ids=repr)
+def test_a_mount_under_a_prefix_that_ends_in_a_slash(script_name, root):
+    inner = Router("inner")
+    inner.add_url_rule("/", "home", lambda: f"{request.environ['SCRIPT_NAME']} {url_for('.folder')} {url_for('top')}")
+    inner.add_url_rule("/folder/", "folder", lambda: "folder")
+    outer = Router("outer")
+    outer.add_url_rule("/top", "top", lambda: url_for("inner.folder"))
+    outer.mount("/in", inner)
+    app = build_stack(outer, use(ContextMiddleware))
+
+    def get(path):
+        heads = []
+        environ = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": script_name, "PATH_INFO": path, "HTTP_HOST": "example.org"}
+        environ |= {"SERVER_NAME": "example.org", "SERVER_PORT": "80", "wsgi.url_scheme": "http"}
+        body = b"".join(app(environ, lambda status, headers, exc_info=None: heads.append(dict(headers))))
+        assert environ["SCRIPT_NAME"] == script_name
+        return heads[-1].get("Location"), body.decode()
+
+    assert get("/in/")[1] == f"{root}/in {root}/in/folder/ {root}/top"
+    assert get("/top")[1] == f"{root}/in/folder/"
+    assert get("/in/folder")[0] == f"{root}/in/folder/"

@@ -80,8 +80,12 @@ def test_a_redirect_inside_the_site_is_sent(location):
 
 
 @pytest.mark.parametrize("location", UNSAFE.values(), ids=UNSAFE.keys())
-def test_a_redirect_out_of_the_site_is_a_400(location):
+def test_a_redirect_out_of_the_site_is_a_400_with_the_reason_in_the_log(location, caplog):
     assert answered(lambda: redirect(location)).status_int == 400
+    [record] = caplog.records
+    assert (record.levelname, record.name) == ("WARNING", "wsgikit")
+    assert record.getMessage().startswith("redirect: location: expected an address")
+    assert "\n" not in record.getMessage()
 
 
 def test_the_error_of_a_redirect_says_what_allows_it():

@@ -109,13 +109,24 @@ class Response(webob.Response):
                 checked(name, value)
         if self.conditional_response:
             return self.conditional_response_app(environ, start_response)
+        body = self.app_iter
+        is_head = environ["REQUEST_METHOD"] == "HEAD"
+        if type(body) is list and not is_head and self.status_int != 304:
+            self._correct_length(sum(map(len, body)))
         start_response(self.status, list(self.headerlist))
-        if environ["REQUEST_METHOD"] == "HEAD":
-            close: Callable[[], object] | None = getattr(self.app_iter, "close", None)
+        if is_head:
+            close: Callable[[], object] | None = getattr(body, "close", None)
             if close is not None:
                 close()
             return []
-        return self.app_iter
+        return body
+
+    def _correct_length(self, length: int) -> None:
+        """Correct a Content-Length that was set by hand to another length than that of the body."""
+        text = str(length)
+        for number, (name, value) in enumerate(self.headerlist):
+            if value != text and name.lower() == "content-length":
+                self.headerlist[number] = (name, text)
 
     # ------------------------------------------------------------------ cookies
 

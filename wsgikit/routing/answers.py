@@ -6,7 +6,16 @@ response object of webob or Werkzeug, or any WSGI application. `None` and all el
 
 from __future__ import annotations
 
-__all__ = ["http_answer", "http_code", "make_parts", "send", "split", "status_line", "with_head"]
+__all__ = [
+    "http_answer",
+    "http_code",
+    "make_parts",
+    "send",
+    "split",
+    "status_line",
+    "with_head",
+    "with_own_length",
+]
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -178,12 +187,25 @@ def with_head(
     """Return the parts with another status and further headers, where there are any."""
     if headers:
         head = merged(head, headers, where)
+        if type(body) is list:
+            head = with_length(head, sum(map(len, body)))
     if status is not None:
         line = status
         if _has_no_body(line):
             head = [pair for pair in head if pair[0].lower() not in ("content-length", "content-type")]
             body = without_body(body)
     return line, head, body
+
+
+def with_length(head: HeaderList, length: int) -> HeaderList:
+    """Return `head` with the right Content-Length, if it has any."""
+    return [(name, str(length) if name.lower() == "content-length" else value) for name, value in head]
+
+
+def with_own_length(own: HeaderList, head: HeaderList) -> HeaderList:
+    """Return `head` with the Content-Length of `own`, the head of an application, which knows what it sends."""
+    lengths = [pair for pair in own if pair[0].lower() == "content-length"]
+    return [pair for pair in head if pair[0].lower() != "content-length"] + lengths if lengths else head
 
 
 def _has_no_body(line: str) -> bool:
@@ -194,7 +216,7 @@ def _replacing_head(start_response: StartResponse, status: str | None, headers: 
     def start(line: str, head: HeaderList, exc_info: Any = None, /) -> Any:
         if exc_info is not None:  # another response has come in the place of the one that was meant
             return start_response(line, head, exc_info)
-        return start_response(status or line, merged(head, headers, where) if headers else head)
+        return start_response(status or line, with_own_length(head, merged(head, headers, where)) if headers else head)
 
     return start
 

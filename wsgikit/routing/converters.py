@@ -6,7 +6,14 @@ the usual ones run: a segment is tested, converted and quoted without a regular 
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_CONVERTERS", "BaseConverter", "FloatConverter", "ValidationError", "quote_segment"]
+__all__ = [
+    "DEFAULT_CONVERTERS",
+    "BaseConverter",
+    "FloatConverter",
+    "PathConverter",
+    "ValidationError",
+    "quote_segment",
+]
 
 import re
 from collections.abc import Callable, Mapping

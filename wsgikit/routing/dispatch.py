@@ -34,6 +34,7 @@ from wsgikit.routing.answers import (
     send_parts,
     split,
     with_head,
+    with_own_length,
 )
 from wsgikit.routing.bodies import ClosedOnce, capture
 from wsgikit.routing.invoke import Wants, as_sync, name_of, wants_of, with_wants
@@ -149,9 +150,7 @@ class Matched(Match):
             return self._finish(result, exchange)
         except Exception as raised:
             self._note(raised)
-            if http_answer(raised) is not None or environ.get(THROW_ERRORS):
-                raise
-            page = self._failed(raised, exchange)
+            page = self._last_answer(raised, exchange)
             if page is None:
                 raise
             return page
@@ -203,14 +202,30 @@ class Matched(Match):
             if result is None:
                 make_parts(None, f"errorhandler ({name_of(handler)})", self.plan.json)  # raises
             return result
+        answer = self._http_answer(error, exchange)
+        return UNHANDLED if answer is None else answer
+
+    def _http_answer(self, error: Exception, exchange: Exchange) -> WSGIApplication | None:
+        """Return the response that an exception is, or None if it is none, or if a layer outside makes pages."""
         answer = http_answer(error)
-        if answer is not None and not _is_answered_outside(exchange):
-            self._note(None)
-            if isinstance(error, KeyError):  # a field that is missing: the page doesn't say which
-                _log_missing(exchange.environ, error)
-            error.__traceback__ = None  # it is no error any more, and its traceback holds the frames that hold it
-            return answer
-        return UNHANDLED
+        if answer is None or _is_answered_outside(exchange):
+            return None
+        self._note(None)
+        if isinstance(error, KeyError):  # a field that is missing: the page doesn't say which
+            _log_missing(exchange.environ, error)
+        error.__traceback__ = None  # it is no error any more, and its traceback holds the frames that hold it
+        return answer
+
+    def _last_answer(self, error: Exception, exchange: Exchange) -> WSGIApplication | None:
+        """Return what answers an error that no handler took, or that a handler or `after_request` raised.
+
+        An HTTP exception is its own answer, whatever raised it. None leaves the error to the layers outside.
+        """
+        if http_answer(error) is not None:
+            return self._http_answer(error, exchange)
+        if exchange.environ.get(THROW_ERRORS):
+            return None
+        return self._failed(error, exchange)
 
     def _failed(self, error: Exception, exchange: Exchange) -> WSGIApplication | None:
         """Answer an exception that nothing handles with the handler of 500, if there is one."""
@@ -221,7 +236,13 @@ class Matched(Match):
         log_error(exchange.environ, error, f"in {self.plan.where}")
         exchange.error = error
         exchange.on_teardown(_nothing)  # where something is to be torn down, the engine lets go of the error at the end
-        result = _call_handler(handler, failure, exchange)
+        try:
+            result = _call_handler(handler, failure, exchange)
+        except Exception as another:
+            answer = self._http_answer(another, exchange)
+            if answer is None:
+                raise
+            return answer
         try:
             return self._finish(result, exchange)
         except Exception as another:  # noqa: BLE001  # as Flask: the page of the failure is sent all the same
@@ -323,11 +344,13 @@ def make_response(result: Any, environ: Environ, where: str, json: Any) -> Respo
             result.update_headers(headers)
         return result
     made = make_parts(result, where, json)
-    if not isinstance(made, tuple):
-        made = capture(made, environ)
-    line, head, body = made
+    is_application = not isinstance(made, tuple)
+    line, own_head, body = made if isinstance(made, tuple) else capture(made, environ)
+    head = own_head
     if status is not None or headers:
         line, head, body = with_head(line, head, body, status, headers, where)
+        if is_application and headers:
+            head = with_own_length(own_head, head)
     return kind.of_parts(line, head, body)
 
 

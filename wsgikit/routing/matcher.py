@@ -220,7 +220,9 @@ class RouteMap:
             raw_path: True keeps ``%2F`` apart from ``/``, where the server gives the undecoded path.
         """
         path: str = environ.get("PATH_INFO", "")
-        method: str = environ["REQUEST_METHOD"]
+        method: str | None = environ.get("REQUEST_METHOD")
+        if method is None:  # PEP 3333 wants it; a hand-made environ means GET, and so it is for all that follows
+            method = environ["REQUEST_METHOD"] = "GET"
         if raw_path or not path.isascii():
             decoded = path_of(environ, raw_path)
             if decoded is None:

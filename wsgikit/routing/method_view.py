@@ -13,7 +13,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from wsgikit.onion.exchange import Exchange
 from wsgikit.routing.invoke import as_sync, wants_of, with_wants
 
-HTTP_METHODS = ("get", "post", "head", "options", "delete", "put", "trace", "patch")
+HTTP_METHODS = ("GET", "POST", "HEAD", "OPTIONS", "DELETE", "PUT", "TRACE", "PATCH", "QUERY")
 
 
 class View:
@@ -87,16 +87,17 @@ class MethodView(View):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "methods" not in cls.__dict__:
-            methods = {name.upper() for name in HTTP_METHODS if hasattr(cls, name)}
+            methods = {name for name in HTTP_METHODS if hasattr(cls, name.lower())}
             for base in cls.__bases__:
                 methods.update(getattr(base, "methods", None) or ())
             if methods:
                 cls.methods = methods
 
     def _dispatch(self, exchange: Exchange, values: dict[str, Any]) -> Any:
-        name = exchange.environ["REQUEST_METHOD"].lower()
-        method = getattr(self, name, None) if name in HTTP_METHODS else None
-        if method is None and name == "head":
+        name = exchange.environ["REQUEST_METHOD"]
+        # Names of methods are case-sensitive (RFC 9110 §9.1), and only those of the rule lead to an attribute.
+        method = getattr(self, name.lower(), None) if name in HTTP_METHODS or name in (self.methods or ()) else None
+        if method is None and name == "HEAD":
             method = getattr(self, "get", None)
         if method is None:
             raise MethodNotAllowed(valid_methods=sorted(self.methods or ()))

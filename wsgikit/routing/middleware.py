@@ -91,7 +91,7 @@ class RouterMiddleware(Middleware):
                 if ROUTING not in environ:  # url_for works for the application behind, too
                     environ[ROUTING] = nowhere
                 return None
-            rule: Any = None if rules is None else rules.get(environ["REQUEST_METHOD"])
+            rule: Any = None if rules is None else rules.get(environ.get("REQUEST_METHOD", ""))
             found: Any
             if rule is None:
                 found = find_rule(environ)

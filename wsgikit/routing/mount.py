@@ -118,7 +118,7 @@ class Mount:
         path = environ.get("PATH_INFO", "")
         inside: dict[str, Any] = {ROUTING: Mounted(router, script_name, environ.get(ROUTING)), ROUTING_ARGS: _MISSING}
         if not self.keep_path:
-            inside["SCRIPT_NAME"] = script_name + path[:length]
+            inside["SCRIPT_NAME"] = script_name.rstrip("/") + path[:length]  # "/app/" and "/old" are "/app/old"
             inside["PATH_INFO"] = path[length:]
         _put(environ, inside)
         try:

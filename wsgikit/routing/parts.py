@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from wsgikit.routing.converters import BaseConverter, python_converter, whole_segment_test
+from wsgikit.routing.converters import BaseConverter, PathConverter, python_converter, whole_segment_test
 from wsgikit.routing.rules import Rule, Segment, Variable, parse_rule
 
 Weight: TypeAlias = tuple[Any, ...]
@@ -104,10 +104,20 @@ def _without_slashes(pieces: list[str | Variable]) -> list[str | Variable]:
 
 
 def _expression(pieces: list[str | Variable], converters: list[BaseConverter], is_suffixed: bool) -> str:
+    """Return the regular expression of a part.
+
+    Several `path` placeholders would try every way to share a path among them: cubic for three. Each but the last one
+    is put in an atomic group with what stands between it and the next: the first place where that fits is kept. No
+    match is lost, as a later `path` takes whatever an earlier one leaves, if it doesn't begin with a slash.
+    """
+    paths = _linear_paths(pieces, converters)
     text = ""
     number = 0
     for piece in pieces:
         if type(piece) is Variable:
+            if number in paths:
+                text += "" if number == paths[0] else "(?=[^/]))"
+                text += "" if number == paths[-1] else "(?>"
             text += f"(?P<wsgikit_{number}>{converters[number].regex})"
             number += 1
         elif piece == "/":
@@ -118,6 +128,25 @@ def _expression(pieces: list[str | Variable], converters: list[BaseConverter], i
         # The slash at the end may be there or not; which of both decides about a redirect.
         text += "(?<!/)(/?)"
     return text + r"\Z"
+
+
+def _linear_paths(pieces: list[str | Variable], converters: list[BaseConverter]) -> list[int]:
+    """Return the numbers of the `path` placeholders, if there are several and the first fit of each is the only one.
+
+    So it is if all that stands between two of them is text and segments whose placeholders end at a slash.
+    """
+    paths = [number for number, converter in enumerate(converters) if converter.regex == PathConverter.regex]
+    if len(paths) < 2 or not all(
+        converters[number].part_isolating or number in paths for number in range(len(converters))
+    ):
+        return []
+    number = -1
+    for piece, following in zip(pieces, [*pieces[1:], None], strict=True):
+        if type(piece) is Variable:
+            number += 1
+            if paths[0] < number < paths[-1] and number not in paths and following != "/":
+                return []
+    return paths
 
 
 Part: TypeAlias = str | DynamicPart

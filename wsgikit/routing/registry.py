@@ -89,6 +89,10 @@ class Registry(HookRegistry):
         """Make a function the view of a rule for DELETE."""
         return self._method_route("DELETE", rule, options)
 
+    def query(self, rule: str, **options: Unpack[MethodOptions]) -> Callable[[F], F]:
+        """Make a function the view of a rule for QUERY: a safe request with a body (RFC 10008)."""
+        return self._method_route("QUERY", rule, options)
+
     def _method_route(self, method: str, rule: str, options: Mapping[str, Any]) -> Callable[[F], F]:
         for name in ("methods", "method"):
             if name in options:

@@ -38,7 +38,6 @@ def settle(
         return BAD_REQUEST
     if path:
         path = f"/{path.lstrip('/')}"
-    method = method.upper()
     allowed: set[str] = set()
     for candidate, values in _fitting(root, binding.domain, path, method, allowed):
         if candidate.fit is MISSING_SLASH and candidate.bound.is_strict:

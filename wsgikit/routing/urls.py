@@ -77,7 +77,7 @@ def _build(
         found = _mounted(router, endpoint)
         if found is not None:
             mount, inner, rest = found
-            prefix = script_name if mount.keep_path else script_name + mount.prefix
+            prefix = script_name if mount.keep_path else script_name.rstrip("/") + mount.prefix
             if mount.host is not None and (host is None or mount.host not in (host, host.partition(":")[0])):
                 host, external = mount.host, True
             return _build(inner, rest, values, prefix, host, environ, anchor, method, scheme, external)
@@ -90,7 +90,7 @@ def _build(
             endpoint,
             values,
             method=method,
-            default_method=environ["REQUEST_METHOD"] if environ is not None else "GET",
+            default_method=environ.get("REQUEST_METHOD", "GET") if environ is not None else "GET",
             host=host or router.server_name,
             script_name=script_name,
             scheme=scheme or (environ["wsgi.url_scheme"] if environ is not None else "http"),

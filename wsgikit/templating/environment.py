@@ -35,8 +35,15 @@ else:
             raise
         jinja2, TemplateNotFound = None, LookupError
 
-# Flask's: names of other endings are text, where nothing is escaped.
-ESCAPED_ENDINGS = (".html", ".htm", ".xml", ".xhtml", ".svg")
+# Templates whose names end so are text; all others are escaped, whatever their name, as most of them become pages.
+TEXT_ENDINGS = frozenset(
+    [
+        *("bash", "cfg", "conf", "css", "csv", "eml", "ics", "ini", "js", "json", "log", "md", "mjs", "py", "rst"),
+        *("sh", "sql", "tex", "text", "toml", "ts", "tsv", "txt", "vcf", "yaml", "yml"),
+    ]
+)
+# An editor's ending for templates says nothing about what they make: page.html.j2 makes HTML, mail.txt.j2 text.
+TEMPLATE_ENDINGS = frozenset(["j2", "jinja", "jinja2", "tmpl", "tpl"])
 
 
 class MissingTemplate(ApplicationError, TemplateNotFound):
@@ -62,12 +69,14 @@ class MissingTemplate(ApplicationError, TemplateNotFound):
 class Templates:
     """Jinja2's environment with what pages of a web application use.
 
-    In templates there are `request`, `session`, `g`, `url_for`, `get_flashed_messages` and `csrf_token`.
+    In templates there are `request`, `session`, `g`, `url_for`, `get_flashed_messages` and `csrf_token`, also in macros
+    that are imported without context.
 
     Args:
         folders: where templates are, the first one that has a name wins.
         router: a router whose folders, context processors, filters, tests and globals are added.
-        autoescape: by the name's ending as in Flask (None), for all (True) or none (False), or a function of the name.
+        autoescape: for all templates but those whose name ends as text does, such as ``mail.txt`` or ``data.json.j2``
+            (None); for all (True) or none (False); or a function of the name.
         auto_reload: look for changed files at each use; None leaves it to `debug`.
         debug: the default of `auto_reload`.
         bytecode_cache: a folder for compiled templates, so that a new process needn't compile them.
@@ -137,7 +146,7 @@ class Templates:
             Path(bytecode_cache).mkdir(parents=True, exist_ok=True)
             cache = jinja2.FileSystemBytecodeCache(str(bytecode_cache))
         if autoescape is None:
-            autoescape = _is_escaped
+            autoescape = is_escaped
         try:
             environment = self.environment = jinja2.Environment(
                 loader=jinja2.ChoiceLoader(loaders),
@@ -151,6 +160,8 @@ class Templates:
             raise ConfigurationError(f"Templates: options: {error}.") from error
         environment.policies["json.dumps_function"] = _dumps_of(router.json if router is not None else JsonProvider())
         environment.globals.update(url_for=url_for, get_flashed_messages=get_flashed_messages, csrf_token=csrf_token)
+        # Macros that are imported without context see globals only.
+        environment.globals.update(request=request, session=session, g=g)
         # What an outer router registers goes before what those inside it do.
         for scope in reversed([*_scopes_of(router)]):
             environment.filters.update(scope.template_filters)
@@ -254,8 +265,14 @@ def _paths(folders: Folders) -> tuple[Path, ...]:
     return tuple(Path(folder).absolute() for folder in folders)
 
 
-def _is_escaped(name: str | None) -> bool:
-    return name is None or name.endswith(ESCAPED_ENDINGS)
+def is_escaped(name: str | None) -> bool:
+    """Return whether a template of that name is escaped as HTML: all are but those of known kinds of text."""
+    if name is None:
+        return True
+    endings = name.lower().rpartition("/")[2].split(".")[1:]
+    while endings and endings[-1] in TEMPLATE_ENDINGS:
+        endings.pop()
+    return not endings or endings[-1] not in TEXT_ENDINGS
 
 
 def _dumps_of(provider: JsonProvider) -> Callable[..., str]:

@@ -26,7 +26,7 @@ class TemplateMiddleware(Middleware):
     Args:
         app: the application.
         folders: where templates are, the first one that has a name wins.
-        autoescape: escape all (True) or nothing (False); by the name's ending where it isn't given.
+        autoescape: escape all (True) or nothing (False); by default all but those whose names end as text does.
         auto_reload: look for changed files at each use; None leaves it to `debug`.
         debug: the default of `auto_reload`.
         bytecode_cache: a folder for compiled templates.

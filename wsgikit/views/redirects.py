@@ -38,17 +38,10 @@ def redirect(location: str, code: int = 302, *, external: bool = False, allowed_
         raise ValueError(f"redirect: code: expected 301, 302, 303, 307 or 308, got {code!r}.")
     location = str(location)
     if any(character < " " or character == "\x7f" for character in location):
-        raise UnsafeRedirect(complaint("redirect", "location", "an address without control characters", location))
+        raise _refused("an address without control characters", location)
     if not external and not _is_same_site(location, {host.lower() for host in allowed_hosts}):
-        raise UnsafeRedirect(
-            complaint(
-                "redirect",
-                "location",
-                "an address of this site",
-                location,
-                "Pass external=True or allowed_hosts=[…] if it may leave the site",
-            )
-        )
+        remedy = "Pass external=True or allowed_hosts=[…] if it may leave the site"
+        raise _refused("an address of this site", location, remedy)
     # IRIs become URIs: what is in percent-encoding already stays (RFC 3987 §3.1).
     address = quote(location, safe="%!#$&'()*+,/:;=?@[]~")
     from html import escape
@@ -61,6 +54,18 @@ def redirect(location: str, code: int = 302, *, external: bool = False, allowed_
     response = Response(page, code)
     response.headers["Location"] = address
     return response
+
+
+def _refused(expected: str, location: str, remedy: str = "") -> UnsafeRedirect:
+    """Log a redirect that is refused, and return its error.
+
+    The visitor gets a bare 400. A developer who forgot ``external=True`` finds the reason in the log.
+    """
+    import logging  # costs start-up time, and only failures log
+
+    text = complaint("redirect", "location", expected, location, remedy)
+    logging.getLogger("wsgikit").warning("%s", text)
+    return UnsafeRedirect(text)
 
 
 def _is_same_site(location: str, allowed: set[str]) -> bool:
