@@ -48,13 +48,13 @@ def test_json_is_read_as_the_router_reads_it(client):
 
 RANGES = {
     "one": ("bytes=2-4", 206, b"234"),
-    "several": ("bytes=0-1,4-5", 200, b"0123456789"),
+    "several": ("bytes=0-1,4-5", 206, None),
     "one that is not there": ("bytes=50-", 416, None),
 }
 
 
 @pytest.mark.parametrize(("ranges", "status", "body"), RANGES.values(), ids=RANGES.keys())
-def test_a_file_is_sent_by_one_range_or_whole(client, tmp_path, ranges, status, body):
+def test_a_file_is_sent_by_ranges(client, tmp_path, ranges, status, body):
     (tmp_path / "a.txt").write_bytes(b"0123456789")
     router = Router("site")
     router.add_url_rule("/", "file", lambda: send_file(tmp_path / "a.txt"))

@@ -1,10 +1,11 @@
-"""Choose the form and the language of an error page by what the client says it takes (RFC 9110 §12.5)."""
+"""Choose the form, the language and the content coding of a response by what the client accepts (RFC 9110 §12.5)."""
 
 from __future__ import annotations
 
-__all__ = ["Form", "choose_form", "choose_language", "parse_preferences"]
+__all__ = ["Form", "choose_encoding", "choose_form", "choose_language", "parse_preferences"]
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 Form: TypeAlias = Literal["html", "json", "text"]
@@ -90,3 +91,35 @@ def choose_language(accept_language: str | None, offered: Collection[str], defau
                 return known[name]
             name = name.rpartition("-")[0]
     return default
+
+
+def choose_encoding(accept_encoding: str | None, offered: Sequence[str]) -> str | None:
+    """Choose the content coding that an ``Accept-Encoding`` header prefers (RFC 9110 §12.5.3).
+
+    Args:
+        accept_encoding: the header, if there is one.
+        offered: the codings that can be sent besides ``identity``, the best first: it decides between equal weights.
+
+    Returns:
+        One of `offered`, or ``"identity"``. None if the client accepts neither: it has refused ``identity`` itself.
+        ``*`` stands for the first of `offered` that isn't named.
+    """
+    return _choose_encoding(accept_encoding, tuple(offered)) if accept_encoding else "identity"
+
+
+@lru_cache(maxsize=256)  # browsers send few different headers
+def _choose_encoding(accept_encoding: str, offered: tuple[str, ...]) -> str | None:
+    weights: dict[str, float] = {}
+    for name, weight in parse_preferences(accept_encoding):
+        weights.setdefault(name.removeprefix("x-"), weight)  # x-gzip is gzip (RFC 9110 §8.4.1.3)
+    others = weights.get("*", 0.0)
+    best, best_weight = "identity", 0.0
+    for coding in offered:
+        weight = weights.get(coding, others)
+        if weight > best_weight:
+            best, best_weight = coding, weight
+    # Without an entry of its own identity is acceptable, and is preferred to nothing else.
+    is_refused = weights.get("identity", 1.0 if "*" not in weights else others) == 0
+    if best_weight == 0:
+        return None if is_refused else "identity"
+    return "identity" if weights.get("identity", 0.0) > best_weight else best

@@ -368,7 +368,7 @@ class _StaticView:
         self.router = router
 
     def __call__(self, filename: str) -> WSGIApplication:
-        return send_from_folder(self.router.static_folder, filename)  # type: ignore[arg-type]  # there is one
+        return send_from_folder(self.router.static_folder, filename, precompressed=True)  # type: ignore[arg-type]  # there is one
 
 
 class _OwnOnion(Middleware):
