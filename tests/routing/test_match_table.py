@@ -149,7 +149,6 @@ ROWS: list[tuple[Any, str, str, Any]] = [
     (KINDS, "/v3", "GET", "http://example.com/v3/"),
     (KINDS, "/v3/", "GET", ("/v<int:x>/", {"x": 3})),
     (METHODS, "/m", "GET", ("get", {})),
-    (METHODS, "/m", "get", ("get", {})),
     (METHODS, "/m", "HEAD", ("get", {})),
     (METHODS, "/m", "POST", ("post", {})),
     (METHODS, "/m", "PUT", ("put", {"x": "m"})),

@@ -141,7 +141,7 @@ APP = {
     "route": (f"{R}.route", SAME),
     "run": ("wsgikit.cli.serve", "`wsgikit serve module:app`."),
     "secret_key": (SESSION_LAYER, "`secret_key=`."),
-    "select_jinja_autoescape": ("wsgikit.Templates", "`autoescape=`; the default is Flask's."),
+    "select_jinja_autoescape": ("wsgikit.Templates", "`autoescape=`; here all are escaped but those whose names end as text does."),
     "send_static_file": ("wsgikit.send_from_directory", "The `static` endpoint serves the folder by itself."),
     "session_interface": ("wsgikit.sessions.stores", "`SessionMiddleware(store=…)` takes a `SessionStore`."),
     "shell_context_processor": (None, "See `make_shell_context`."),
