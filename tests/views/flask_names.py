@@ -233,7 +233,7 @@ REQUEST = {
     "root_url": (f"{REQ}.url_root", SAME),
     "routing_exception": (None, "`before_request` runs for a 404 as in Flask; `endpoint` is None there."),
     "server": (f"{REQ}.server_name", "And `server_port`."),
-    "trusted_hosts": (LATER, "A layer of its own."),
+    "trusted_hosts": (f"{REQ}.trusted_hosts", "On a class or one request; upper and lower case are the same."),
     "user_agent": (f"{REQ}.user_agent", "Text; Flask's is an object whose `string` it is."),
     "user_agent_class": (None, "See `user_agent`."),
     "want_form_data_parsed": (None, INSIDE),

@@ -29,6 +29,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.http.hosts import host_of, is_loopback, is_loopback_or_ip
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -182,14 +183,10 @@ def _bare(text: str) -> str:
 
 def _is_host_local(environ: Mapping[str, Any], *, any_ip: bool = True) -> bool:
     """Return whether the Host is a name of this machine or an address, which no name server can point elsewhere."""
-    host = environ.get("HTTP_HOST")
-    if host is None:  # browsers always send one
+    if environ.get("HTTP_HOST") is None:  # browsers always send one
         return True
-    name = _bare(str(host)).lower().rstrip(".")
-    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 §6.3
-        return True
-    address = parse_address(name)
-    return address is not None and (any_ip or is_in(address, LOOPBACK))
+    host = host_of(environ)
+    return host is not None and (is_loopback_or_ip(host) if any_ip else is_loopback(host))
 
 
 # ---------------------------------------------------------------------- who may see internals
