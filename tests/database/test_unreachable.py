@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from wsgikit.database.exceptions import DatabaseUnreachableError, PoolExhaustedError
 from wsgikit.database.middleware import DatabaseMiddleware
 from wsgikit.error_pages.middleware import ErrorPagesMiddleware
+from wsgikit.onion.log import log_error
+from wsgikit.onion.middleware import Middleware
 from wsgikit.onion.stack import build_stack, use
 
 KEY = "0f7c0c3f2e9b4d1aa6e5d0b8c7f61234"
@@ -153,3 +155,55 @@ def test_an_exhausted_pool_is_a_503(layers, call, sqlite):
     stack = stack_of(layers, holds, url=sqlite.url, pool_size=1, max_overflow=0, pool_timeout=0)
     assert (call(stack, "/outer").code, answers[0].status) == (200, "503 Service Unavailable")
     assert PoolExhaustedError.status == "503 Service Unavailable"
+
+
+@pytest.mark.parametrize("has_page", [True, False], ids=["with error pages", "without"])
+@pytest.mark.parametrize("kind", ["url", "connect"])
+def test_an_outage_has_one_traceback_and_a_line_with_the_cause_for_each_request(layers, call, caplog, kind, has_page):
+    host = "127.0.0.1"
+    options = {
+        "url": {"url": NOBODY["postgresql"]},
+        "connect": {"connect": lambda: psycopg.connect(host=host, port=1, user="shop", connect_timeout=1)},
+    }[kind]
+    inner = app if kind == "url" else driver_app
+    errors = [use(ErrorPagesMiddleware)] if has_page else [use(LogsAndAnswers)]
+    stack = build_stack(inner, *errors, use(DatabaseMiddleware, **options))
+    layers.append(stack.find(DatabaseMiddleware))
+    for number in range(5):
+        assert call(stack, f"/{number}").code == 503
+    records = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert [record.exc_info is not None for record in records] == [True, False, False, False, False]
+    for number, record in enumerate(records[1:], 1):
+        (line,) = record.getMessage().splitlines()
+        assert f"/{number}" in line
+        assert "DatabaseUnreachableError" in line
+        assert "refused" in line
+        assert "DatabaseMiddleware 'default'" in line
+        assert "hidden" not in line
+
+
+class LogsAndAnswers(Middleware):
+    """A layer that answers without a page of its own; the error is logged as one that nobody else sees."""
+
+    def handle_exception(self, exchange, error):
+        log_error(exchange.environ, error, "in the test")
+        return exchange.reply(error.status, "")
+
+
+def test_the_end_of_an_outage_is_logged_and_the_next_has_its_traceback(layers, call, caplog, sqlite):
+    is_down = True
+
+    def connect():
+        if is_down:
+            raise sqlite3.OperationalError("unable to open database file")
+        return sqlite.connect()
+
+    stack = stack_of(layers, driver_app, connect=connect)
+    codes = []
+    for is_down in (True, True, False, True):
+        codes.append(call(stack).code)
+    assert codes == [503, 503, 200, 503]
+    (end,) = [record.getMessage() for record in caplog.records if record.name == "wsgikit.database"]
+    assert end == "'default' can be reached again: 2 failures in 0 s"
+    tracebacks = [record.exc_info is not None for record in caplog.records if record.name == "wsgikit.errors"]
+    assert tracebacks == [True, False, True]

@@ -17,7 +17,7 @@ from wsgikit.database.connections import RequestConnection, TracedConnection
 from wsgikit.database.holders import Holders
 from wsgikit.database.orm import RequestSession
 from wsgikit.database.processes import current_pid
-from wsgikit.database.unreachable import no_connection
+from wsgikit.database.unreachable import Outage, no_connection
 from wsgikit.database.work import logger
 from wsgikit.options.masking import hide_credentials
 
@@ -46,6 +46,7 @@ class AlchemySource:
     ) -> None:
         self.name = name
         self.holders = Holders(name)
+        self._outage = Outage(name)
         self._make_engine = make_engine
         self._is_session = kind == "session"
         self._session_options = dict(session_options)
@@ -90,7 +91,10 @@ class AlchemySource:
             raise self.holders.exhausted(work.request, str(error)) from error
         except Exception as error:  # noqa: BLE001 - it is raised, and says more
             raised = no_connection(error, self.name, work.request, _address(engine.url))
+            self._outage.note(raised)
             raise raised from raised.__cause__
+        if self._outage.is_on:
+            self._outage.end()
         work.connection = connection
         self.holders.add(work)
         return connection

@@ -15,7 +15,7 @@ from wsgikit.database.aborted import check_alive
 from wsgikit.database.conflicts import is_rolled_back
 from wsgikit.database.holders import Holders
 from wsgikit.database.processes import current_pid
-from wsgikit.database.unreachable import no_connection
+from wsgikit.database.unreachable import Outage, no_connection
 from wsgikit.database.work import logger
 from wsgikit.options.masking import mask
 
@@ -56,6 +56,7 @@ class DbapiSource:
         self.name = name
         self.factory = factory
         self.holders = Holders(name)
+        self._outage = Outage(name)
         self._pool_size = pool_size
         self._pool_timeout = pool_timeout
         self._ping = ping
@@ -85,7 +86,10 @@ class DbapiSource:
             if not isinstance(error, Exception):
                 raise
             raised = no_connection(error, self.name, work.request, mask("connect", self.factory))
+            self._outage.note(raised)
             raise raised from raised.__cause__
+        if self._outage.is_on:
+            self._outage.end()
         work.connection = (pool, born)
         work.has_written = True  # the driver doesn't tell; so it may
         self.holders.add(work)

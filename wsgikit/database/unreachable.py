@@ -2,15 +2,50 @@
 
 from __future__ import annotations
 
-__all__ = ["no_connection"]
+__all__ = ["Outage", "no_connection"]
 
+import time
 from functools import cache
 
 from wsgikit.database.exceptions import DatabaseUnreachableError
+from wsgikit.database.work import logger
+from wsgikit.onion.log import mark_repeated
 
 # PEP 249's, which SQLAlchemy's and every driver's are named after; a socket's are not always wrapped by a driver.
 _NAMES = {"OperationalError", "InterfaceError"}
 _OF_SOCKETS = (ConnectionError, TimeoutError)
+
+
+class Outage:
+    """Whether the last connection to one database failed, in this process.
+
+    The first failure is logged with its traceback, which is the same for all others: they get a line each.
+
+    Attributes:
+        is_on: whether it failed.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._since = 0.0
+        self._failures = 0
+        self.is_on = False
+
+    def note(self, error: Exception) -> None:
+        """Note an error of a connection that couldn't be made."""
+        if not isinstance(error, DatabaseUnreachableError):
+            return
+        if self.is_on:
+            mark_repeated(error)
+        else:
+            self.is_on, self._since, self._failures = True, time.monotonic(), 0
+        self._failures += 1
+
+    def end(self) -> None:
+        """Note that a connection was made again."""
+        self.is_on = False
+        seconds = time.monotonic() - self._since
+        logger.warning("%r can be reached again: %d failures in %.0f s", self._name, self._failures, seconds)
 
 
 def no_connection(error: Exception, name: str, request: str, address: str) -> Exception:

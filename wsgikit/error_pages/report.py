@@ -28,7 +28,7 @@ from typing import Any
 
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.hooks import HOOKS
-from wsgikit.onion.log import exc_info_of, mark_logged
+from wsgikit.onion.log import cause_of, exc_info_of, mark_logged
 from wsgikit.onion.middleware import Middleware
 from wsgikit.onion.route import find_route, printable
 from wsgikit.wsgi import REQUEST_ID, STACK, Environ
@@ -222,8 +222,11 @@ def log(report: ErrorReport) -> None:
     text = "%s %s: %s in %s: %s [%s]"
     shown = {**facts, "method": None, "path": None, "layer": None, "hook": None}
     details = " ".join(f"{key}={value}" for key, value in shown.items() if value)
-    arguments = (report.method, report.path, type(report.error).__name__, report.where, outcome, details)
+    kind = type(report.error).__name__
+    arguments: tuple[Any, ...] = (report.method, report.path, kind, report.where, outcome, details)
     exc_info = exc_info_of(report.error)
+    if exc_info is None:
+        text, arguments = f"{text}: %s", (*arguments, cause_of(report.error))
     try:
         logger.error(text, *arguments, exc_info=exc_info, extra=facts)
     except KeyError:  # a record factory of the application has a field of one of these names

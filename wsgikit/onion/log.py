@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["exc_info_of", "log_error", "mark_logged"]
+__all__ = ["cause_of", "exc_info_of", "log_error", "mark_logged", "mark_repeated"]
 
 from wsgikit.wsgi import LOGGED, Environ, ExcInfo, name_request
 
 # Modules whose frames say how a request came to the code that failed, which is the same every time.
 _MACHINERY = ("wsgikit.onion.", "wsgikit.routing.")
+_LONGEST = 1000  # characters of a cause: a driver's text with the address that it is about
 
 
 def mark_logged(error: BaseException, environ: Environ) -> bool:
@@ -31,19 +32,31 @@ def log_error(environ: Environ, error: BaseException, where: str) -> None:
         return
     import logging  # costs start-up time, and only failures log
 
-    logging.getLogger("wsgikit").error(
-        "%s: error %s",
-        name_request(environ),
-        where,
-        exc_info=exc_info_of(error),
-    )
+    exc_info = exc_info_of(error)
+    told = where if exc_info is not None else f"{where}: {cause_of(error)}"
+    logging.getLogger("wsgikit").error("%s: error %s", name_request(environ), told, exc_info=exc_info)
 
 
-def exc_info_of(error: BaseException) -> ExcInfo:
+def mark_repeated(error: BaseException) -> None:
+    """Mark an error as one of an outage whose first traceback was logged: a line with its cause is enough."""
+    error.__wsgikit_repeated__ = True  # type: ignore[attr-defined]  # the attribute is ours
+
+
+def cause_of(error: BaseException) -> str:
+    """Return the class, the text and the notes of an error on one line."""
+    lines = [str(error), *getattr(error, "__notes__", ())]
+    text = " ".join(f"{type(error).__name__}: {' '.join(lines)}".split())
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def exc_info_of(error: BaseException) -> ExcInfo | None:
     """Return an error as `logging` takes it, without the frames of our own that lead to the first of other code.
 
-    The error itself keeps them. Where there is nothing but our own, all are shown.
+    The error itself keeps them. If there is nothing but our own, all are shown. It is None for an error that
+    `mark_repeated` has marked: the record then has `cause_of` in its text.
     """
+    if getattr(error, "__wsgikit_repeated__", False):
+        return None
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_frame.f_globals.get("__name__", "").startswith(_MACHINERY):
         traceback = traceback.tb_next
