@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsgikit.http.accept import choose_form, choose_language, parse_preferences
+from wsgikit.http.accept import choose_encoding, choose_form, choose_language, parse_preferences
 
 CHROME = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8"
 
@@ -32,6 +32,9 @@ CHROME = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image
         pytest.param("TEXT/HTML ; Q=1.0", "html", id="case and blanks"),
         pytest.param("text/html;level=1;q=0.7, application/json;q=0.8", "json", id="other parameters"),
         pytest.param("text/html;q=nonsense, application/json;q=0.1", "json", id="a weight that can't be read"),
+        pytest.param("text/html;q=1e-9, application/json;q=0.1", "json", id="a weight in another notation"),
+        pytest.param("text/html;q=2, application/json;q=0.1", "json", id="a weight above 1"),
+        pytest.param("text/html;q=.2, application/json;q=0.1", "html", id="a weight as Java writes it"),
         pytest.param("text/html;q=nan, application/json;q=0.1", "json", id="a weight that is no number"),
         pytest.param("application/xhtml+xml", "html", id="xhtml"),
         pytest.param(",;q=1,,", "text", id="noise"),
@@ -62,3 +65,45 @@ def test_the_language_follows_the_accept_language_header(header, language):
 
 def test_a_header_of_a_hundred_thousand_entries_is_cut():
     assert len(parse_preferences("a/b," * 100_000)) <= 64
+
+
+ENCODINGS = {
+    "no header": (None, "identity"),
+    "empty": ("", "identity"),
+    "browser": ("gzip, deflate, br, zstd", "zstd"),
+    "one": ("gzip", "gzip"),
+    "upper case": ("GZIP", "gzip"),
+    "the old name": ("x-gzip", "gzip"),
+    "unknown": ("deflate", "identity"),
+    "weights decide": ("zstd;q=0.5, gzip;q=0.8", "gzip"),
+    "equal weights: as offered": ("gzip;q=0.5, br;q=0.5", "br"),
+    "any": ("*", "zstd"),
+    "any but one": ("*, zstd;q=0", "br"),
+    "any at a lower weight": ("gzip, *;q=0.1", "gzip"),
+    "refused": ("gzip;q=0", "identity"),
+    "refused with zeros": ("gzip;q=0.000", "identity"),
+    "identity preferred": ("identity, gzip;q=0.5", "identity"),
+    "identity at the same weight": ("identity;q=0.5, gzip;q=0.5", "gzip"),
+    "identity only": ("identity", "identity"),
+    "identity refused": ("identity;q=0, gzip", "gzip"),
+    "only identity refused": ("identity;q=0", None),
+    "all refused": ("*;q=0", None),
+    "all but identity refused": ("*;q=0, identity;q=0.1", "identity"),
+    "all but one refused": ("*;q=0, gzip", "gzip"),
+    "unknown, and the rest refused": ("deflate, *;q=0", None),
+    "blanks": (" gzip ; q=0.3 ,\tbr ;q=0.2", "gzip"),
+    "an invalid weight is no entry": ("gzip;q=x", "identity"),
+    "the first of two entries": ("gzip;q=0, gzip", "identity"),
+    "noise": (",;,;;q=1,=,gzip", "gzip"),
+    "too many entries": ("a," * 500 + "gzip", "identity"),
+}
+
+
+@pytest.mark.parametrize(("header", "chosen"), ENCODINGS.values(), ids=ENCODINGS)
+def test_the_coding_follows_the_accept_encoding_header(header, chosen):
+    assert choose_encoding(header, ["zstd", "br", "gzip"]) == chosen
+
+
+def test_no_coding_is_chosen_if_none_is_offered():
+    assert choose_encoding("gzip", []) == "identity"
+    assert choose_encoding("*;q=0", []) is None

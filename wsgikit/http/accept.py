@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Form", "choose_encoding", "choose_form", "choose_language", "parse_preferences"]
 
+import re
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Literal, TypeAlias
@@ -19,12 +20,14 @@ _FORMS: dict[Form, tuple[str, ...]] = {
 }
 # A client may send anything; more entries than this are noise or an attack.
 _LONGEST_LIST = 64
+# RFC 9110 §12.4.2, and ".2", which Java's client sends.
+_WEIGHT = re.compile(r"0?\.[0-9]+|0\.?|1(?:\.0*)?")
 
 
 def parse_preferences(header: str) -> list[tuple[str, float]]:
     """Return the entries of an ``Accept``-like header in order, each lower-case with its weight.
 
-    An entry whose weight can't be read is left out, as if the client hadn't sent it.
+    An entry with an invalid weight is left out.
     """
     entries: list[tuple[str, float]] = []
     for part in header.split(",", _LONGEST_LIST)[:_LONGEST_LIST]:
@@ -34,11 +37,8 @@ def parse_preferences(header: str) -> list[tuple[str, float]]:
         for parameter in parameters:
             key, _, value = parameter.partition("=")
             if key.strip().lower() == "q":
-                try:
-                    weight = float(value.strip())
-                except ValueError:
-                    weight = -1.0
-        if name and 0 <= weight <= 1:  # also refuses nan
+                weight = float(value) if _WEIGHT.fullmatch(value := value.strip()) else -1.0
+        if name and weight >= 0:
             entries.append((name, weight))
     return entries
 
