@@ -42,7 +42,7 @@ KEYWORDS = {
     ),
     "url_prefix of include": (
         lambda router: router.include(Router("b"), url_prefix="/b"),
-        r"^include: option 'url_prefix': expected one of host, name, prefix, router, got '/b'. Write prefix=\.$",
+        r"^include: option 'url_prefix': expected one of allow_policy, .*, router, got '/b'. Write prefix=\.$",
     ),
     "url_prefix of Router": (
         lambda router: Router("a", url_prefix="/a"),

@@ -44,6 +44,7 @@ from wsgikit.wsgi import EXCHANGE, REQUEST_LIMITS, THROW_ERRORS, Environ, StartR
 
 if TYPE_CHECKING:
     from wsgikit.http.response import Response
+    from wsgikit.routing.inclusion import Inclusion
     from wsgikit.routing.route import Route
     from wsgikit.routing.router import Router
 
@@ -93,7 +94,7 @@ class Matched(Match):
         plan = self.plan
         method = environ["REQUEST_METHOD"]
         if not plan.is_plain or method == "OPTIONS":
-            return self.answer(environ)(environ, start_response)
+            return self.answer_inside(None, environ, start_response)
         values = self.values
         body: Any
         content_type: tuple[str, str] | None
@@ -120,6 +121,22 @@ class Matched(Match):
         return [body] if method != "HEAD" else []
 
     # ------------------------------------------------------------------ with hooks, results and errors
+
+    def answer_inside(
+        self, inclusion: Inclusion | None, environ: Environ, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Answer with what stands inside the layers of an inclusion: those of the next one further in, or the view.
+
+        Args:
+            inclusion: None begins with the outermost.
+            environ: of the request.
+            start_response: as PEP 3333 has it.
+        """
+        around = self.plan.around
+        number = 0 if inclusion is None else around.index(inclusion) + 1
+        if number < len(around):
+            return around[number].answer(environ, start_response)
+        return self.answer(environ)(environ, start_response)
 
     def answer(self, environ: Environ, error: Exception | None = None, result: Any = NOT_CALLED) -> WSGIApplication:
         """Return the response.

@@ -27,7 +27,7 @@ def misfits(router: Router) -> Iterator[str]:
     for bound, target in _called(router):
         if target is None or target.view is None:
             continue
-        if any(owner.hooks.before or owner.hooks.preprocessors for owner in target.owners):
+        if any(owner.router.hooks.before or owner.router.hooks.preprocessors for owner in target.owners):
             continue
         misfit = misfit_of(target.view, bound.arguments)
         if misfit:

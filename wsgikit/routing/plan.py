@@ -13,6 +13,7 @@ from wsgikit.routing.hooks import Hooks
 from wsgikit.routing.invoke import Wants, as_sync, name_of, wants_of
 
 if TYPE_CHECKING:
+    from wsgikit.routing.inclusion import Inclusion
     from wsgikit.routing.router import Router
 
 Call = tuple[Callable[..., Any], Wants]
@@ -26,10 +27,13 @@ class Plan:
         endpoint: the endpoint's name; None for requests that no rule matched.
         view: the view function.
         scopes: the hooks that apply, innermost first; the serving router's own are the last.
+        arguments: the names that the rule binds.
+        owners: the inclusions that the view is in, innermost first.
     """
 
     __slots__ = (
         "after",
+        "around",
         "before",
         "endpoint",
         "is_plain",
@@ -51,6 +55,7 @@ class Plan:
         view: Callable[..., Any] | None,
         scopes: Sequence[Hooks],
         arguments: frozenset[str] = frozenset(),
+        owners: Sequence[Inclusion] = (),
     ) -> None:
         self.router = router
         self.json = router.json
@@ -66,7 +71,10 @@ class Plan:
         self.teardown = _calls(function for hooks in self.scopes for function in reversed(hooks.teardown))
         self.limits = router.request_limits
         hooks = self.preprocessors or self.before or self.after or self.teardown
-        self.is_plain = view is not None and not (hooks or self.wants or self.limits or router.request_class)
+        # The inclusions that have layers, outermost first.
+        self.around = tuple(owner for owner in reversed(owners) if owner.stack is not None)
+        is_special = hooks or self.wants or self.limits or router.request_class or self.around
+        self.is_plain = view is not None and not is_special
 
     def find_handler(self, error: Exception) -> Callable[..., Any] | None:
         """Return the error handler for `error`: by code before by class, inner routers before outer ones."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 __all__ = ["Registry", "Target"]
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.onion.stack import LayerLike, close_all
 from wsgikit.routing.hooks import HookRegistry
+from wsgikit.routing.inclusion import Inclusion
 from wsgikit.routing.invoke import name_of
 from wsgikit.routing.keywords import explain_unknown, refuses_unknown
 from wsgikit.routing.matcher import RouteMap
@@ -25,11 +27,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Target:
-    """A view, and the included routers around it, innermost first."""
+    """A view, and the inclusions of the routers around it, innermost first."""
 
     __slots__ = ("owners", "view")
 
-    def __init__(self, view: Callable[..., Any] | None, owners: tuple[Registry, ...]) -> None:
+    def __init__(self, view: Callable[..., Any] | None, owners: tuple[Inclusion, ...]) -> None:
         self.view = view
         self.owners = owners
 
@@ -48,10 +50,11 @@ class Registry(HookRegistry):
     def __init__(self) -> None:
         super().__init__()
         self.included: list[tuple[str, Registry]] = []
+        self._inclusions: list[Inclusion] = []
         self.mounts = MountTable()
         self._targets: dict[str, Target] = {}
         self._records: list[Record] = []
-        self._parents: list[tuple[Registry, str, str, str | None]] = []
+        self._parents: list[tuple[Registry, Inclusion, str, str, str | None]] = []
         self._is_serving = False
         self._defaults: dict[str, tuple[Callable[..., Any], ...]] = {}
         # Of which is known that no function adds values to their URLs, and that the request's host doesn't matter.
@@ -144,7 +147,7 @@ class Registry(HookRegistry):
         name = endpoint
 
         def register(
-            router: Registry, prefix: str, dotted: str, host: str | None, owners: tuple[Registry, ...]
+            router: Registry, prefix: str, dotted: str, host: str | None, owners: tuple[Inclusion, ...]
         ) -> None:
             own = options if host is None else {"host": host, **options}
             router._add(_joined(prefix, rule), dotted + name, view_func, owners, methods, automatic, own)
@@ -156,7 +159,7 @@ class Registry(HookRegistry):
         rule: str,
         endpoint: str,
         view: Callable[..., Any] | None,
-        owners: tuple[Registry, ...],
+        owners: tuple[Inclusion, ...],
         methods: set[str],
         automatic: bool,
         options: dict[str, Any],
@@ -187,7 +190,7 @@ class Registry(HookRegistry):
             self._changed()
 
             def register(
-                router: Registry, prefix: str, dotted: str, host: str | None, owners: tuple[Registry, ...]
+                router: Registry, prefix: str, dotted: str, host: str | None, owners: tuple[Inclusion, ...]
             ) -> None:
                 target = router._targets.setdefault(dotted + endpoint, Target(None, owners))
                 target.view = view
@@ -239,7 +242,17 @@ class Registry(HookRegistry):
     # ------------------------------------------------------------------ other routers and applications
 
     @refuses_unknown("include")
-    def include(self, router: Registry, prefix: str = "", name: str | None = None, *, host: str | None = None) -> None:
+    def include(
+        self,
+        router: Registry,
+        prefix: str = "",
+        name: str | None = None,
+        *,
+        host: str | None = None,
+        layers: Iterable[LayerLike] = (),
+        policy: Mapping[str, Any] | None = None,
+        allow_policy: Iterable[str] = (),
+    ) -> None:
         """Take in another router's rules and hooks as a blueprint, its endpoints named ``name.endpoint``.
 
         Rules that are added to it later are taken in too.
@@ -248,9 +261,15 @@ class Registry(HookRegistry):
             prefix: put before its rules.
             name: put before its endpoints; its own name where it isn't given.
             host: the host of its rules, where this router matches hosts.
+            layers: layers around its views, outermost first, as for `build_stack`. They see only requests that one of
+                its rules matches.
+            policy: the policy of all its views, such as ``{"login": True}``. The policy of a view wins, but `login`
+                and `csrf` that are turned on here hold for all of them.
+            allow_policy: `login` or `csrf`, if its views may loosen them all the same.
 
         Raises:
-            ConfigurationError: the name is taken, or the router would be included in itself.
+            ConfigurationError: a layer, a key of the policy or a prefix can't work; the name is taken, or the router
+                would be included in itself.
         """
         self._changed()
         if not isinstance(router, Registry):
@@ -266,26 +285,28 @@ class Registry(HookRegistry):
             raise ConfigurationError(complaint("include", "name", "one that is free", name, "Pass another name="))
         if prefix and not prefix.startswith("/"):
             raise ConfigurationError(complaint("include", "prefix", "a path that begins with /", prefix))
+        inclusion = Inclusion(router, layers, policy, allow_policy)
         self.included.append((name, router))
-        router._parents.append((self, prefix, name, host))
+        self._inclusions.append(inclusion)
+        router._parents.append((self, inclusion, prefix, name, host))
         for record in router._records:
-            self._take(record, router, prefix, name, host)
+            self._take(record, inclusion, prefix, name, host)
 
-    def _take(self, record: Record, child: Registry, prefix: str, name: str, host: str | None) -> None:
-        """Make what `child` does part of what this router does, and so of what its own parents do."""
+    def _take(self, record: Record, inclusion: Inclusion, prefix: str, name: str, host: str | None) -> None:
+        """Make what an included router does part of what this router does, and so of what its own parents do."""
 
         def register(
-            router: Registry, outer: str, dotted: str, outer_host: str | None, owners: tuple[Registry, ...]
+            router: Registry, outer: str, dotted: str, outer_host: str | None, owners: tuple[Inclusion, ...]
         ) -> None:
-            record(router, _joined(outer, prefix), f"{dotted}{name}.", host or outer_host, (child, *owners))
+            record(router, _joined(outer, prefix), f"{dotted}{name}.", host or outer_host, (inclusion, *owners))
 
         self._record(register)
 
     def _record(self, register: Record) -> None:
         register(self, "", "", None, ())
         self._records.append(register)
-        for parent, prefix, name, host in self._parents:
-            parent._take(register, self, prefix, name, host)
+        for parent, inclusion, prefix, name, host in self._parents:
+            parent._take(register, inclusion, prefix, name, host)
 
     def _has_inside(self, other: Registry) -> bool:
         return any(router is other or router._has_inside(other) for _, router in self.included)
@@ -320,7 +341,7 @@ class Registry(HookRegistry):
             name = inner.name if inner is not None else None
 
         def register(
-            router: Registry, outer: str, dotted: str, outer_host: str | None, owners: tuple[Registry, ...]
+            router: Registry, outer: str, dotted: str, outer_host: str | None, owners: tuple[Inclusion, ...]
         ) -> None:
             full = prefix if not isinstance(prefix, str) else _joined(outer, prefix) if outer else prefix
             router.mounts.add(Mount(full, app, dotted + name if name else None, host or outer_host, keep_path))
@@ -328,13 +349,15 @@ class Registry(HookRegistry):
         self._record(register)
 
     def close(self) -> None:
-        """Close what is mounted: each onion once, an application inside before its layers.
+        """Close the layers around included routers, then what is mounted: an application before its layers.
 
         `Stack.close` of the stack around does this. The router can be used again after it.
 
         Raises:
             Exception: the first of those that could not be closed, when the others are.
         """
+        inclusions = [inclusion for router in (self, *self.iter_included()) for inclusion in router._inclusions]
+        close_all(inclusion.stack for inclusion in inclusions if inclusion.stack is not None)
         self.mounts.close()
 
     __wsgikit_close__ = close
@@ -374,7 +397,7 @@ class Registry(HookRegistry):
                 functions += router.app_hooks.url_defaults
             target = self._targets.get(endpoint)
             for owner in reversed(target.owners if target is not None else ()):
-                functions += owner.hooks.url_defaults
+                functions += owner.router.hooks.url_defaults
             known = self._defaults[endpoint] = tuple(functions)
             if not known and target is not None and self.map.is_one_domain:
                 self.plain_endpoints.add(endpoint)
@@ -386,7 +409,7 @@ class Registry(HookRegistry):
 
 
 # Registers something in a router: the prefix, the dotted name, the host, the included routers around it, inside out.
-Record = Callable[[Registry, str, str, str | None, tuple[Registry, ...]], None]
+Record = Callable[[Registry, str, str, str | None, tuple[Inclusion, ...]], None]
 
 
 def _joined(prefix: str, rule: str) -> str:

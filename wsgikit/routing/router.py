@@ -247,8 +247,8 @@ class Router(Registry):
 
     def _make_plan(self, endpoint: str | None, target: Target, arguments: frozenset[str] = frozenset()) -> Plan:
         self._start_serving()
-        scopes = [owner.hooks for owner in target.owners]
-        return Plan(self, endpoint, target.view, [*scopes, self._app_scope()], arguments)
+        scopes = [owner.router.hooks for owner in target.owners]
+        return Plan(self, endpoint, target.view, [*scopes, self._app_scope()], arguments, target.owners)
 
     def _app_scope(self) -> Hooks:
         """Return the hooks that are for all views: this router's, and those that included ones hang on it."""
