@@ -183,9 +183,10 @@ class Stack:
         finally:
             environ[STACK] = outer  # for the layers around; the exchange of this one remembers its own
 
-    def answer_within(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request as a part of another stack, which stays the one that `current_app` stands for."""
-        return self._entry(environ, start_response)
+    @property
+    def __wsgikit_entry__(self) -> WSGIApplication:
+        """The outermost layer, for a stack that is a part of another: `current_app` stays the one around."""
+        return self._entry
 
     def __repr__(self) -> str:
         return f"<Stack {' > '.join([*(name for name, _ in self._named), _app_name(self.app)])}>"

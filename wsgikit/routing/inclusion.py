@@ -47,7 +47,7 @@ class Inclusion:
 
     def answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Take a request through the layers to its view (PEP 3333)."""
-        return self.stack.answer_within(environ, start_response)  # type: ignore[union-attr]  # asked only if there is one
+        return self.stack.__wsgikit_entry__(environ, start_response)  # type: ignore[union-attr]  # asked if there is one
 
     def _go_on(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer with what stands inside the layers: the layers of a router further in, or the view."""
