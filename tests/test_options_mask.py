@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from wsgikit.options import is_secret, mask
+from wsgikit.options.masking import hide_credentials
 
 
 class Plain:
@@ -91,3 +92,23 @@ def test_an_unnamed_secret_is_told_by_its_name_only():
         False,
         False,
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Authorization: Bearer abc", "Authorization: ***"),
+        ("Basic authentication is off", "Basic authentication is off"),
+        ("bearer authentication failed", "bearer authentication failed"),
+        ("Bearer a1b2c3d4", "Bearer ***"),
+        ("the password was hunter2", "the password was ***"),
+        ("the password is wrong", "the password is wrong"),
+        ("SessionMiddleware: cookie: expected a str", "SessionMiddleware: cookie: expected a str"),
+        ("-----BEGIN PRIVATE KEY-----\na\n-----END PRIVATE KEY-----\nrest", "-----BEGIN PRIVATE KEY-----***\n\n\nrest"),
+        ("[parameters: ('a', 'x]y')]\n(more)", "[parameters: ***]\n(more)"),
+        ("Duplicate entry 'a' for key 'b'", "Duplicate entry *** for key 'b'"),
+        ("token ghp_0123456789abcdefghijklmn", "token ***"),
+    ],
+)
+def test_credentials_in_words_are_hidden_by_their_form(text, shown):
+    assert hide_credentials(text) == shown

@@ -227,3 +227,97 @@ def test_the_keys_and_passwords_of_the_real_layers_are_known(ask):
         assert "•••••• •••••• •••••• ••••••" in got.text
         assert "S3CRET-of-a-layer-0" not in got.text
     stack.close()
+
+
+MARK = "h8unter2XYZ"  # put into texts here, so that the source on the page doesn't have them
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "upstream refused 'Authorization: Bearer {}'",
+        "upstream refused Authorization: Basic {}",
+        "KeyError: Bearer {}",
+        "Set-Cookie: sid={}; Path=/",
+        "the password was {}",
+        "-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----",
+        "(sqlite3.IntegrityError) UNIQUE\n[SQL: insert into t values (?)]\n[parameters: ('bob', '{}')]",
+        "(psycopg.Error) duplicate\nDETAIL:  Key (token)=({}) already exists.",
+        "sent [('Authorization', 'Negotiate {}')]",
+    ],
+)
+def test_a_message_does_not_show_credentials(ask, message):
+    def app(environ, start_response):
+        error = RuntimeError(message.format(MARK))
+        error.add_note(message.format(MARK))
+        raise ExceptionGroup("several", [error])
+
+    for accept in ("text/html", "application/json", "text/plain"):
+        got = ask(ErrorPagesMiddleware(app, debug=True), accept=accept)
+        assert MARK not in got.text
+        assert "several" in got.text
+
+
+def test_locals_and_log_do_not_show_keys_pairs_and_sql_parameters(ask, caplog):
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine("sqlite://")
+
+    def app(environ, start_response):
+        pem = f"-----BEGIN PRIVATE KEY-----{MARK}"  # noqa: F841
+        pairs = [("Authorization", MARK)]  # noqa: F841
+        creds = ("bob", MARK)  # noqa: F841
+        with engine.connect() as connection:
+            connection.exec_driver_sql("insert into missing values (?, ?)", ("bob", MARK))
+
+    got = ask(ErrorPagesMiddleware(app, debug=True, show_locals=True))
+    assert "missing" in got.text
+    assert MARK not in got.text
+    assert "insert into missing" in caplog.text
+    assert MARK not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "is_hidden"),
+    [
+        ("/reset/rou8c167255b56c4e", True),
+        ("/reset/8d0c7f1e-6a7b-4c0e-9d57-2a51cf0f1f6e", True),
+        ("/posts/2024-01-31-the-release", False),
+        ("/static/jquery-3.7.1.min.js", False),
+        ("/internationalization", False),
+    ],
+)
+def test_a_token_in_a_path_without_a_route_is_hidden(ask, failing, path, is_hidden):
+    got = ask(ErrorPagesMiddleware(failing(RuntimeError("x")), debug=True), path=path, accept="application/json")
+    assert (path in got.text) is not is_hidden
+
+
+class ExitsInStr(OSError):
+    def __str__(self):
+        raise SystemExit(3)
+
+
+class RaisesInCause(Exception):
+    @property
+    def __cause__(self):
+        raise SystemExit(3)
+
+    @property
+    def __notes__(self):
+        raise ValueError("notes")
+
+
+@pytest.mark.parametrize("kind", [ExitsInStr, RaisesInCause])
+@pytest.mark.parametrize("debug", [True, False])
+def test_an_error_that_cannot_be_read_gets_a_page_and_a_record(ask, failing, records, kind, debug):
+    got = ask(ErrorPagesMiddleware(failing(kind()), debug=debug, show_locals=debug))
+    assert got.status == "500 Internal Server Error"
+    (record,) = records(40)
+    assert kind.__name__ in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    "text", ["a://", "a://b:", "password-", "eyJ-", "Key (", "Duplicate entry '", "a-", "Bearer a"]
+)
+def test_a_long_text_is_read_in_linear_time(text):
+    Redactor().message(text * (40_000 // len(text)))  # quadratic ones take minutes: pytest's time limit ends them

@@ -137,7 +137,11 @@ def is_client_disconnect(error: BaseException, environ: Environ) -> bool:
         return True
     if not isinstance(error, OSError):
         return False
-    return str(error).startswith(_WORDS) or _came_from_input(error.__traceback__, environ.get("wsgi.input"))
+    try:
+        text = str(error)
+    except BaseException:  # noqa: BLE001 - a __str__ that exits must not end the server's worker
+        text = ""
+    return text.startswith(_WORDS) or _came_from_input(error.__traceback__, environ.get("wsgi.input"))
 
 
 def _came_from_input(traceback: TracebackType | None, stream: object) -> bool:

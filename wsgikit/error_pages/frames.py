@@ -6,9 +6,10 @@ __all__ = ["FIRST_FRAMES", "Frame", "Problem", "is_own_code", "read_problems", "
 
 import linecache
 import os
+import re
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -16,6 +17,7 @@ from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 from wsgikit.error_pages.redact import HIDDEN, Redactor, is_secret_name, tells_a_secret
+from wsgikit.error_pages.report import origin_of
 from wsgikit.error_pages.safe_repr import safe_repr
 from wsgikit.onion.hooks import HOOKS
 from wsgikit.onion.middleware import Middleware
@@ -95,12 +97,8 @@ def _chain(error: BaseException, redactor: Redactor, show_locals: bool, depth: i
     while current is not None and id(current) not in seen and len(seen) < _MOST_PROBLEMS:
         seen.add(id(current))
         yield _problem(current, redactor, show_locals, relation, depth)
-        if current.__cause__ is not None:
-            current, relation = current.__cause__, "cause"
-        elif not current.__suppress_context__:
-            current, relation = current.__context__, "context"
-        else:
-            current = None
+        cause, context = origin_of(current)
+        current, relation = (context, "context") if cause is None else (cause, "cause")
 
 
 def _problem(error: BaseException, redactor: Redactor, show_locals: bool, relation: str, depth: int) -> Problem:
@@ -123,7 +121,7 @@ def _problem(error: BaseException, redactor: Redactor, show_locals: bool, relati
     return Problem(
         kind=name,
         message=_message(error, redactor),
-        notes=tuple(redactor.message(str(note)) for note in getattr(error, "__notes__", ()) if isinstance(note, str)),
+        notes=tuple(redactor.message(note) for note in _notes(error)),
         frames=tuple(frames),
         left_out=left_out,
         relation=relation,
@@ -131,10 +129,17 @@ def _problem(error: BaseException, redactor: Redactor, show_locals: bool, relati
     )
 
 
+def _notes(error: BaseException) -> list[str]:
+    try:
+        return [note for note in getattr(error, "__notes__", ()) if isinstance(note, str)]
+    except BaseException:  # noqa: BLE001 - a property of somebody's
+        return []
+
+
 def _message(error: BaseException, redactor: Redactor) -> str:
     try:
         text = str(error)
-    except Exception as broken:  # noqa: BLE001 - a broken __str__ must not hide the error
+    except BaseException as broken:  # noqa: BLE001 - a __str__ that exits must not end the server's worker
         return f"<str() failed with {type(broken).__name__}>"
     shown = redactor.message(text[: 10 * _LONGEST_MESSAGE])  # before it is cut, so that no half of a secret stays
     return shown if len(shown) <= _LONGEST_MESSAGE else f"{shown[:_LONGEST_MESSAGE]}… ({len(text)} characters)"
@@ -173,12 +178,21 @@ def _frame(frame: FrameType, line: int, lasti: int, redactor: Redactor, show_loc
         line=line,
         function=code.co_qualname,
         is_own=is_own,
-        lines=tuple((number, redactor.code(text)) for number, text in lines),
+        lines=_redacted(lines, redactor),
         marker="" if hidden else _marker(code, lasti, line, current),
         hook=hook,
-        variables=_variables(_locals_of(frame), redactor) if show_locals else None,
+        variables=_variables(frame, redactor) if show_locals else None,
         first_line=code.co_firstlineno,
     )
+
+
+def _redacted(lines: Sequence[tuple[int, str]], redactor: Redactor) -> tuple[tuple[int, str], ...]:
+    """Hide secrets in lines of source: together, as a private key spans several."""
+    if not lines:
+        return ()
+    numbers = [number for number, _ in lines]
+    texts = redactor.code("\n".join(text for _, text in lines)).split("\n")
+    return tuple(zip(numbers, texts, strict=True))
 
 
 def _source(path: str, line: int, context: int, namespace: dict[str, Any] | None = None) -> tuple[tuple[int, str], ...]:
@@ -264,7 +278,7 @@ def _template_frame(error: BaseException, redactor: Redactor) -> Frame | None:
     else:
         first = max(syntax.lineno - _OWN_CONTEXT, 1)
         lines = tuple(enumerate(syntax.source.splitlines()[first - 1 : syntax.lineno + _OWN_CONTEXT], first))
-    shown = tuple((number, redactor.code(text)) for number, text in lines)
+    shown = _redacted(lines, redactor)
     return Frame(path, shown_path(path), syntax.lineno, "template", True, shown, "", None, None, 1)
 
 
@@ -280,7 +294,7 @@ def _learn_from_locals(error: BaseException, redactor: Redactor) -> None:
         if id(current) in seen:
             continue
         seen.add(id(current))
-        pending += [other for other in (current.__cause__, current.__context__) if other is not None]
+        pending += [other for other in origin_of(current) if other is not None]
         if isinstance(current, BaseExceptionGroup):
             pending += current.exceptions
         traceback = current.__traceback__
@@ -301,12 +315,23 @@ def _locals_of(frame: FrameType) -> dict[str, Any]:
     return {} if frame.f_code.co_filename.startswith(_ENGINE) else frame.f_locals
 
 
-def _variables(variables: dict[str, Any], redactor: Redactor) -> tuple[tuple[str, str], ...]:
+# The parameters of a statement on their way through SQLAlchemy and a driver: no name says which is a password.
+_DRIVERS = ("sqlalchemy", "psycopg", "psycopg2", "pymysql", "MySQLdb", "mysql", "sqlite3", "aiosqlite", "asyncpg")
+_PARAMETERS = re.compile(r"param|^(?:args|kwargs|kw|values|vars|binds|context|compiled|elem)$")
+
+
+def _variables(frame: FrameType, redactor: Redactor) -> tuple[tuple[str, str], ...]:
     found = []
+    variables = _locals_of(frame)
+    is_driver = str(frame.f_globals.get("__name__", "")).partition(".")[0] in _DRIVERS
     for name, value in islice(variables.items(), _MOST_LOCALS):
         if name.startswith("__") or name == "@py_builtins":
             continue
-        shown = HIDDEN if is_secret_name(name) else safe_repr(value, redactor.message)
+        shown = (
+            HIDDEN
+            if is_secret_name(name) or (is_driver and _PARAMETERS.search(name))
+            else safe_repr(value, redactor.message)
+        )
         found.append((name, shown))
     if len(variables) > _MOST_LOCALS:
         found.append(("…", f"{len(variables) - _MOST_LOCALS} more"))

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from wsgikit.wsgi import ROUTING_ARGS
+from wsgikit.options.masking import hide_credentials
+from wsgikit.wsgi import ROUTING, ROUTING_ARGS
 
 HIDDEN = "••••••"
 
 # A name with one of these in it holds a secret. Django's list (API|TOKEN|KEY|SECRET|PASS|SIGNATURE), and what it lacks.
 _SECRET_PART = re.compile(
-    r"pass(?:w(?:or)?d|phrase|code)|passwd|secret|token|api_?key|credential|authori[sz]ation|cookie|signature|csrf|xsrf|jwt"
+    r"pass(?:w(?:or)?d|phrase|code)|passwd|secret|token|api_?key|credential|\bcreds?\b|authori[sz]ation|cookie|signature|csrf|xsrf|jwt"
     r"|private|bearer|session",
     re.IGNORECASE,
 )
@@ -35,9 +36,8 @@ _GIVEN_LITERAL = re.compile(
 )
 # name=value, without quotes: a query, a form, a libpq connection string.
 _GIVEN_BARE = re.compile(r"(?P<head>(?<![\w.\-])(?P<name>[A-Za-z_][\w.\-]*)=)(?P<value>[^\s,;&)\]}\"'<>]+)")
-_URL_PASSWORD = re.compile(
-    r"(?P<head>(?<![A-Za-z0-9+.\-])[A-Za-z][A-Za-z0-9+.\-]*://[^\s/?#:@'\"]*:)(?P<value>[^\s/?#'\"]+)(?=@)"
-)
+_TOKEN_FROM = 16  # characters of a segment of a path: 64 bits in hexadecimal
+_CHANGES = re.compile(r"(?:[A-Za-z]+[\d_-]*\d[\d_-]*){2,}")  # a dated slug changes once: "2024-01-the-release"
 _SHORTEST = 4  # characters: shorter "secrets" are on every page by chance
 _ALONE_BELOW = 8  # characters: a short one is hidden only where it stands alone: "test" must not shred "tests/"
 
@@ -76,8 +76,10 @@ class Redactor:
                     self._pattern = None
 
     def text(self, text: str) -> str:
-        """Return `text` without the known values and without passwords in URLs."""
-        text = _URL_PASSWORD.sub(rf"\g<head>{HIDDEN}", text)
+        """Return `text` without the known values, passwords in URLs, private keys and tokens of a known form."""
+        return self._without_values(hide_credentials(text, HIDDEN, is_code=True))
+
+    def _without_values(self, text: str) -> str:
         if not self._values:
             return text
         pattern = self._pattern
@@ -85,19 +87,25 @@ class Redactor:
             # The longest first: a token must go whole, not the user's name in it.
             alternatives = sorted(self._values, key=lambda value: (-len(value), value))
             pattern = self._pattern = re.compile("|".join(map(_as_pattern, alternatives)))
-        return pattern.sub(HIDDEN, text)
+        return pattern.sub(lambda match: HIDDEN + "\n" * match[0].count("\n"), text)
 
     def code(self, text: str) -> str:
         """Return a line of source as `text` does, also without the literals that are given to secret names."""
         return self.text(_GIVEN_LITERAL.sub(_hide_given, text))
 
     def message(self, text: str) -> str:
-        """Return a message or a repr as `code` does, also without what follows ``password=`` in it."""
-        return self.text(_GIVEN_BARE.sub(_hide_given, _GIVEN_LITERAL.sub(_hide_given, text)))
+        """Return a message or a repr without whatever a name or a form shows to be secret, and the known values."""
+        given = _GIVEN_BARE.sub(_hide_given, _GIVEN_LITERAL.sub(_hide_given, text))
+        return self._without_values(hide_credentials(given, HIDDEN))
 
     def named(self, name: str, text: str) -> str:
         """Return the text of a value as `message` does; nothing of it where its name is a secret's."""
         return HIDDEN if is_secret_name(name) else self.message(text)
+
+
+def _is_token(segment: str) -> bool:
+    """Return whether a segment of a path is long, and letters and digits are mixed in it, as in no word."""
+    return len(segment) >= _TOKEN_FROM and _CHANGES.search(segment) is not None and "." not in segment[-5:]
 
 
 def _hide_given(match: re.Match[str]) -> str:
@@ -145,6 +153,9 @@ def known_secrets(
     arguments = environ.get(ROUTING_ARGS)  # /reset/<token>
     if isinstance(arguments, tuple) and len(arguments) == 2 and isinstance(arguments[1], dict):
         yield from (value for name, value in arguments[1].items() if is_secret_name(str(name)))
+    else:  # no route has named the parts of the path: one may be the token of a link to reset a password
+        path = environ.get("PATH_INFO", "") if environ.get(ROUTING) is None else ""
+        yield from filter(_is_token, path.split("/"))
     for name, value in variables.items():
         # A path or a number is no secret, whatever its name: XAUTHORITY=/home/…, SESSION_MANAGER=local/…
         if is_secret_name(name) and not value.startswith(("/", "local/")) and not value.isdigit():

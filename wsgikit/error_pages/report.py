@@ -14,6 +14,7 @@ __all__ = [
     "make_report",
     "mark_logged",
     "new_error_id",
+    "origin_of",
     "printable",
     "request_path",
 ]
@@ -31,7 +32,12 @@ from wsgikit.onion.hooks import HOOKS
 from wsgikit.onion.log import cause_of, exc_info_of, mark_logged
 from wsgikit.onion.middleware import Middleware
 from wsgikit.onion.route import find_route, printable
+from wsgikit.options.masking import hide_credentials
 from wsgikit.wsgi import REQUEST_ID, STACK, Environ
+
+_CAUSE: Any = BaseException.__dict__["__cause__"]
+_CONTEXT: Any = BaseException.__dict__["__context__"]
+_SUPPRESS: Any = BaseException.__dict__["__suppress_context__"]
 
 LOGGER = "wsgikit.errors"
 """The logger that errors are written to."""
@@ -96,6 +102,7 @@ class ErrorReport:
 def make_report(exchange: Exchange, error: Exception, error_id: str, status: str | None) -> ErrorReport:
     """Gather what is known of an error in a request."""
     environ = exchange.environ
+    _hide_parameters(error)
     owner, hook = find_site(error)
     request_id = environ.get(REQUEST_ID)
     return ErrorReport(
@@ -145,10 +152,17 @@ def error_chain(error: BaseException) -> Iterator[BaseException]:
     while current is not None and id(current) not in seen:
         seen.add(id(current))
         yield current
-        if current.__cause__ is not None:
-            current = current.__cause__
-        else:
-            current = None if current.__suppress_context__ else current.__context__
+        cause, context = origin_of(current)
+        current = context if cause is None else cause
+
+
+def origin_of(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
+    """Return the cause of an error, and its context if Python would show it.
+
+    Python's own slots are read: a class of somebody's may have a property of the same name, which may raise.
+    """
+    cause = _CAUSE.__get__(error)
+    return cause, None if _SUPPRESS.__get__(error) else _CONTEXT.__get__(error)
 
 
 def find_site(error: BaseException) -> tuple[Middleware | None, str | None]:
@@ -224,14 +238,32 @@ def log(report: ErrorReport) -> None:
     details = " ".join(f"{key}={value}" for key, value in shown.items() if value)
     kind = type(report.error).__name__
     arguments: tuple[Any, ...] = (report.method, report.path, kind, report.where, outcome, details)
-    exc_info = exc_info_of(report.error)
-    if exc_info is None:
-        text, arguments = f"{text}: %s", (*arguments, cause_of(report.error))
+    is_readable = _is_readable(report.error)
+    exc_info = exc_info_of(report.error) if is_readable else None
+    if is_readable and exc_info is None:
+        text, arguments = f"{text}: %s", (*arguments, hide_credentials(cause_of(report.error)))
     try:
         logger.error(text, *arguments, exc_info=exc_info, extra=facts)
     except KeyError:  # a record factory of the application has a field of one of these names
         prefixed = {f"wsgikit_{key}": value for key, value in facts.items()}
         logger.error(text, *arguments, exc_info=exc_info, extra=prefixed)
+
+
+def _hide_parameters(error: BaseException) -> None:
+    """Have errors of SQLAlchemy leave the parameters of the statement out of their text: passwords are among them."""
+    for each in error_chain(error):
+        if vars(each).get("hide_parameters") is False:
+            each.hide_parameters = True  # type: ignore[attr-defined]  # it has just been found
+
+
+def _is_readable(error: BaseException) -> bool:
+    """Return whether `logging` can read an error: a property of its class may raise, and the record would be lost."""
+    try:
+        for each in error_chain(error):
+            _ = each.__cause__, each.__context__, each.__suppress_context__, getattr(each, "__notes__", None)
+    except BaseException:  # noqa: BLE001 - SystemExit too
+        return False
+    return True
 
 
 def _codes(traceback: TracebackType | None) -> Iterator[Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from wsgikit.error_pages.redact import HIDDEN, is_secret_name
+from wsgikit.error_pages.redact import HIDDEN, is_secret_name, tells_a_secret
 
 _LONGEST = 400  # characters: four lines of the page
 _MOST_ITEMS = 12
@@ -69,6 +69,8 @@ def _container(value: Any, clean: Callable[[str], str], depth: int) -> str:
             + (HIDDEN if isinstance(key, str) and is_secret_name(key) else safe_repr(item, clean, depth + 1))
             for key, item in islice(value.items(), _MOST_ITEMS)
         ]
+    elif kind is tuple and len(value) == 2 and isinstance(value[0], str) and tells_a_secret(value[0]):
+        items = [safe_repr(value[0], clean, depth + 1), HIDDEN]  # a header, an item of a dictionary
     else:
         items = [safe_repr(item, clean, depth + 1) for item in islice(value, _MOST_ITEMS)]
     if len(value) > _MOST_ITEMS:

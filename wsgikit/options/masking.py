@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["hide_credentials", "is_secret", "mask"]
+__all__ = ["HIDDEN", "hide_credentials", "is_secret", "mask"]
 
 import re
 import types
@@ -29,14 +29,47 @@ _WORD_BREAK = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 # scheme://user:password@host, and the driver forms of it. The user may be empty (redis://:password@host).
 # The password may itself hold an "@" or a "/", unescaped: everything up to the last "@" is hidden, unless what follows
 # the colon is a port.
-_URL_PASSWORD = re.compile(r"(?P<head>[A-Za-z][A-Za-z0-9+.\-]*://[^\s/?#:@'\"]*:)(?!\d+[/?#])[^\s'\"]*(?=@)")
+# A name begins where a word begins, and a password has an end: a long text must not take long.
+_URL_PASSWORD = re.compile(
+    r"(?P<head>(?<![A-Za-z0-9+.\-])[A-Za-z][A-Za-z0-9+.\-]*://[^\s/?#:@'\"]*:)(?!\d+[/?#])[^\s'\"]{0,500}(?=@)"
+)
 # password=… in a URL's query or in a libpq connection string.
 _ASSIGNED = re.compile(
-    r"(?P<head>\b[A-Za-z_\-]*(?:password|passwd|pwd|secret|token|api_?key|secret_?key|credential)s?=)"
+    r"(?P<head>(?<![A-Za-z_\-])[A-Za-z_\-]*(?:password|passwd|pwd|secret|token|api_?key|secret_?key|credential)s?=)"
     r"(?:'[^']*'|\"[^\"]*\"|(?:\\\\+\s?|[^\s&;,'\")\]}\\])+)",
     re.IGNORECASE,
 )
-_AUTHORIZATION = re.compile(r"(?P<head>\b(?:bearer|basic)\s+)[\w.~+/=\-]{8,}", re.IGNORECASE)
+# RFC 9110 §11.6.2. A word of a sentence ("basic authentication") has neither a digit nor a capital inside.
+_AUTHORIZATION = re.compile(
+    r"(?P<head>\b(?i:bearer|basic|digest|token|apikey|negotiate)\s+)(?=[\w.~+/\-]*(?:[\d=]|[a-z][A-Z]))[\w.~+/=\-]{8,}"
+)
+# A header with credentials, as a line, in quotes or in a pair: Authorization: …, 'Cookie': '…', ("X-Api-Key", "…").
+_HEADER = re.compile(
+    r"(?P<head>\b(?:(?:proxy-)?authorization|(?:set-)?cookie|x-(?:api-key|auth-token|csrf-?token))\b['\"]?(?:\s*:\s*['\"]?|\s*,\s*['\"]))"
+    r"(?!\s|expected )[^'\"\r\n\\]+",
+    re.IGNORECASE,
+)
+# "the password was hunter2", "token is: abc". Words that follow in ordinary sentences stay.
+_SAID = re.compile(
+    r"(?P<head>\b(?:password|passwd|passphrase|passcode|secret(?: key)?|token|api[ _-]?key)\s+"
+    r"(?:was|is|are|were)\s*:?\s+['\"]?)(?!(?:not|no|wrong|invalid|incorrect|missing|required|too|empty|expired|none|an?|the|now|set|unset|unknown"
+    r"|already|malformed|revoked|correct|valid|used|never|only|of|for|in|hidden)\b)[^\s'\"]+",
+    re.IGNORECASE,
+)
+_PRIVATE_KEY = re.compile(
+    r"(?P<head>-----BEGIN [A-Z ]*PRIVATE KEY-----)[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+)
+# SQLAlchemy writes the parameters of a statement into its errors; PostgreSQL and MySQL write the value of a key.
+_PARAMETERS = re.compile(
+    r"(?P<head>\[parameters: )(?:[^\n]*(?=\])|[^\n]*)|(?P<key>\bKey \([^)\n]{0,200}\)=)\([^\n]{0,1000}?\)(?= |\.|$)"
+    r"|(?P<entry>\bDuplicate entry )'[^\n]{0,1000}?'(?= for key)",
+    re.MULTILINE,
+)
+# Tokens that show by their form what they are: JWT, GitHub, GitLab, Stripe, Slack, AWS, Google.
+_TOKEN = re.compile(
+    r"(?P<head>)(?<![\w\-])(?:eyJ[\w\-]{8,}\.[\w\-]{4,}\.[\w\-]*|gh[opsu]_\w{20,}|github_pat_\w{20,}|glpat-[\w\-]{16,}"
+    r"|[sr]k_(?:live|test)_\w{8,}|xox[abprs]-[\w\-]{8,}|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[\w\-]{30,})"
+)
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 _LONGEST = 200  # characters of one value: a line of a terminal and a half
 
@@ -65,11 +98,25 @@ def mask(name: str, value: object) -> str:
     return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
 
 
-def hide_credentials(text: str) -> str:
-    """Return a text with ``***`` for the passwords and tokens that can be told by their form."""
-    for form in (_URL_PASSWORD, _AUTHORIZATION, _ASSIGNED):
-        text = form.sub(rf"\g<head>{HIDDEN}", text)
-    return text
+_IN_CODE = (_PRIVATE_KEY, _URL_PASSWORD, _AUTHORIZATION, _TOKEN)
+_IN_WORDS = (_PRIVATE_KEY, _URL_PASSWORD, _HEADER, _AUTHORIZATION, _ASSIGNED, _SAID, _TOKEN)
+
+
+def hide_credentials(text: str, hidden: str = HIDDEN, *, is_code: bool = False) -> str:
+    """Return a text without the passwords, tokens, keys and SQL parameters that their form gives away.
+
+    Error pages, reports, the command line and the errors of options all hide by this function.
+
+    Args:
+        text: a message, a repr or lines of source; the number of its lines stays.
+        hidden: what replaces each of them.
+        is_code: whether it is source, in which ``cookie: str`` is no header.
+    """
+    for form in _IN_CODE if is_code else _IN_WORDS:
+        text = form.sub(lambda match: f"{match['head']}{hidden}" + "\n" * match[0].count("\n"), text)
+    if is_code:
+        return text
+    return _PARAMETERS.sub(lambda match: f"{match['head'] or match['key'] or match['entry']}{hidden}", text)
 
 
 def _is_harmless(value: object) -> bool:
