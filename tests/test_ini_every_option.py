@@ -28,6 +28,9 @@ from wsgikit.onion.stack import Stack
 from wsgikit.options import describe_options
 from wsgikit.options.words import members_of, split_collection, split_mapping, strip_annotated
 
+FOLDER = pathlib.Path(__file__).parent / "typing"
+"""Any folder with few files."""
+
 SECRET = "0123456789abcdef0123456789abcdef0123456789abcdef"
 
 POSTGRESQL = "postgresql+psycopg://nobody@127.0.0.1/nothing"
@@ -43,6 +46,7 @@ NEEDED: dict[str, dict[str, tuple[str, Any]]] = {
     "router": {"router": ("every_option_parts:router", parts.router)},
     "session": {"secret_key": (SECRET, SECRET)},
     "database": {"url": ("sqlite://", "sqlite://")},
+    "static": {"root": (str(FOLDER), FOLDER)},
 }
 
 # Values that can't be made up from the annotation: a list of text and value; what must stand beside; what must not.
@@ -72,6 +76,13 @@ VALUES: dict[tuple[str, str], list[tuple[str, Any]]] = {
     ("error_pages", "texts"): [("every_option_texts.ini", "every_option_texts.ini")],
     ("error_pages", "debug_hosts"): [("10.0.0.0/8, 127.0.0.1", ("10.0.0.0/8", "127.0.0.1"))],
     ("error_pages", "editor"): [("vscode", "vscode"), ("x://{path}:{line}", "x://{path}:{line}")],
+    ("static", "root"): [(str(FOLDER), FOLDER), (f"{FOLDER}, {FOLDER}", (FOLDER, FOLDER))],
+    ("static", "package"): [("django.contrib.admin", "django.contrib.admin")],
+    ("static", "prefix"): [("/assets/", "/assets/")],
+    ("static", "immutable"): [("[.]v[0-9]+[.]", re.compile("[.]v[0-9]+[.]"))],
+    ("static", "fallback"): [("routing_usage.py", "routing_usage.py")],
+    ("static", "headers"): [("X-A = b", {"X-A": "b"})],
+    ("static", "dev_server"): [("http://127.0.0.1:5173", "http://127.0.0.1:5173")],
     ("template", "folders"): [("templates", "templates"), ("templates, templates", ["templates", "templates"])],
     ("template", "context_processors"): [("every_option_parts:function", (parts.function,))],
     ("template", "filters"): [("f = every_option_parts:function", {"f": parts.function})],

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from wsgikit.error_pages.middleware import ErrorPagesMiddleware as ErrorPagesMiddleware
     from wsgikit.http.request import Request as Request
     from wsgikit.http.request import Response as Response
+    from wsgikit.middleware.static.middleware import StaticMiddleware as StaticMiddleware
     from wsgikit.onion.exchange import Exchange as Exchange
     from wsgikit.onion.middleware import Middleware as Middleware
     from wsgikit.onion.stack import Stack as Stack
@@ -78,6 +79,7 @@ _HOMES = {
     "wsgikit.context.middleware": "ContextMiddleware",
     "wsgikit.database.middleware": "DatabaseMiddleware",
     "wsgikit.error_pages.middleware": "ErrorPagesMiddleware",
+    "wsgikit.middleware.static.middleware": "StaticMiddleware",
     "wsgikit.onion.exchange": "Exchange",
     "wsgikit.onion.middleware": "Middleware",
     "wsgikit.http.request": "Request Response",

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["UNKNOWN_TYPE", "FileReader", "Representation", "content_type_of", "printable_time", "represent", "send"]
+__all__ = [
+    "EMPTY",
+    "UNKNOWN_TYPE",
+    "FileReader",
+    "Representation",
+    "content_type_of",
+    "printable_time",
+    "represent",
+    "send",
+]
 
 import mimetypes
 import os
@@ -13,6 +22,9 @@ from typing import Any
 from wsgikit.http.etags import evaluate_preconditions
 from wsgikit.http.ranges import CHUNK_BYTES, SpanReader, frame_spans, is_range_current, parse_ranges
 from wsgikit.wsgi import Environ, HeaderList, StartResponse
+
+EMPTY = (("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", "0"))
+"""The headers of an error without a body: a layer for error pages may put its page there."""
 
 UNKNOWN_TYPE = "application/octet-stream"
 
@@ -130,7 +142,7 @@ def send(
             start_response("304 Not Modified", list(form.headers_unmodified))
             return []
         if verdict == 412:
-            start_response("412 Precondition Failed", [("Content-Length", "0")])
+            start_response("412 Precondition Failed", list(EMPTY))
             return []
         wanted = environ.get("HTTP_RANGE")
         # RFC 9110 §14.2: ranges are defined for GET only.
@@ -162,8 +174,7 @@ def _send_part(
     if spans is None or not is_range_current(environ.get("HTTP_IF_RANGE"), form.etag, form.modified):
         return None
     if not spans:
-        headers = [("Content-Range", f"bytes */{size}"), ("Content-Length", "0")]
-        start_response("416 Range Not Satisfiable", headers)
+        start_response("416 Range Not Satisfiable", [("Content-Range", f"bytes */{size}"), *EMPTY])
         return []
     kept = [pair for pair in form.headers if pair[0] not in ("Content-Type", "Content-Length")]
     content_type = next((value for name, value in form.headers if name == "Content-Type"), None)

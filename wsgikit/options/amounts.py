@@ -1,0 +1,32 @@
+"""Sizes and durations as options: numbers, or texts with units as in an ini file."""
+
+from __future__ import annotations
+
+__all__ = ["check_amount"]
+
+from wsgikit.exceptions import ConfigurationError, complaint
+
+
+def check_amount(where: str, option: str, value: int | float | str, *, minimum: int = 0) -> int:
+    """Return an option named ``…_bytes`` or ``…_seconds`` as a whole number.
+
+    Args:
+        where: begins the error's text; the layer as the user wrote it.
+        option: the option's name. Its ending says which units a text may have.
+        value: a number, or a text such as ``"10MiB"`` or ``"15m"``.
+        minimum: the smallest number that is allowed.
+
+    Raises:
+        ConfigurationError: it is no number of at least `minimum`.
+    """
+    number: object = value
+    if isinstance(value, str):
+        from wsgikit.options.text import Unfit, convert  # only for texts
+
+        try:
+            number = convert(value, int, option, where, ".")
+        except Unfit as error:
+            raise ConfigurationError(complaint(where, option, str(error), value)) from None
+    if isinstance(number, bool) or not isinstance(number, int) or number < minimum:
+        raise ConfigurationError(complaint(where, option, f"a whole number of at least {minimum}", value))
+    return number
