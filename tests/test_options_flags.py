@@ -35,7 +35,7 @@ def test_what_is_equal_to_a_switch_is_none(value):
 )
 def test_switches_of_sessions_are_checked(option):
     with pytest.raises(ConfigurationError, match=f"^SessionMiddleware: {option}: expected True or False, got '0'"):
-        SessionMiddleware(lambda environ, start_response: [], secret_key="k" * 64, **{option: "0"})
+        SessionMiddleware(lambda environ, start_response: [], secret_key="k0123456789abcde", **{option: "0"})
 
 
 def test_switches_of_templates_are_checked():

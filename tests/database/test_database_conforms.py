@@ -14,7 +14,7 @@ OPTIONS = {
     "given back at the head": {"release": "response"},
     "retries": {"retries": 2},
     "manager": {"manager": True},
-    "replica": {"replica_url": "sqlite://", "secret_key": "k" * 32},
+    "replica": {"replica_url": "sqlite://", "secret_key": "k0123456789abcde"},
     "excluded": {"exclude_paths": ["/"]},
 }
 

@@ -94,8 +94,12 @@ def app(environ, start_response):
             "secret_key: expected at least 16 bytes, got 5.",
         ),
         (
-            {"url": "sqlite:///x", "replica_url": "sqlite:///y", "secret_key": ["k" * 32, "change-me-change-me"]},
-            "secret_key[1]: expected a secret, got a placeholder.",
+            {
+                "url": "sqlite:///x",
+                "replica_url": "sqlite:///y",
+                "secret_key": ["k0123456789abcde", "change-me-change-me"],
+            },
+            "secret_key[1]: expected a secret, got a placeholder: it contains 'changeme'.",
         ),
         ({"url": "sqlite:///x", "pool_size": "many"}, "pool_size: expected a number, or true or false, got 'many'"),
         ({"url": "sqlite:///x", "statement_timeout_seconds": 3}, "statement_timeout_seconds: expected PostgreSQL"),

@@ -308,7 +308,7 @@ def replicated(environ, start_response):
 
 
 def test_a_reader_reads_from_the_replica_until_it_writes(wrap, sqlite, replica, call):
-    layer = wrap(replicated, url=sqlite.url, replica_url=replica, secret_key="k" * 32, sticky_seconds=60)
+    layer = wrap(replicated, url=sqlite.url, replica_url=replica, secret_key="k0123456789abcde", sticky_seconds=60)
     assert call(layer).body == b"old"
     assert call(layer, "/primary").body == b""
     written = call(layer, method="POST")
@@ -321,9 +321,21 @@ def test_a_reader_reads_from_the_replica_until_it_writes(wrap, sqlite, replica, 
 
 
 def test_a_cookie_that_is_not_ours_or_too_old_is_not_believed(wrap, sqlite, replica, call, monkeypatch):
-    layer = wrap(replicated, url=sqlite.url, replica_url=replica, secret_key=["n" * 32, "o" * 32], sticky_seconds=60)
-    forged = wrap(replicated, url=sqlite.url, replica_url=replica, secret_key="f" * 32)
-    rotated = wrap(replicated, url=sqlite.url, replica_url=replica, secret_key=["m" * 32, "n" * 32], sticky_seconds=60)
+    layer = wrap(
+        replicated,
+        url=sqlite.url,
+        replica_url=replica,
+        secret_key=["n0123456789abcde", "o0123456789abcde"],
+        sticky_seconds=60,
+    )
+    forged = wrap(replicated, url=sqlite.url, replica_url=replica, secret_key="f0123456789abcde")
+    rotated = wrap(
+        replicated,
+        url=sqlite.url,
+        replica_url=replica,
+        secret_key=["m0123456789abcde", "n0123456789abcde"],
+        sticky_seconds=60,
+    )
 
     def cookie_of(one):
         written = call(one, method="POST")
@@ -340,7 +352,7 @@ def test_a_cookie_that_is_not_ours_or_too_old_is_not_believed(wrap, sqlite, repl
 def test_writing_on_the_replica_is_refused_by_the_server(wrap, database_of, call, name):
     database = database_of(name)
     database.clear()
-    layer = wrap(replicated, url=database.url, replica_url=database.url, secret_key="k" * 32)
+    layer = wrap(replicated, url=database.url, replica_url=database.url, secret_key="k0123456789abcde")
     with pytest.raises(sa.exc.DBAPIError):
         call(layer, "/write")
     assert call(layer, method="POST").code == 200
@@ -353,7 +365,7 @@ def test_a_failed_write_makes_nobody_sticky(wrap, sqlite, replica, call):
         start_response("400 Bad Request", [])
         return [b""]
 
-    layer = wrap(app, url=sqlite.url, replica_url=replica, secret_key="k" * 32)
+    layer = wrap(app, url=sqlite.url, replica_url=replica, secret_key="k0123456789abcde")
     assert call(layer, method="POST").headers == []
 
 

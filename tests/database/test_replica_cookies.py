@@ -11,7 +11,7 @@ from wsgikit.onion.stack import build_stack, use
 
 @pytest.fixture
 def options(tmp_path):
-    return {"replica_url": f"sqlite:///{tmp_path}/replica.db", "secret_key": "k" * 32}
+    return {"replica_url": f"sqlite:///{tmp_path}/replica.db", "secret_key": "k0123456789abcde"}
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

@@ -174,7 +174,7 @@ def test_retries_managers_and_streams_are_undone_too(database, wrap, call, optio
 
 def test_a_replica_sees_in_the_block_what_was_just_written(sqlite, tmp_path, wrap, call):
     replica = f"sqlite:///{tmp_path}/replica.db"
-    layer = wrap(app, url=sqlite.url, replica_url=replica, secret_key="k" * 32)
+    layer = wrap(app, url=sqlite.url, replica_url=replica, secret_key="k0123456789abcde")
     with rolled_back(layer):
         call(layer, "/add/one", method="POST")
         assert call(layer, "/list").body == b"one"

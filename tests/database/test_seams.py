@@ -308,7 +308,7 @@ def test_who_wrote_by_a_commit_of_the_applications_own_is_sticky_too(
         start_response(status, [])
         return [b""]
 
-    options = {"replica_url": f"sqlite:///{tmp_path}/replica.db", "secret_key": "k" * 32, "commit": commit}
+    options = {"replica_url": f"sqlite:///{tmp_path}/replica.db", "secret_key": "k0123456789abcde", "commit": commit}
     answer = call(wrap(app, url=sqlite.url, **options), method="POST")
     assert "wsgikit_wrote=" in dict(answer.headers).get("Set-Cookie", "")
 
@@ -322,7 +322,11 @@ def test_who_wrote_in_a_block_of_its_own_is_sticky_too(wrap, sqlite, tmp_path, c
             insert(environ, "a")
         return ok(start_response)
 
-    options = {"replica_url": f"sqlite:///{tmp_path}/replica.db", "secret_key": "k" * 32, "commit": "manual"}
+    options = {
+        "replica_url": f"sqlite:///{tmp_path}/replica.db",
+        "secret_key": "k0123456789abcde",
+        "commit": "manual",
+    }
     answer = call(wrap(app, url=sqlite.url, kind=kind, **options), method="POST")
     assert sqlite.texts() == ["a"]
     assert "wsgikit_wrote=" in dict(answer.headers).get("Set-Cookie", "")
@@ -335,7 +339,11 @@ def test_part_of_a_second_is_rounded_up_to_a_cookie_that_lives(wrap, sqlite, tmp
         insert(environ, "a")
         return ok(start_response)
 
-    options = {"replica_url": f"sqlite:///{tmp_path}/replica.db", "secret_key": "k" * 32, "sticky_seconds": 0.5}
+    options = {
+        "replica_url": f"sqlite:///{tmp_path}/replica.db",
+        "secret_key": "k0123456789abcde",
+        "sticky_seconds": 0.5,
+    }
     answer = call(wrap(app, url=sqlite.url, **options), method="POST")
     assert "Max-Age=1;" in dict(answer.headers)["Set-Cookie"]
 
@@ -452,7 +460,7 @@ def test_retries_beside_a_session_layer(layers, postgresql, call, order, ok):
             raise Lost
         return ok(start_response, str(session["count"]).encode())
 
-    sessions = use(SessionMiddleware, secret_key="k" * 32)
+    sessions = use(SessionMiddleware, secret_key="k0123456789abcde")
     database = use(DatabaseMiddleware, url=postgresql.url, retries=1, retry_backoff_seconds=0)
     inner = [database, sessions] if order == "session inside" else [sessions, database]
     stack = build_stack(app, ContextMiddleware, *inner)

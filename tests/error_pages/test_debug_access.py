@@ -134,7 +134,7 @@ def test_a_switch_takes_nothing_but_true_and_false(option, value):
 @pytest.mark.parametrize("inner", [SessionMiddleware, DatabaseMiddleware, RouterMiddleware])
 def test_a_stack_without_a_page_for_what_fails_while_saving_is_refused(inner):
     options = {
-        SessionMiddleware: {"secret_key": "k" * 64},
+        SessionMiddleware: {"secret_key": "k0123456789abcde"},
         DatabaseMiddleware: {"url": "sqlite://"},
         RouterMiddleware: {"router": Router("app")},
     }[inner]

@@ -65,7 +65,7 @@ def app(tmp_path):
         Router("nothing"),
         use(ErrorPagesMiddleware),
         use(ContextMiddleware),
-        use(SessionMiddleware, secret_key="k" * 40),
+        use(SessionMiddleware, secret_key="k0123456789abcde"),
         use(DatabaseMiddleware, url=f"sqlite:///{tmp_path}/shop.db"),
         use(RouterMiddleware, router=router),
     )
@@ -160,5 +160,7 @@ def test_the_onion_says_what_is_wrong_with_the_order():
 
     with pytest.raises(ConfigurationError, match="RouterMiddleware"):
         build_stack(
-            Router("nothing"), use(RouterMiddleware, router=Router("x")), use(SessionMiddleware, secret_key="k" * 40)
+            Router("nothing"),
+            use(RouterMiddleware, router=Router("x")),
+            use(SessionMiddleware, secret_key="k0123456789abcde"),
         )

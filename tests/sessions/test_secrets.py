@@ -35,7 +35,17 @@ def theirs(secret, digest=hashlib.sha256):
         ("short", "secret_key: expected at least 16 bytes, got 5. Make one with: wsgikit secret."),
         ([NEW, "short"], "secret_key[1]: expected at least 16 bytes, got 5."),
         (b"x", "secret_key: expected at least 16 bytes, got 1."),
-        ("CHANGE_ME", "secret_key: expected a secret, got a placeholder. Make one with: wsgikit secret."),
+        (
+            "CHANGE_ME",
+            "secret_key: expected a secret, got a placeholder: it contains 'changeme'. Make one with: wsgikit secret.",
+        ),
+        ("todo: make a secret key", "got a placeholder: it contains 'todo'"),
+        ("an insecure key for development", "got a placeholder: it contains 'insecure'"),
+        ("aaaa" * 8, "secret_key: expected a random secret, got one of 1 different characters."),
+        ("0101" * 8, "expected a random secret, got one of 2 different characters."),
+        (b"\0" * 32, "expected at least 16 bytes, got 0 and NULs."),
+        (b"short" + b"\0" * 27, "expected at least 16 bytes, got 5 and NULs."),
+        ([NEW, ""], "secret_key[1]: expected a secret, got none."),
         ("please-change-me-0123456789", "got a placeholder"),
         ("<insert your secret key here>", "got a placeholder"),
         ("your-secret-key-goes-here", "got a placeholder"),
@@ -58,6 +68,42 @@ def test_s12_s11_a_secret_that_protects_nothing_is_refused_while_building(value,
     assert message in str(caught.value)
     if isinstance(value, str) and value:
         assert value not in str(caught.value)
+
+
+RANDOM_KEYS_WITH_A_WORD = [
+    "Qk3TODOw9rXb0uZ1nN5sVtYpLm2Jc7HfGd8Ea4RiKoU",  # base64url: one in 26,000 contains "todo"
+    "x_to-doQk3w9rXb0uZ1nN5sVtYpLm2Jc7HfGd8Ea4Ri",
+    "q7InsecureXb0uZ1nN5sVtYpLm2Jc7HfGd8Ea4RiKoU",
+    b"\x00\x8f" + bytes(range(60, 90)),  # a NUL within random bytes is as good as any other
+    "8302756149038271",
+]
+
+
+@pytest.mark.parametrize("secret", RANDOM_KEYS_WITH_A_WORD, ids=repr)
+def test_a_random_secret_that_happens_to_contain_a_word_is_accepted(secret):
+    SessionMiddleware(lambda e, s: [], secret_key=secret)
+
+
+@pytest.mark.parametrize("cookie_format", ["flask", "starlette", "django"])
+@pytest.mark.parametrize(
+    ("secret", "weakness"),
+    [
+        ("dev", "expected at least 16 bytes, got 3"),
+        ("django-insecure-abcdefghijklmnop", "expected a secret, got a placeholder: it contains 'djangoinsecure'"),
+    ],
+    ids=["short", "placeholder"],
+)
+def test_a_weak_secret_of_another_application_is_a_warning(caplog, cookie_format, secret, weakness):
+    SessionMiddleware(lambda e, s: [], secret_key=secret, cookie_format=cookie_format)
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"SessionMiddleware: secret_key: {weakness}. Anybody can forge")
+
+
+@pytest.mark.parametrize("cookie_format", ["flask", "starlette", "django"])
+def test_another_application_needs_a_secret_too(cookie_format):
+    for secret in ("", None, [], [NEW, ""]):
+        with pytest.raises(ConfigurationError, match="expected a secret, got none"):
+            SessionMiddleware(lambda e, s: [], secret_key=secret, cookie_format=cookie_format)
 
 
 @pytest.mark.parametrize(

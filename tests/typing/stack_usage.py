@@ -49,7 +49,7 @@ stack: Stack = build_stack(
     app,
     use(ErrorPagesMiddleware, debug=debug),
     use(ContextMiddleware),
-    use(SessionMiddleware, secret_key="0" * 64, cookie_name="visits"),
+    use(SessionMiddleware, secret_key="00123456789abcde", cookie_name="visits"),
     use(DatabaseMiddleware, url="sqlite://", name="reports"),
     use(ProxyFix, x_for=1),
     debug and use(Stamp),
@@ -60,7 +60,7 @@ stack: Stack = build_stack(
     None,
 )
 found: SessionMiddleware | None = stack.find(SessionMiddleware)
-wrapped: SessionMiddleware = SessionMiddleware(app, secret_key="0" * 64)
+wrapped: SessionMiddleware = SessionMiddleware(app, secret_key="00123456789abcde")
 
 with stack.request_context("/path", REQUEST_METHOD="POST") as exchange:
     typed: Request = request

@@ -189,7 +189,7 @@ def test_messages_are_shown_once_and_the_same_in_one_request():
             get_flashed_messages(category_filter=["error"]),
         ]
 
-    layers = use(ContextMiddleware), use(SessionMiddleware, secret_key="k" * 40)
+    layers = use(ContextMiddleware), use(SessionMiddleware, secret_key="k0123456789abcde")
     app = TestApp(build_stack(router, *layers), lint=True)
     assert app.get("/show").json == [[], [], []]
     assert "Set-Cookie" not in app.get("/show").headers

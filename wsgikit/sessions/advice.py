@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["UnsignedCookies", "warn_of_namesake", "warn_of_other_writer", "warn_of_processes", "warn_of_the_way_back"]
+__all__ = [
+    "UnsignedCookies",
+    "warn_of_namesake",
+    "warn_of_other_writer",
+    "warn_of_processes",
+    "warn_of_the_way_back",
+    "warn_of_weak_secrets",
+]
 
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from wsgikit.http.addresses import came_by_https
+from wsgikit.options.secrets import weakness_of
+from wsgikit.sessions.journal import journal
 from wsgikit.wsgi import Environ
 
 if TYPE_CHECKING:
@@ -48,6 +57,15 @@ class UnsignedCookies:
                 len(seen),
                 self._manager.writer.name,
             )
+
+
+def warn_of_weak_secrets(where: str, secrets: Sequence[bytes], cookie_format: str) -> None:
+    """Warn of another application's secret that protects nothing. It isn't refused: it isn't this layer's to choose."""
+    for secret in secrets:
+        weakness = weakness_of(secret)
+        if weakness is not None:
+            text = "%s: secret_key: %s. Anybody can forge the session of the %s application: change its secret too."
+            journal().warning(text, where, weakness, cookie_format.capitalize())
 
 
 def warn_of_processes(manager: SessionManager) -> None:

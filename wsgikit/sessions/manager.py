@@ -12,7 +12,7 @@ from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.http.cookies import CookieWriter, SameSite, cookie_finder
 from wsgikit.options.flags import check_flags
 from wsgikit.options.secrets import Secret, check_secrets
-from wsgikit.sessions.advice import UnsignedCookies
+from wsgikit.sessions.advice import UnsignedCookies, warn_of_weak_secrets
 from wsgikit.sessions.backends import Backend, Conflict, CookieBackend, StoreBackend, merge
 from wsgikit.sessions.errors import SessionReadOnly, StoreUnavailable
 from wsgikit.sessions.formats import FormatName, make_format
@@ -88,7 +88,10 @@ class SessionManager:
             cookie_permanent=cookie_permanent,
             encrypt=encrypt,
         )
-        secrets = check_secrets(where, secret_key)
+        is_foreign = cookie_format != "wsgikit"
+        secrets = check_secrets(where, secret_key, refuse_weak=not is_foreign)
+        if is_foreign:
+            warn_of_weak_secrets(where, secrets, cookie_format)
         self.writer = CookieWriter(
             where,
             name=cookie_name,
@@ -140,7 +143,7 @@ class SessionManager:
         self.name = where
         self.store_option = store
         self.timeouts = timeouts
-        self.is_foreign = cookie_format != "wsgikit"
+        self.is_foreign = is_foreign
         self.permanent = cookie_permanent
         self.on_store_error = on_store_error
         self._find = cookie_finder(cookie_name)
