@@ -224,3 +224,16 @@ def test_a_missing_driver_is_told_with_what_would_work(monkeypatch, url, install
         DatabaseMiddleware(app, url=url)
     assert f"url: expected the driver {missing!r} to be installed" in str(refused.value)
     assert str(refused.value).endswith(DRIVERS[url, installed])
+
+
+@pytest.mark.parametrize(("options", "is_shown"), [({}, False), ({"hide_parameters": False}, True)])
+@pytest.mark.parametrize("kind", ["session", "connection"])
+def test_parameters_of_a_failed_statement_stay_out_of_its_error(wrap, sqlite, call, kind, options, is_shown):
+    """They may be passwords, and errors go into logs."""
+
+    def app(environ, start_response):
+        environ["wsgikit.db"].execute(sa.text("INSERT INTO missing VALUES (:password)"), {"password": "hunter2"})
+
+    with pytest.raises(sa.exc.OperationalError) as caught:
+        call(wrap(app, url=sqlite.url, kind=kind, **options))
+    assert ("hunter2" in str(caught.value)) is is_shown

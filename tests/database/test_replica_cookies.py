@@ -63,3 +63,37 @@ def test_the_cookie_bears_the_name_of_its_database(wrap, sqlite, call, ok, optio
 
     answer = call(wrap(app, url=sqlite.url, name="reports", **options), method="POST")
     assert dict(answer.headers)["Set-Cookie"].startswith("wsgikit_wrote_reports=")
+
+
+@pytest.mark.parametrize(
+    ("method", "is_elsewhere"),
+    [*((method, True) for method in ("GET", "HEAD", "OPTIONS", "QUERY", "TRACE")), ("POST", False), ("query", False)],
+)
+def test_methods_that_only_read_are_served_by_the_replica(wrap, sqlite, call, ok, options, method, is_elsewhere):
+    """RFC 9110 §9.2.1; QUERY is safe, too (RFC 10008). Methods are case-sensitive."""
+    seen = []
+
+    def app(environ, start_response):
+        seen.append(layer.work_of(environ["wsgikit.exchange"]).source is layer.replica)
+        return ok(start_response)
+
+    layer = wrap(app, url=sqlite.url, **options)
+    call(layer, method=method)
+    assert seen == [is_elsewhere]
+
+
+def test_a_cookie_inside_the_value_of_another_is_not_read(wrap, sqlite, call, insert, ok, options):
+    """RFC 6265 §5.4: cookies are separated by ';' alone."""
+    seen = []
+
+    def app(environ, start_response):
+        if environ["REQUEST_METHOD"] == "POST":
+            insert(environ, "a")
+        seen.append(layer.work_of(environ["wsgikit.exchange"]).source is layer.replica)
+        return ok(start_response)
+
+    layer = wrap(app, url=sqlite.url, **options)
+    pair = dict(call(layer, method="POST").headers)["Set-Cookie"].partition(";")[0]
+    for header in (f"theme=dark; {pair}", f"wsgikit_wrote=forged; {pair}", f"theme=a,{pair}"):
+        call(layer, HTTP_COOKIE=header)
+    assert seen == [False, False, False, True]

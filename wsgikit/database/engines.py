@@ -71,7 +71,11 @@ def build_engine(
     poolclass = options.get("poolclass", QueuePool)
     if poolclass is not None and not (isinstance(poolclass, type) and issubclass(poolclass, Pool)):
         raise ConfigurationError(complaint(where, "poolclass", "a class of sqlalchemy.pool", poolclass))
-    settings: dict[str, Any] = {"pool_pre_ping": ping and kind != "sqlite", **_typed(where, options, dialect)}
+    settings: dict[str, Any] = {
+        "pool_pre_ping": ping and kind != "sqlite",
+        "hide_parameters": True,  # errors go into logs, and parameters may be passwords
+        **_typed(where, options, dialect),
+    }
     if max_age_seconds is not None:
         settings["pool_recycle"] = max_age_seconds
     if kind == "sqlite" and _is_memory(parsed):

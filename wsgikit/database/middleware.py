@@ -65,7 +65,8 @@ class DatabaseMiddleware(Middleware):
         retries: how often a request is repeated whose transaction lost against another: serialization failures and
             deadlocks (SQLSTATE 40001 and 40P01, MariaDB 1213 and 1205, SQLite busy), never after the head has left. The
             request body is kept for it; what layers outside this one remember of the request stays as it is.
-        retry_methods: the methods that may be repeated: by default those that are idempotent (RFC 9110 §9.2.2).
+        retry_methods: the methods that may be repeated: by default those that are idempotent (RFC 9110 §9.2.2, RFC
+            10008).
         retry_backoff_seconds: to wait before the first repetition; doubled each time, with jitter.
         environ_key: where the session or connection is found.
         ping: whether a connection that waited in the pool is asked for a sign of life before it is used.
@@ -73,7 +74,7 @@ class DatabaseMiddleware(Middleware):
         exclude_paths: beginnings of paths that have no database, each with its slash: using it there is an error.
         session_options: keywords for SQLAlchemy's `Session`, such as ``{"expire_on_commit": False}``.
         statement_timeout_seconds: after how many seconds PostgreSQL or MariaDB gives a statement up.
-        replica_url: of a replica that GET, HEAD and OPTIONS read from, unless the client has just written or
+        replica_url: of a replica that GET, HEAD, OPTIONS and QUERY read from, unless the client has just written or
             ``environ["wsgikit.db.primary"]`` is true. Writing there is refused by the server.
         sticky_seconds: for how long a client that wrote reads from the primary.
         secret_key: signs the cookie that says so; needed only with `replica_url`.
@@ -113,7 +114,7 @@ class DatabaseMiddleware(Middleware):
         commit: Literal["success", "no-exception", "manual"] | Rule = "success",
         release: Literal["close", "response"] = "close",
         retries: int = 0,
-        retry_methods: Sequence[str] = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE"),
+        retry_methods: Sequence[str] = ("GET", "HEAD", "OPTIONS", "QUERY", "PUT", "DELETE"),
         retry_backoff_seconds: float = 0.05,
         environ_key: str = DB,
         ping: bool = True,

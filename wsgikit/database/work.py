@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("wsgikit.database")
 Hook: TypeAlias = Callable[[], object]
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-"""Methods of requests that mean to read (RFC 9110 §9.2.1)."""
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "TRACE"})
+"""Methods of requests that only read (RFC 9110 §9.2.1, RFC 10008)."""
 
 
 class Source(Protocol):
