@@ -18,7 +18,7 @@ A request meets the layers from the outside in, the response from the inside out
     │ │ │ │ │        └────────────────┘           │ │ │ │ │
     └─┴─┴─┴─┴─────────────────────────────────────┴─┴─┴─┴─┘
 
-Each is a `Middleware` with up to four hooks; `build_stack` puts them together, and one engine runs them all.
+Each is a `Middleware` with up to five hooks; `build_stack` puts them together, and one engine runs them all.
 Names are loaded when they are first used, so that importing wsgikit costs little.
 """
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from wsgikit.middleware.static.middleware import StaticMiddleware as StaticMiddleware
     from wsgikit.onion.exchange import Exchange as Exchange
     from wsgikit.onion.middleware import Middleware as Middleware
+    from wsgikit.onion.reply import reply as reply
     from wsgikit.onion.stack import Stack as Stack
     from wsgikit.onion.stack import build_stack as build_stack
     from wsgikit.onion.stack import use as use
@@ -82,6 +83,7 @@ _HOMES = {
     "wsgikit.middleware.static.middleware": "StaticMiddleware",
     "wsgikit.onion.exchange": "Exchange",
     "wsgikit.onion.middleware": "Middleware",
+    "wsgikit.onion.reply": "reply",
     "wsgikit.http.request": "Request Response",
     "wsgikit.onion.stack": "Stack build_stack use",
     "wsgikit.routing.middleware": "RouterMiddleware",

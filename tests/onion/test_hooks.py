@@ -174,14 +174,17 @@ class Inner(Middleware):
 
 @pytest.mark.parametrize("app", [answering([b"body"]), answering(Body(b"lazy")), writing, replacing, raising])
 def test_an_after_hook_that_returns_something_is_told_how_to_change_the_response(app, call, onion):
+    seen = []
+
     class Returning(Middleware):
         def after_request(self, exchange):
+            seen.append(repr(exchange))
             return exchange if exchange.status != "200 OK" or app is not replacing else None
 
     answer = call(onion(app, ErrorPage, Returning, Inner)).finish()
     assert answer.content.decode() == (
-        "ApplicationError: Returning.after_request: result: expected None. It is given to nobody: assign "
-        "exchange.body, or change exchange.status and exchange.headers."
+        f"ApplicationError: Returning.after_request: result: expected a WSGI application or None, got "
+        f"{seen[-1]}. Change exchange.status, exchange.headers and exchange.body, or use exchange.reply(…)."
     )
 
 

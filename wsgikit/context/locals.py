@@ -117,10 +117,10 @@ def copy_current_context(function: Callable[P, R]) -> Callable[P, R]:
     environ = _snapshot_of(exchange.environ)
     environ.pop(EXCHANGE, None)
     namespace = dict(_g_of(exchange).__dict__)
-    stack = exchange._stack or environ.get(STACK)
+    stack = exchange.stack
     if stack is not None:
         environ[STACK] = stack
-    layers = stack.layers if stack is not None else exchange._onion.layers
+    layers = stack.layers if stack is not None else exchange.layers
     context = copy_context()
 
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -164,9 +164,9 @@ def _request() -> Request:
 
 
 def _g_of(exchange: Exchange) -> Globals:
-    if exchange._g is None:
-        exchange._g = Globals()
-    return cast("Globals", exchange._g)
+    if exchange.namespace is None:
+        exchange.namespace = Globals()
+    return cast("Globals", exchange.namespace)
 
 
 def _g() -> Globals:
@@ -180,12 +180,12 @@ def _current_app() -> Stack:
     exchange = CURRENT.get(None)
     if exchange is None:
         raise _outside("current_app")
-    try:
-        return cast("Stack", exchange._stack or exchange.environ[STACK])
-    except KeyError:
+    stack = exchange.stack
+    if stack is None:
         raise OutsideRequestError(
             "current_app: the layers were nested by hand, and there is no Stack. Put them together with build_stack()."
-        ) from None
+        )
+    return stack
 
 
 def _from_environ(name: str, key: str, layer: str) -> Callable[[], Any]:
@@ -206,10 +206,10 @@ def _from_environ(name: str, key: str, layer: str) -> Callable[[], Any]:
     return look_up
 
 
-request: Request = make_proxy("request", _request, lambda: CURRENT.get()._request)
+request: Request = make_proxy("request", _request, lambda: CURRENT.get().known_request)
 """The request as a webob object."""
 
-g: Globals = make_proxy("g", _g, lambda: CURRENT.get()._g)
+g: Globals = make_proxy("g", _g, lambda: CURRENT.get().namespace)
 """A namespace for this request alone."""
 
 session: Any = make_proxy("session", _from_environ("session", SESSION, "SessionMiddleware"))

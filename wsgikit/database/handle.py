@@ -111,9 +111,9 @@ class Handle(Standing, Reference):
         work: Work | None = None
         if exchange is not None:
             # While layers inside tear down, what was opened can be used; it says itself when it is over.
-            state = exchange._state
+            state = exchange.known_state
             work = None if state is None else state.get(layer)
-            if work is None and not exchange._finished:
+            if work is None and not exchange.is_finished:
                 work = layer.work_of(exchange)
         if work is None:
             raise ApplicationError(

@@ -353,9 +353,9 @@ class DatabaseMiddleware(Middleware):
         outer = environ.get(self.environ_key)
         if isinstance(outer, Handle):
             its_exchange = outer()
-            if its_exchange is None or its_exchange._finished:
+            if its_exchange is None or its_exchange.is_finished:
                 outer = None  # an environ that is used again
-            elif outer._layer.name == self.name and _is_around(its_exchange, exchange):
+            elif outer._layer.name == self.name and exchange.is_inside(its_exchange):
                 return None  # a stack in a stack: its requests are part of the outer transaction
         if outer is not None:
             self.work_of(exchange).outer = outer
@@ -377,13 +377,3 @@ class DatabaseMiddleware(Middleware):
         """Tell whether the transaction is this layer's, not that of a stack around it."""
         handle = exchange.environ.get(self.environ_key)
         return isinstance(handle, Handle) and handle() is exchange
-
-
-def _is_around(candidate: Exchange, exchange: Exchange) -> bool:
-    """Tell whether one exchange is part of the other. An environ that was copied for work in the background is not."""
-    around = exchange._outer
-    while around is not None:
-        if around is candidate:
-            return not candidate._finished
-        around = around._outer
-    return False

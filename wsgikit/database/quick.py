@@ -26,12 +26,12 @@ def quick_hooks(
     handle = layer.handle
 
     def after_request(exchange: Exchange) -> None:
-        state = exchange._state  # None where no layer has state: making one for a look costs more than the look
+        state = exchange.known_state  # None where no layer has state: making one for a look costs more than the look
         if state is not None and layer in state:
             layer.conclude(exchange, state[layer])
 
     def teardown_request(exchange: Exchange) -> None:
-        state = exchange._state
+        state = exchange.known_state
         if state is not None and layer in state:
             layer.settle(exchange, state[layer])
 

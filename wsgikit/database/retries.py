@@ -60,7 +60,7 @@ class Attempts:
             exchange.on_teardown(spool.file.let_go)
         environ.pop("wsgi.input", None)
         snapshot = dict(environ)
-        namespace = dict(vars(exchange._g)) if exchange._g is not None else {}
+        namespace = dict(vars(exchange.namespace)) if exchange.namespace is not None else {}
         for attempt in range(1, self._total + 1):
             # The same dict, so that whoever is outside (the `request` local) sees what this attempt does; with the
             # content of a fresh copy, for applications write into it and move PATH_INFO about.
@@ -68,10 +68,10 @@ class Attempts:
             environ.update(snapshot)
             environ["wsgi.input"] = spool.rewound()
             environ[ATTEMPT], environ[ATTEMPTS], environ[OUTSIDE] = attempt, self._total, exchange.state
-            if exchange._g is not None:
-                vars(exchange._g).clear()
-                vars(exchange._g).update(namespace)
-            exchange._request = None
+            if exchange.namespace is not None:
+                vars(exchange.namespace).clear()
+                vars(exchange.namespace).update(namespace)
+            exchange.known_request = None
             head = _Head(start_response)
             is_streaming = False
             try:

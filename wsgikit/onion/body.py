@@ -96,7 +96,7 @@ class Body:
         exchange = self._exchange
         self._step = self._source = None
         try:
-            remaining = settle(exchange, *args)
+            remaining = settle(exchange, *args) or exchange._onion.conclude(exchange)
             if remaining is None and exchange._stage == OPEN:
                 exchange._hand_over_head()
         except BaseException as failed:

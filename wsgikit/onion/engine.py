@@ -18,21 +18,24 @@ from __future__ import annotations
 
 __all__ = ["Onion", "Segment"]
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from wsgikit.exceptions import ApplicationError, complaint
+from wsgikit.exceptions import ApplicationError
 from wsgikit.onion.body import Body
 from wsgikit.onion.ending import CURRENT
-from wsgikit.onion.exchange import HANDED, OPEN, SENT, Exchange
-from wsgikit.onion.hooks import HOOKS, hook_name, wrong_result
+from wsgikit.onion.exchange import HANDED, OPEN, SENT, Exchange, Replacement
+from wsgikit.onion.hooks import HOOKS, checked_app, hook_name
 from wsgikit.onion.log import log_error
 from wsgikit.wsgi import EXCHANGE, Environ, StartResponse, WSGIApplication, is_at_rest
 
 if TYPE_CHECKING:
     from wsgikit.onion.middleware import Middleware
 
+# Errors right before the head leaves that are answered in one request. Each function is called until it fails once, so
+# more than a few are a layer that registers another whenever it answers.
+_MOST_ANSWERS = 20
 # A hook with the level it stands for: of the layer itself, or for `after`, of the next layer out.
 Leveled = tuple[int, Callable[..., Any]]
 # Those that run in the context of the request, and those that run outside of it.
@@ -89,7 +92,7 @@ class Segment:
                     on_the_way_in = False
                     exchange._entry = (self, level, level)
                     exchange._teardown = self.teardown_from[level]
-                    self.receive(exchange, app, hook)
+                    self.receive(exchange, checked_app(app, hook))
                     after = self.after_from[level]
                     break
             else:
@@ -114,14 +117,14 @@ class Segment:
                     kind = type(body)
                     if kind is not list and kind is not tuple:
                         exchange._leave_context()
-            if exchange._is_plain or exchange._pending is None:
-                for level, hook in after:  # noqa: B007  # the handlers below need to know how far out it got
-                    if hook(exchange) is not None:
-                        raise wrong_result(hook)
-            else:
-                for level, hook in exchange._pending.get(self, ()):  # noqa: B007  # as above
-                    if hook(exchange) is not None:
-                        raise wrong_result(hook)
+            is_plain = exchange._is_plain
+            hooks = iter(after) if is_plain or exchange._pending is None else exchange._pending[self]
+            if is_plain or exchange._replacement is None:
+                for level, hook in hooks:
+                    app = hook(exchange)
+                    if app is not None:
+                        exchange._replacement = self, level, checked_app(app, hook)
+                        break
         except Exception as error:  # noqa: BLE001  # the layers are asked about any
             if on_the_way_in:
                 exchange._entry = (self, level, level)
@@ -138,29 +141,55 @@ class Segment:
             if on_the_way_in:
                 exchange._teardown = self.teardown_from[level]
             raise
+        if exchange._replacement is not None:
+            remaining = self.leave(exchange, hooks)
+            if remaining is not None:
+                try:
+                    raise remaining
+                finally:
+                    del remaining
 
-    def receive(self, exchange: Exchange, app: WSGIApplication, hook: Callable[..., Any]) -> None:
+    def receive(self, exchange: Exchange, app: WSGIApplication) -> None:
         """Let `app`, which a hook returned, answer."""
-        if not callable(app):
-            raise ApplicationError(
-                complaint(hook_name(hook), "result", "a WSGI application or None", app, "Use exchange.reply(…)")
-            )
         body = app(exchange.environ, exchange._receive_head)
         kind = type(body)
         if (kind is not list and kind is not tuple) or type(exchange._status) is not str or not exchange._is_plain:
             body = exchange._take(body, exchange._context if self.has_context else None)
         exchange._body = body
 
-    def leave(self, exchange: Exchange, after: Iterable[Leveled]) -> Exception | None:
+    def replace(self, exchange: Exchange, due: Replacement, hooks: Iterator[Leveled]) -> None:
+        """Let an application that an after hook returned answer in place of the response there is.
+
+        Args:
+            due: the application, and the next layer out: the first that is asked about an error of the new response.
+            hooks: those that the new response passes. If it is written, this takes them out of the iterator, and one
+                of them may have returned the next replacement.
+        """
+        _, level, app = due
+        exchange._drop()
+        exchange._is_stead = False
+        exchange._entry = (self, level, level)
+        outside = exchange._onion.outside
+        exchange._pending = {self: hooks} if self is outside else {self: hooks, outside: iter(outside.after)}
+        self.receive(exchange, app)
+
+    def leave(self, exchange: Exchange, hooks: Iterator[Leveled]) -> Exception | None:
         """Take a response out past these hooks; return the error that is left, if one is."""
         at = -1
         try:
-            for at, hook in after:  # noqa: B007  # where an error begins to be asked about
-                if hook(exchange) is not None:
-                    raise wrong_result(hook)
+            while True:
+                while (due := exchange._replacement) is not None and due[0] is self:
+                    at = due[1]
+                    self.replace(exchange, due, hooks)
+                for at, hook in hooks:
+                    app = hook(exchange)
+                    if app is not None:
+                        exchange._replacement = self, at, checked_app(app, hook)
+                        break
+                else:
+                    return None
         except Exception as error:  # noqa: BLE001  # the layers are asked about any
             return self.recover(exchange, error, at)
-        return None
 
     def recover(self, exchange: Exchange, error: Exception, level: int) -> Exception | None:
         """Ask the layers from `level` outwards for an answer to an error; return the error that is left, if one is."""
@@ -177,14 +206,11 @@ class Segment:
                     continue
                 exchange._entry = (self, at, outer)
                 exchange._is_stead = True
-                self.receive(exchange, app, hook)
-                pending = exchange._pending
-                for outer, after in self.after_from[at] if pending is None else pending.get(self, ()):  # noqa: B007
-                    if after(exchange) is not None:
-                        raise wrong_result(after)
+                self.receive(exchange, checked_app(app, hook))
             except Exception as another:  # noqa: BLE001  # the layers further out are asked about any
                 return self.recover(exchange, another, outer)
-            return None
+            pending = exchange._pending
+            return self.leave(exchange, iter(self.after_from[at]) if pending is None else pending[self])
         return error
 
     def tell(self, exchange: Exchange, error: Exception, level: int) -> None:
@@ -231,6 +257,13 @@ class Onion:
         environ[EXCHANGE] = exchange
         try:
             self.outside.turn(exchange)
+            if exchange._record is not None:
+                remaining = self.conclude(exchange)
+                try:
+                    if remaining is not None:
+                        raise remaining
+                finally:
+                    del remaining  # its traceback leads to this frame
             if exchange._is_plain:
                 exchange._stage = HANDED
                 start_response(exchange._status, exchange._raw_headers)  # type: ignore[arg-type]  # a turn leaves them
@@ -252,7 +285,7 @@ class Onion:
         else:  # what Exchange._finish does, where there is nothing but the layers' hooks to run
             exchange._finished = True
             inside, outside = exchange._teardown
-            if inside and (self.tears_always or exchange._state is not None):
+            if inside and (self.tears_always or exchange.known_state is not None):
                 exchange._context.run(exchange._tear_down, inside)  # type: ignore[union-attr]  # it was entered
             if outside:
                 exchange._tear_down(outside)
@@ -262,6 +295,24 @@ class Onion:
         if exchange._failure is not None:
             raise exchange._pop_failure()
         return body  # type: ignore[return-value]  # a turn leaves one
+
+    def conclude(self, exchange: Exchange) -> Exception | None:
+        """Run what waits for the head to leave, and answer an error in it; return the error that is left."""
+        record = exchange._record
+        if record is None or exchange._root() is not exchange:
+            return None
+        for _ in range(_MOST_ANSWERS):
+            if exchange._stage != OPEN:
+                return None
+            try:
+                record.run_last(exchange)
+            except Exception as error:  # noqa: BLE001  # the layers are asked about any
+                remaining = self.recover(exchange, error)
+                if remaining is not None:
+                    return remaining
+            else:
+                return None
+        return ApplicationError("on_response: each answer to an error registered a function that failed.")
 
     def way_out(self, exchange: Exchange) -> list[tuple[Segment, tuple[Leveled, ...]]]:
         """Return the after hooks that the exchange's response passes, by segment, innermost first."""
@@ -301,8 +352,8 @@ class Onion:
         """Let the after hooks see a response whose head has been replaced."""
         (segment, after), *_ = self.way_out(exchange)
         if segment is self.outside:
-            return segment.leave(exchange, after)
-        return self._outwards(exchange, exchange._run(exchange._context, segment.leave, exchange, after))
+            return segment.leave(exchange, iter(after))
+        return self._outwards(exchange, exchange._run(exchange._context, segment.leave, exchange, iter(after)))
 
     def _outwards(self, exchange: Exchange, error: Exception | None) -> Exception | None:
         """Take a response, or an error, from the inner segment out through the outer one."""
@@ -310,7 +361,7 @@ class Onion:
         if error is not None:
             return outside.recover(exchange, error, outside.last)
         exchange._leave_context()
-        return outside.leave(exchange, outside.after)
+        return outside.leave(exchange, iter(outside.after))
 
     def _give_up(self, exchange: Exchange, error: BaseException) -> None:
         """Close and tear down, for the call ends with an exception."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["HANDED", "OPEN", "SENT", "Exchange"]
+__all__ = ["HANDED", "OPEN", "SENT", "Exchange", "Replacement"]
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextvars import Context
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wsgikit.exceptions import ApplicationError, ProtocolError, complaint
 from wsgikit.http.headers import Headers
-from wsgikit.onion.ending import Ending
-from wsgikit.onion.hooks import wrong_result
+from wsgikit.onion.hooks import checked_app
+from wsgikit.onion.record import Record, Recorded
 from wsgikit.onion.reply import Reply, is_body, status_line
 from wsgikit.onion.source import Source
 from wsgikit.wsgi import (
@@ -35,8 +35,11 @@ OPEN = 0  # held back: hooks may change it
 HANDED = 1  # given to the server's start_response; PEP 3333 lets exc_info replace it
 SENT = 2  # a chunk was passed on: it is out
 
+# What an after hook returned, with the segment and level whose layers are asked about an error of it.
+Replacement: TypeAlias = "tuple[Segment, int, WSGIApplication]"
 
-class Exchange(Ending):
+
+class Exchange(Recorded):
     """A request on its way in and its response on its way out.
 
     A layer's hooks get it as their argument; an application finds the one it is in under ``wsgikit.exchange``. It holds
@@ -47,6 +50,9 @@ class Exchange(Ending):
         error: the last `Exception` that the layers were asked to handle in this request, or None.
         is_complete: whether the body was produced to its end. False in `teardown_request` says that the client left or
             that an error cut it short.
+        known_request: `request` if it was made already, or None. Assign one of another class to replace it.
+        known_state: `state` if a layer has put anything into it, or None: reading it makes no dict.
+        namespace: what `g` stands for; None until it is used. `ContextMiddleware` makes it.
     """
 
     # What most requests leave as it is stands on the class, so that making an exchange costs few assignments.
@@ -63,11 +69,13 @@ class Exchange(Ending):
     _is_returned: bool = False  # the call is over, the server has the body
     _is_stead: bool = False  # what answers was returned by a handle_exception
     _written: Sequence[bytes] = ()
-    _pending: dict[Segment, Iterator[Any]] | None = None
+    _pending: dict[Segment, Iterator[Any]] | None = None  # the after hooks that the response has yet to pass
+    _has_written: bool = False  # its head left, or was dropped, because the application wrote
+    _replacement: Replacement | None = None  # returned by a hook while the application wrote
     _entry: tuple[Segment, int, int] | None = None
-    _state: dict[Any, Any] | None = None
-    _request: Request | None = None
-    _g: Any = None  # the namespace that `g` stands for; the context room makes it
+    known_state: dict[Any, Any] | None = None
+    known_request: Request | None = None
+    namespace: Any = None
 
     def __init__(self, onion: Onion, environ: Environ, start_response: StartResponse) -> None:
         self._onion = onion
@@ -88,19 +96,19 @@ class Exchange(Ending):
     @property
     def request(self) -> Request:
         """The request as an object, made on first use."""
-        request = self._request
+        request = self.known_request
         if request is None:
             from wsgikit.http.request import Request  # webob is loaded by the first request that needs it
 
-            request = self._request = Request(self.environ)
+            request = self.known_request = Request(self.environ)
         return request
 
     @property
     def state(self) -> dict[Any, Any]:
         """What layers remember of this request. Keys are the layer itself or an object that only its module has."""
-        if self._state is None:
-            self._state = {}
-        return self._state
+        if self.known_state is None:
+            self.known_state = {}
+        return self.known_state
 
     # ------------------------------------------------------------------ the response
 
@@ -239,6 +247,7 @@ class Exchange(Ending):
                     raise exc_info[1].with_traceback(exc_info[2])
                 finally:
                     exc_info = None  # PEP 3333 asks for it: the traceback would keep this frame alive
+            self._note_replacement(with_inner=False)
         self._status = status
         self._raw_headers = headers
         self._headers = None
@@ -247,7 +256,9 @@ class Exchange(Ending):
             self._exc_info = exc_info
             self._is_plain = False
             self._stage = OPEN  # held back again, until the layers have seen it
-            if self._pending is not None:  # a write() failed on the way out, or a layer put a body in its stead
+            self._replacement = None
+            if self._has_written:  # a write() failed on the way out, or a layer put a body in its stead
+                self._has_written = False
                 self._pending = None
                 self._close_body()
                 self._body = None
@@ -261,21 +272,36 @@ class Exchange(Ending):
             # Where the call is over and the body on its way PEP 3333 allows no write(): it goes before the next chunk.
             self._written = [*self._written, data]
             return
-        if self._stage == OPEN and self._pending is None:
+        if self._stage == OPEN:
+            if self._has_written:
+                return  # a layer put another response in its place
+            self._has_written = True
             self._check_status()
-            way_out = self._onion.way_out(self)
-            self._pending = {segment: iter(after) for segment, after in way_out}
-            for segment, _ in way_out:
-                for _, hook in self._pending[segment]:
-                    if hook(self) is not None:
-                        raise wrong_result(hook)
-                    if self._body is not None:
-                        return  # a layer put a body in its stead; the layers outside see that one when the call returns
+            if not self._pass_layers():
+                return
+            record: Record | None = self._record
+            if record is not None and self._root() is self:
+                record.run_last(self)
             self._hand_over_head()
-        elif self._stage == OPEN:
-            return
         self._server_write(data)
         self._stage = SENT
+
+    def _pass_layers(self) -> bool:
+        """Let the layers see a response that is written; return False if one put another in its place.
+
+        The layers outside that one see the other when the call of the application returns.
+        """
+        if self._pending is None:
+            self._pending = {segment: iter(after) for segment, after in self._onion.way_out(self)}
+        for segment, hooks in self._pending.items():
+            for level, hook in hooks:
+                app = hook(self)
+                if app is not None:
+                    self._replacement = segment, level, checked_app(app, hook)
+                    self._body = ()
+                if self._body is not None:
+                    return False
+        return True
 
     def _hand_over_head(self) -> None:
         """Give the head to the server."""
@@ -313,7 +339,7 @@ class Exchange(Ending):
             else:
                 self._closers.insert(0, (context, close))
         self._check_status()
-        if self._pending is not None and self._body is not None:
+        if self._has_written and self._body is not None:
             # Written to, then replaced by a layer: neither the writing nor the rest is wanted.
             if close is not None:
                 del self._closers[0]  # type: ignore[union-attr]  # inserted above
@@ -346,13 +372,19 @@ class Exchange(Ending):
                 self._innermost = source
 
     def _discard(self, error: Exception) -> None:
-        """Drop the response there is, for an error has come in its stead. Its head may be one the server has."""
-        self._is_plain = False
-        self._close_body()
-        self._log_failure("while closing the body of a response that failed")
+        """Drop the response, because an error has taken its place. Its head may be one that the server has."""
+        self._drop()
         self._exc_info = (type(error), error, error.__traceback__) if self._was_handed else None
+
+    def _drop(self) -> None:
+        """Drop the response: another takes its place."""
+        self._is_plain = False
+        if self._status is not None:
+            self._note_replacement(with_inner=True)
+        self._close_body()
+        self._log_failure("while closing the body of a response that was dropped")
         self._status = None
-        self._raw_headers = self._headers = self._body = self._pending = self._innermost = None
-        self._is_begun = False
+        self._raw_headers = self._headers = self._body = self._pending = self._innermost = self._replacement = None
+        self._is_begun = self._has_written = False
         self._written = ()
         self._stage = OPEN

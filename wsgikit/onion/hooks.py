@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["HOOKS", "check_hooks", "check_names", "hook_name", "wrong_result"]
+__all__ = ["HOOKS", "check_hooks", "check_names", "checked_app", "hook_name"]
 
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
 from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint, did_you_mean
+from wsgikit.wsgi import WSGIApplication
 
 HOOKS: dict[str, tuple[str, ...]] = {
     "before_request": ("exchange",),
@@ -77,12 +78,18 @@ def hook_name(hook: Callable[..., Any]) -> str:
     return f"{type(owner).__name__}.{hook.__name__}" if owner is not None else repr(hook)
 
 
-def wrong_result(hook: Callable[..., Any]) -> ApplicationError:
-    """Make the error for an ``after_request`` that returns a response, as hooks of other frameworks do."""
-    return ApplicationError(
-        f"{hook_name(hook)}: result: expected None. It is given to nobody: assign exchange.body, or change "
-        f"exchange.status and exchange.headers."
-    )
+def checked_app(app: Any, hook: Callable[..., Any]) -> WSGIApplication:
+    """Return what a hook returned, if it is an application.
+
+    Raises:
+        ApplicationError: it can't be called.
+    """
+    if callable(app):
+        return app  # type: ignore[no-any-return]  # a WSGI application, as far as can be seen
+    remedy = "Use exchange.reply(…)"
+    if hook_name(hook).endswith(".after_request"):
+        remedy = "Change exchange.status, exchange.headers and exchange.body, or use exchange.reply(…)"
+    raise ApplicationError(complaint(hook_name(hook), "result", "a WSGI application or None", app, remedy))
 
 
 def _wrong_hook(layer: object, name: str, expected: str, got: object, remedy: str = "") -> ConfigurationError:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["Reply", "is_body", "status_line"]
+__all__ = ["Reply", "is_body", "reply", "status_line"]
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.http.headers import Headers
-from wsgikit.wsgi import Environ, StartResponse
+from wsgikit.wsgi import Environ, StartResponse, WSGIApplication
 
 
 class Reply:
@@ -24,14 +24,15 @@ class Reply:
         body: str | bytes | Iterable[bytes],
         content_type: str | None,
         headers: Iterable[tuple[str, str]],
+        where: str = "exchange.reply",
     ) -> None:
         line = status_line(status)
         if line is None:
             expected = "a number from 100 to 999 or a line such as '404 Not Found'"
-            raise ApplicationError(complaint("exchange.reply", "status", expected, status))
+            raise ApplicationError(complaint(where, "status", expected, status))
         if not isinstance(body, (str, bytes)) and not is_body(body):
             expected = "text, bytes or an iterable of bytes"
-            raise ApplicationError(complaint("exchange.reply", "body", expected, type(body).__name__))
+            raise ApplicationError(complaint(where, "body", expected, type(body).__name__))
         self._status = line
         head = Headers.of(headers)
         if isinstance(body, str):
@@ -40,8 +41,11 @@ class Reply:
         if not self._is_bodiless:
             if content_type is not None and not head.has("Content-Type"):
                 head.add("Content-Type", content_type)
-            if isinstance(body, bytes) and not head.has("Content-Length"):
-                head.add("Content-Length", str(len(body)))
+            if not head.has("Content-Length"):
+                if isinstance(body, bytes):
+                    head.add("Content-Length", str(len(body)))
+                elif isinstance(body, (list, tuple)):
+                    head.add("Content-Length", str(sum(map(len, body))))
         self._headers = head
         self._body: Iterable[bytes] = [body] if isinstance(body, bytes) else body
 
@@ -52,7 +56,35 @@ class Reply:
             if close is not None:
                 close()
             return []
-        return self._body
+        body = self._body
+        return body.copy() if type(body) is list else body  # the answer may be one for many requests
+
+
+def reply(
+    status: int | str,
+    body: str | bytes | Sequence[bytes] = "",
+    content_type: str | None = "text/plain; charset=utf-8",
+    headers: Iterable[tuple[str, str]] = (),
+) -> WSGIApplication:
+    """Make an answer once, for a hook to return in any number of requests and threads.
+
+    Args:
+        status: a code such as 404, or a line such as ``"404 Not Found"``.
+        body: text (sent as UTF-8), bytes, or a list or tuple of bytes. It is left out for HEAD, and if the status
+            allows none.
+        content_type: the media type; None sends no such header.
+        headers: further pairs, in order.
+
+    Raises:
+        ApplicationError: a status, a body or a header that can't be sent; a body that can be read only once.
+    """
+    if not isinstance(body, (str, bytes)):
+        if not isinstance(body, (list, tuple)):
+            expected = "text, bytes or a list of bytes"
+            remedy = "An answer from an iterator is made in the hook: exchange.reply(…)"
+            raise ApplicationError(complaint("reply", "body", expected, type(body).__name__, remedy))
+        body = tuple(body)  # a list of the caller's, or one that a server changes, may not change the answer
+    return Reply(status, body, content_type, headers, "reply")
 
 
 # RFC 9112 §4: three digits, a space, a phrase that may be empty; PEP 3333: no control characters, latin-1.

@@ -150,7 +150,7 @@ class Matched(Match):
         if plan.limits:
             environ[REQUEST_LIMITS] = plan.limits
         if plan.router.request_class is not None:
-            exchange._request = _other_request(plan.router.request_class, environ, plan.limits)
+            exchange.known_request = _other_request(plan.router.request_class, environ, plan.limits)
         if plan.teardown and error is None:
             exchange.on_teardown(partial(self._tear_down, exchange))
         try:

@@ -168,7 +168,7 @@ class Router(Registry):
     def __call__(self, environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]:
         """Answer one request (PEP 3333): in the onion around, or in one of its own where there is none."""
         exchange = environ.get(EXCHANGE)
-        if exchange is not None and exchange.environ is environ and not exchange._finished:
+        if exchange is not None and exchange.environ is environ and not exchange.is_finished:
             return self.find(environ)(environ, start_response)
         onion = self._onion
         if onion is None:

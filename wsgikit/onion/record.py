@@ -1,0 +1,205 @@
+"""What waits for the end of a response: callbacks and facts of one request, shared by its nested exchanges."""
+
+from __future__ import annotations
+
+__all__ = ["Callback", "Record", "Recorded"]
+
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any
+
+from wsgikit.onion.ending import CURRENT, Ending
+from wsgikit.onion.log import log_error
+from wsgikit.wsgi import STACK
+
+if TYPE_CHECKING:
+    from wsgikit.onion.exchange import Exchange
+    from wsgikit.onion.middleware import Middleware
+    from wsgikit.onion.stack import Stack
+
+Callback = tuple[Context | None, Callable[["Exchange"], Any]]
+
+
+class Record:
+    """The rare state of a request. Most requests never make one.
+
+    Attributes:
+        commits: callbacks of `before_commit` that have not run.
+        committed: those that ran for the transaction that is about to be committed.
+        undos: what these returned, to be called if the commit fails.
+        lasting: callbacks of `on_response` that were registered before there was a response: for every head.
+        passing: those that were registered with a response, by its exchange, and are dropped with it.
+    """
+
+    __slots__ = ("commits", "committed", "lasting", "passing", "undos")
+
+    def __init__(self) -> None:
+        self.commits: list[Callback] = []
+        self.committed: list[Callback] = []
+        self.undos: list[Callable[[], object]] = []
+        self.lasting: list[tuple[Recorded, Callback]] = []
+        self.passing: list[tuple[Recorded, Callback]] = []
+
+    def drop_response(self, exchange: Recorded, with_inner: bool) -> None:
+        """Forget what was registered for a response that is dropped.
+
+        Args:
+            exchange: whose response it is.
+            with_inner: whether the response was dropped there. If not, another head has come from an exchange inside.
+        """
+        self.passing = [
+            (of, f) for of, f in self.passing if of is not exchange and not (with_inner and of.is_inside(exchange))
+        ]
+
+    def run_commits(self, exchange: Exchange) -> None:
+        """Run what waits for the commit, first registered first; on an error undo what ran."""
+        while self.commits:
+            callback = self.commits.pop(0)
+            try:
+                undo = _call(callback, exchange)
+            except BaseException:
+                self.undo_commits(exchange)
+                raise
+            self.committed.append(callback)
+            if undo is not None:
+                self.undos.append(undo)
+
+    def undo_commits(self, exchange: Exchange) -> None:
+        """Undo what ran before a commit that failed, last first. It waits again, for another attempt."""
+        while self.undos:
+            try:
+                self.undos.pop()()
+            except Exception as error:  # noqa: BLE001  # best effort: the error of the commit is the one that counts
+                log_error(exchange.environ, error, "while undoing what ran before a failed commit")
+        self.commits[:0] = self.committed
+        self.committed.clear()
+
+    def run_last(self, exchange: Exchange) -> None:
+        """Run what waits for the head to leave. What raises isn't called again."""
+        if self.commits and not exchange._has_claim():
+            try:
+                self.run_commits(exchange)
+            finally:
+                self.commits.clear()
+        for callback in [*reversed(self.passing), *reversed(self.lasting)]:
+            try:
+                _call(callback[1], exchange)
+            except BaseException:
+                (self.passing if callback in self.passing else self.lasting).remove(callback)
+                raise
+
+
+class Recorded(Ending):
+    """The part of an exchange that keeps a `Record`. Nested exchanges share the one of the outermost."""
+
+    _record: Record | None = None
+    _status: str | None  # of the other half
+    _is_commit_claimed: bool = False
+    _is_replacement: bool = False
+
+    @property
+    def is_replacement(self) -> bool:
+        """Whether a response was dropped in this request, and this is another one."""
+        return self._root()._is_replacement
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the request has ended: everything is torn down."""
+        return self._finished
+
+    @property
+    def layers(self) -> tuple[Middleware, ...]:
+        """The layers that the request is in, outermost first: those of the exchanges around this one, and its own.
+
+        Middleware of others isn't among them.
+        """
+        around = self._outer
+        return self._onion.layers if around is None else (*around.layers, *self._onion.layers)
+
+    @property
+    def stack(self) -> Stack | None:
+        """The `Stack` that this exchange is in; None if the layers were nested by hand."""
+        return self._stack or self.environ.get(STACK)
+
+    def is_inside(self, other: Recorded) -> bool:
+        """Return whether this exchange is part of `other`, which has not ended."""
+        around: Recorded | None = self._outer
+        while around is not None and around is not other:
+            around = around._outer
+        return around is not None and not around._finished
+
+    def on_response(self, function: Callable[[Exchange], object]) -> None:
+        """Call ``function(exchange)`` right before the head leaves, after all `after_request` hooks.
+
+        The last one registered is called first. It may change status and headers. One that was registered before there
+        was a response is called for each head that is handed over, also for that of an error page; one that was
+        registered in `after_request` is dropped with its response. An error in it is as one of the endpoint.
+        """
+        record = self._get_record()
+        has_response = self._status is not None or self._root()._status is not None
+        (record.passing if has_response else record.lasting).append((self, (_context(), function)))
+
+    def before_commit(self, function: Callable[[Exchange], Callable[[], object] | None]) -> None:
+        """Call ``function(exchange)`` once, right before the transaction of the request is committed.
+
+        The first one registered is called first. It may read status, headers and a body at rest. An exception rolls
+        the transaction back. It may return a function without arguments, which is called if the commit then fails.
+
+        If no layer has called `claim_commit`, it runs after all `after_request` hooks, before the head leaves. If one
+        has, it runs only if that layer commits.
+        """
+        self._get_record().commits.append((_context(), function))
+
+    def claim_commit(self) -> None:
+        """Promise to call `run_before_commit` before a commit, for the layer with the transaction on the way in."""
+        self._is_commit_claimed = True
+
+    def run_before_commit(self) -> None:
+        """Run the functions of `before_commit` that have not run yet. The layer that commits calls it.
+
+        If one fails, those that ran are undone and its exception is raised: roll back.
+        """
+        root = self._root()
+        if root._record is not None and root._record.commits:
+            root._record.run_commits(root)
+
+    def undo_before_commit(self) -> None:
+        """Undo what the functions of `before_commit` did: the commit failed. The layer that commits calls it."""
+        root = self._root()
+        if root._record is not None:
+            root._record.undo_commits(root)
+
+    def _has_claim(self) -> bool:
+        """Return whether a layer of this exchange, or of one inside it, runs the functions of `before_commit`."""
+        return self._is_commit_claimed or any(nested._has_claim() for nested in self._nested or ())
+
+    def _note_replacement(self, with_inner: bool) -> None:
+        """Note that a response whose head had been received is dropped (see `Record.drop_response`)."""
+        root = self._root()
+        root._is_replacement = True
+        if root._record is not None:
+            root._record.drop_response(self, with_inner)
+
+    def _root(self) -> Exchange:
+        """Return the outermost exchange that shares the environ and has not ended."""
+        root: Any = self
+        while root._outer is not None and not root._outer._finished:
+            root = root._outer
+        return root  # type: ignore[no-any-return]  # every Ending is an Exchange
+
+    def _get_record(self) -> Record:
+        root = self._root()
+        record = root._record
+        if record is None:
+            record = root._record = Record()
+        return record
+
+
+def _context() -> Context | None:
+    """Return the context of the request that is running, if it has one of its own."""
+    return copy_context() if CURRENT.get(None) is not None else None
+
+
+def _call(callback: Callback, exchange: Exchange) -> Any:
+    context, function = callback
+    return function(exchange) if context is None else context.run(function, exchange)
