@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from wsgikit.exceptions import ApplicationError
 from wsgikit.onion.body import Body
 from wsgikit.onion.ending import CURRENT
 from wsgikit.onion.exchange import HANDED, OPEN, SENT, Exchange, Replacement
@@ -33,9 +32,6 @@ from wsgikit.wsgi import EXCHANGE, Environ, StartResponse, WSGIApplication, is_a
 if TYPE_CHECKING:
     from wsgikit.onion.middleware import Middleware
 
-# Errors right before the head leaves that are answered in one request. Each function is called until it fails once, so
-# more than a few are a layer that registers another whenever it answers.
-_MOST_ANSWERS = 20
 # A hook with the level it stands for: of the layer itself, or for `after`, of the next layer out.
 Leveled = tuple[int, Callable[..., Any]]
 # Those that run in the context of the request, and those that run outside of it.
@@ -301,18 +297,16 @@ class Onion:
         record = exchange._record
         if record is None or exchange._root() is not exchange:
             return None
-        for _ in range(_MOST_ANSWERS):
-            if exchange._stage != OPEN:
-                return None
+        while exchange._stage == OPEN:
             try:
                 record.run_last(exchange)
-            except Exception as error:  # noqa: BLE001  # the layers are asked about any
+            except Exception as error:  # noqa: BLE001  # the layers are asked about any, each once: those further out
                 remaining = self.recover(exchange, error)
                 if remaining is not None:
                     return remaining
             else:
-                return None
-        return ApplicationError("on_response: each answer to an error registered a function that failed.")
+                break
+        return None
 
     def way_out(self, exchange: Exchange) -> list[tuple[Segment, tuple[Leveled, ...]]]:
         """Return the after hooks that the exchange's response passes, by segment, innermost first."""
