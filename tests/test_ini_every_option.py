@@ -47,6 +47,7 @@ NEEDED: dict[str, dict[str, tuple[str, Any]]] = {
     "session": {"secret_key": (SECRET, SECRET)},
     "database": {"url": ("sqlite://", "sqlite://")},
     "static": {"root": (str(FOLDER), FOLDER)},
+    "trusted_hosts": {"hosts": ("example.com", "example.com")},
 }
 
 # Values that can't be made up from the annotation: a list of text and value; what must stand beside; what must not.
@@ -83,6 +84,23 @@ VALUES: dict[tuple[str, str], list[tuple[str, Any]]] = {
     ("static", "fallback"): [("routing_usage.py", "routing_usage.py")],
     ("static", "headers"): [("X-A = b", {"X-A": "b"})],
     ("static", "dev_server"): [("http://127.0.0.1:5173", "http://127.0.0.1:5173")],
+    ("access_list", "allow"): [("10.0.0.7, 192.168.0.0/16", ("10.0.0.7", "192.168.0.0/16")), ("::1", "::1")],
+    ("access_list", "deny"): [("10.0.0.7", "10.0.0.7")],
+    ("access_list", "status"): [("404", 404)],
+    ("fetch_policy", "allow"): [
+        ("/fonts/*", "/fonts/*"),
+        ("/fonts/*, every_option_parts:function", ("/fonts/*", parts.function)),
+    ],
+    ("proxy_headers", "trusted_proxies"): [("10.0.0.0/8, unix", ("10.0.0.0/8", "unix")), ("unix", "unix")],
+    ("proxy_headers", "headers"): [
+        ("forwarded", "forwarded"),
+        ("x-forwarded-for, x-forwarded-host", ("x-forwarded-for", "x-forwarded-host")),
+    ],
+    ("trusted_hosts", "hosts"): [
+        ("example.com", "example.com"),
+        (".example.com, localhost:*", (".example.com", "localhost:*")),
+    ],
+    ("trusted_hosts", "canonical"): [("www.example.com", "www.example.com")],
     ("template", "folders"): [("templates", "templates"), ("templates, templates", ["templates", "templates"])],
     ("template", "context_processors"): [("every_option_parts:function", (parts.function,))],
     ("template", "filters"): [("f = every_option_parts:function", {"f": parts.function})],
@@ -90,6 +108,7 @@ VALUES: dict[tuple[str, str], list[tuple[str, Any]]] = {
     ("template", "globals"): [("x = every_option_parts:function", {"x": parts.function})],
 }
 BESIDE: dict[tuple[str, str], dict[str, tuple[str, Any]]] = {
+    ("access_list", "status"): {"deny": ("10.0.0.7", "10.0.0.7")},
     ("error_pages", "console"): {"debug": ("yes", True)},
     ("error_pages", "show_locals"): {"debug": ("yes", True)},
     ("database", "replica_url"): {"secret_key": (SECRET, SECRET)},

@@ -42,7 +42,12 @@ if TYPE_CHECKING:
     from wsgikit.error_pages.middleware import ErrorPagesMiddleware as ErrorPagesMiddleware
     from wsgikit.http.request import Request as Request
     from wsgikit.http.request import Response as Response
+    from wsgikit.middleware.access_list import AccessListMiddleware as AccessListMiddleware
+    from wsgikit.middleware.cookie_policy import CookiePolicyMiddleware as CookiePolicyMiddleware
+    from wsgikit.middleware.fetch_policy import FetchPolicyMiddleware as FetchPolicyMiddleware
+    from wsgikit.middleware.proxy_headers import ProxyHeadersMiddleware as ProxyHeadersMiddleware
     from wsgikit.middleware.static.middleware import StaticMiddleware as StaticMiddleware
+    from wsgikit.middleware.trusted_hosts import TrustedHostsMiddleware as TrustedHostsMiddleware
     from wsgikit.onion.exchange import Exchange as Exchange
     from wsgikit.onion.middleware import Middleware as Middleware
     from wsgikit.onion.reply import reply as reply
@@ -81,6 +86,11 @@ _HOMES = {
     "wsgikit.database.middleware": "DatabaseMiddleware",
     "wsgikit.error_pages.middleware": "ErrorPagesMiddleware",
     "wsgikit.middleware.static.middleware": "StaticMiddleware",
+    "wsgikit.middleware.access_list": "AccessListMiddleware",
+    "wsgikit.middleware.cookie_policy": "CookiePolicyMiddleware",
+    "wsgikit.middleware.fetch_policy": "FetchPolicyMiddleware",
+    "wsgikit.middleware.proxy_headers": "ProxyHeadersMiddleware",
+    "wsgikit.middleware.trusted_hosts": "TrustedHostsMiddleware",
     "wsgikit.onion.exchange": "Exchange",
     "wsgikit.onion.middleware": "Middleware",
     "wsgikit.onion.reply": "reply",

@@ -51,7 +51,7 @@ class Middleware(metaclass=_Assembled):
         app: the WSGI application to wrap.
 
     Attributes:
-        requires: environ keys that a layer outside this one must provide.
+        requires: environ keys that a layer outside this one must provide; `__init__` may set it.
         provides: environ keys that this layer sets for those inside it; `__init__` sets it if an option decides it.
         inside_of: layers that must stand outside this one if they are in the stack: classes, or names of classes.
         outside_of: layers that must stand inside this one if they are in the stack, likewise.
@@ -69,13 +69,13 @@ class Middleware(metaclass=_Assembled):
                 exchange.headers.set("Server", "mine")
     """
 
-    requires: ClassVar[tuple[str, ...]] = ()
     inside_of: ClassVar[tuple[str | type, ...]] = ()
     outside_of: ClassVar[tuple[str | type, ...]] = ()
     own_context: ClassVar[bool] = False
     teardown_needs_state: ClassVar[bool] = False
 
     app: WSGIApplication
+    requires: tuple[str, ...] = ()
     provides: tuple[str, ...] = ()
     __wsgikit_scope__: Scope | None = None  # from use(…, only=…, unless=…)
     _onion: Onion

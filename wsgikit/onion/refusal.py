@@ -7,6 +7,7 @@ __all__ = ["Refusal"]
 from collections.abc import Iterable
 
 from wsgikit.exceptions import ApplicationError, complaint
+from wsgikit.http.headers import Headers
 from wsgikit.onion.reply import status_line
 from wsgikit.wsgi import REFUSAL, Environ, StartResponse
 
@@ -29,7 +30,7 @@ class Refusal:
     Args:
         status: a code such as 403, or a status line.
         detail: what the visitor reads. It must not hold a secret.
-        headers: further headers.
+        headers: further headers. ``Vary`` is completed by ``Accept``.
 
     Attributes:
         detail: the sentence.
@@ -52,7 +53,9 @@ class Refusal:
             raise ApplicationError(complaint("Refusal", "status", "a status from 400 to 999", status))
         self._status = line
         self.detail = detail
-        self._headers = tuple(headers)
+        head = Headers.of(headers)
+        head.vary("Accept")
+        self._headers = tuple(head)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer the request (PEP 3333)."""
@@ -65,7 +68,6 @@ class Refusal:
             ("Content-Length", str(len(content))),
             ("X-Content-Type-Options", "nosniff"),
             ("Cache-Control", "no-store"),
-            ("Vary", "Accept"),
         ]
         start_response(self._status, [*headers, *self._headers])
         body = [] if environ["REQUEST_METHOD"] == "HEAD" else [content]
