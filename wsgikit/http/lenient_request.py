@@ -127,15 +127,3 @@ class LenientRequest(webob.Request):
             return super().GET
         except UnicodeDecodeError:
             raise BadRequest("The query string is no UTF-8.") from None
-
-    @property
-    def POST(self) -> Any:
-        """The form in the body as webob reads it.
-
-        Raises:
-            BadRequest: it is malformed, or no UTF-8 (400).
-        """
-        try:
-            return super().POST
-        except (ValueError, TypeError, DeprecationWarning) as error:  # the last is raised for another charset
-            raise BadRequest("The form in the request body is malformed.") from error

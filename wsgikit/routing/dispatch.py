@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.exceptions import InternalServerError
 
 from wsgikit.exceptions import ApplicationError, complaint
+from wsgikit.http.input import limit_input
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.log import log_error, mark_logged
 from wsgikit.routing.answers import (
@@ -149,6 +150,9 @@ class Matched(Match):
         plan = self.plan
         if plan.limits:
             environ[REQUEST_LIMITS] = plan.limits
+            max_bytes = plan.limits.get("max_content_length")
+            if max_bytes is not None:
+                limit_input(environ, max_bytes)
         if plan.router.request_class is not None:
             exchange.known_request = _other_request(plan.router.request_class, environ, plan.limits)
         if plan.teardown and error is None:
