@@ -70,6 +70,18 @@ def test_s12_s11_a_secret_that_protects_nothing_is_refused_while_building(value,
         assert value not in str(caught.value)
 
 
+@pytest.mark.parametrize("stray", ["=", " ", "!", "\n", "\xe4", "€", "A", "AAAA"], ids=ascii)
+@pytest.mark.parametrize("place", [3, 20, -1, None])
+def test_an_encrypted_cookie_with_a_stray_character_is_refused(stray, place):
+    layer = SessionMiddleware(lambda e, s: [], secret_key=NEW, encrypt=True)
+    session = layer.open_session(None)
+    session["user"] = 1
+    value = layer.save_session(session)[0].partition(";")[0].partition("=")[2]
+    assert layer.manager.backend.format.load(value).data == {"user": 1}
+    changed = value + stray if place is None else value[:place] + stray + value[place:]
+    assert layer.manager.backend.format.load(changed) is None
+
+
 RANDOM_KEYS_WITH_A_WORD = [
     "Qk3TODOw9rXb0uZ1nN5sVtYpLm2Jc7HfGd8Ea4RiKoU",  # base64url: one in 26,000 contains "todo"
     "x_to-doQk3w9rXb0uZ1nN5sVtYpLm2Jc7HfGd8Ea4Ri",

@@ -52,9 +52,12 @@ class EncryptedFormat(CookieFormat):
     def load(self, value: str) -> Envelope | None:
         if not value.startswith(_VERSION):
             return None
+        encoded = value[len(_VERSION) :].encode("utf-8", "replace")
         try:
-            token = decode_base64(value[len(_VERSION) :].encode("utf-8", "replace"))
+            token = decode_base64(encoded)
         except NotBase64:
+            return None
+        if encode_base64(token) != encoded:  # characters that the decoder skips, or bits that it drops
             return None
         nonce, sealed = token[:_NONCE_BYTES], token[_NONCE_BYTES:]
         if len(sealed) < 16:  # shorter than the tag alone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["MemcachedStore"]
 
+import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +22,8 @@ T = TypeVar("T")
 _HEAD_BYTES = 32  # 16 digits of expiry in milliseconds, 16 of last access
 _LONGEST_TTL_SECONDS = 30 * 86_400  # memcached takes more for a time since 1970
 _MOST_TRIES = 10
+_LONGEST_PREFIX = 250 - 64  # a key of memcached's, less the hash of an id
+_PREFIX = re.compile(rf"[!-~]{{0,{_LONGEST_PREFIX}}}")
 
 
 class MemcachedStore(SessionStore):
@@ -46,7 +49,7 @@ class MemcachedStore(SessionStore):
             ) from error
         self._errors = (MemcacheError, OSError)
         self._hung_up = (MemcacheUnexpectedCloseError, ConnectionError)
-        self._prefix = prefix
+        self._prefix = _checked_prefix(prefix)
         if isinstance(where, str):
             servers = _servers(where)
             self._place = place_of(where)
@@ -145,7 +148,21 @@ def _swap(name: str, value: bytes, version: Any, ttl: int, client: Any) -> bool:
     return bool(client.cas(name, value, version, expire=ttl, noreply=False))
 
 
+def _checked_prefix(prefix: object) -> str:
+    """Return the prefix, if memcached takes it in a key: a key is ASCII without blanks, at most 250 bytes."""
+    if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
+        expected = f"at most {_LONGEST_PREFIX} ASCII characters without blanks"
+        raise ConfigurationError(complaint("MemcachedStore", "prefix", expected, prefix))
+    return prefix
+
+
 def _servers(url: str) -> list[tuple[str, int]]:
+    if "@" in url:
+        # pymemcache speaks the text protocol, which has no log-in: the password would be ignored.
+        raise ConfigurationError(
+            "MemcachedStore: store: expected a URL without user and password, got one with them. "
+            "Let a firewall or a Unix socket guard memcached, or give the store a client that logs in."
+        )
     servers = []
     for place in urlsplit(url).netloc.split(","):
         try:
@@ -155,7 +172,7 @@ def _servers(url: str) -> list[tuple[str, int]]:
             host = port = None
         if not host:
             raise ConfigurationError(
-                complaint("MemcachedStore", "store", "a URL such as 'memcached://127.0.0.1:11211'", url)
+                complaint("MemcachedStore", "store", "a URL such as 'memcached://127.0.0.1:11211'", place_of(url))
             )
         servers.append((host, port or 11211))
     return servers

@@ -10,6 +10,7 @@ __all__ = ["RedisStore"]
 
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from wsgikit.sessions.stores.processes import PerProcess
 
 T = TypeVar("T")
 
+_KEY = re.compile(r"[0-9a-f]{64}")  # see `store_key`
 _VERSION_BYTES = 32
 _HEAD_BYTES = _VERSION_BYTES + 16 + 16
 
@@ -71,6 +73,8 @@ class RedisStore(SessionStore):
                 "RedisStore: store: expected the package redis, which isn't installed. "
                 "Install it with: pip install 'wsgikit[redis]'."
             ) from error
+        if not isinstance(prefix, str):
+            raise ConfigurationError(complaint("RedisStore", "prefix", "a str", prefix))
         self._redis = redis
         self._prefix = prefix
         if isinstance(where, str):
@@ -128,10 +132,12 @@ class RedisStore(SessionStore):
 
     def keys(self) -> Iterator[str]:
         def scan(client: Any) -> list[str]:
-            found = client.scan_iter(match=self._prefix + "*", count=1000)
-            return [name.decode("ascii") if isinstance(name, bytes) else name for name in found]
+            found = client.scan_iter(match=_literal(self._prefix) + "*", count=1000)
+            names = (name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in found)
+            return [name[len(self._prefix) :] for name in names]
 
-        return (name[len(self._prefix) :] for name in self._run(scan))
+        # With a short prefix, or none, there may be keys of other programs.
+        return (key for key in self._run(scan) if _KEY.fullmatch(key))
 
     def close(self) -> None:
         self._clients.close()
@@ -141,6 +147,11 @@ class RedisStore(SessionStore):
             return step(self._clients.get())
         except (self._redis.RedisError, OSError) as error:
             raise unavailable(self._place, "Redis", error) from error
+
+
+def _literal(prefix: str) -> str:
+    """Return the prefix as a pattern of Redis that matches only itself."""
+    return re.sub(r"([\\*?\[\]^-])", r"\\\1", prefix)
 
 
 def _place_of_client(client: Any) -> str:
