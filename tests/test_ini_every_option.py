@@ -66,6 +66,7 @@ VALUES: dict[tuple[str, str], list[tuple[str, Any]]] = {
     ("database", "url"): [("sqlite://", "sqlite://")],
     ("database", "engine"): [("every_option_parts:engine", "engine")],
     ("database", "statement_timeout_seconds"): [("1500ms", 1.5)],
+    ("database", "reset"): [("DISCARD ALL", "DISCARD ALL"), ("every_option_parts:function", parts.function)],
     ("database", "replica_url"): [("sqlite://", "sqlite://")],
     ("database", "secret_key"): [(SECRET, SECRET)],
     ("database", "exclude_paths"): [("/a, /b", ("/a", "/b"))],

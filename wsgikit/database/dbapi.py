@@ -9,12 +9,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import BoundedSemaphore
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wsgikit.database.aborted import check_alive
 from wsgikit.database.conflicts import is_rolled_back
 from wsgikit.database.holders import Holders
 from wsgikit.database.processes import current_pid
+from wsgikit.database.resets import Reset, read_settings, reset_connection, restore_settings
 from wsgikit.database.unreachable import Outage, no_connection
 from wsgikit.database.work import logger
 from wsgikit.options.masking import mask
@@ -23,11 +24,15 @@ if TYPE_CHECKING:
     from wsgikit.database.work import Work
 
 
+_Pooled: TypeAlias = tuple[Any, float, dict[str, Any]]
+
+
 class _Pool:
     """Connections that wait, and how many more may be made. One per process."""
 
     def __init__(self, size: int) -> None:
-        self.waiting: deque[tuple[Any, float]] = deque()  # with the time.monotonic() it was made at
+        # With the time.monotonic() it was made at, and its settings at that moment.
+        self.waiting: deque[_Pooled] = deque()
         self.free = BoundedSemaphore(size) if size else None
 
 
@@ -41,6 +46,7 @@ class DbapiSource:
         pool_timeout: seconds to wait for one.
         ping: whether a connection is asked for a sign of life when it leaves the pool.
         max_age_seconds: after how long a connection is replaced.
+        reset: what puts back what the server keeps of a pooled connection (see `reset_connection`).
     """
 
     def __init__(
@@ -52,6 +58,7 @@ class DbapiSource:
         pool_timeout: float,
         ping: bool,
         max_age_seconds: float | None,
+        reset: Reset | None = None,
     ) -> None:
         self.name = name
         self.factory = factory
@@ -61,6 +68,7 @@ class DbapiSource:
         self._pool_timeout = pool_timeout
         self._ping = ping
         self._max_age_seconds = max_age_seconds
+        self._reset = reset
         # By process id; those of the parent are kept in a child, never used: their sockets are the parent's.
         self._pools = {current_pid(): _Pool(pool_size)}
 
@@ -79,7 +87,7 @@ class DbapiSource:
         if pool.free is not None and not pool.free.acquire(timeout=self._pool_timeout):
             raise self.holders.exhausted(work.request, f"waited {self._pool_timeout} s for one of {self._pool_size}")
         try:
-            connection, born = self._take(pool)
+            connection, born, settings = self._take(pool)
         except BaseException as error:
             if pool.free is not None:
                 pool.free.release()
@@ -90,7 +98,7 @@ class DbapiSource:
             raise raised from raised.__cause__
         if self._outage.is_on:
             self._outage.end()
-        work.connection = (pool, born)
+        work.connection = (pool, born, settings)
         work.has_written = True  # the driver doesn't tell; so it may
         self.holders.add(work)
         try:
@@ -99,17 +107,19 @@ class DbapiSource:
             pass  # a class written in C (sqlite3's): environ["wsgikit.db"] has them all the same
         return connection
 
-    def _take(self, pool: _Pool) -> tuple[Any, float]:
+    def _take(self, pool: _Pool) -> _Pooled:
         while pool.waiting:
             try:
-                connection, born = pool.waiting.pop()
+                pooled = pool.waiting.pop()
             except IndexError:
                 break
+            connection, born, _ = pooled
             is_old = self._max_age_seconds is not None and time.monotonic() - born > self._max_age_seconds
             if not is_old and (not self._ping or _is_alive(connection)):
-                return connection, born
+                return pooled
             _close(connection)
-        return self.factory(), time.monotonic()
+        connection = self.factory()
+        return connection, time.monotonic(), read_settings(connection) if pool.free is not None else {}
 
     def commit(self, work: Work) -> None:
         """Commit."""
@@ -130,7 +140,7 @@ class DbapiSource:
     def release(self, work: Work, target: Any) -> None:
         """Put the connection back, clean; or close it, where there is no pool or it may be in mid-statement."""
         self.holders.remove(work)
-        pool, born = work.connection
+        pool, born, settings = work.connection
         for word in ("on_commit", "on_rollback"):
             getattr(target, "__dict__", {}).pop(word, None)
         try:
@@ -140,11 +150,14 @@ class DbapiSource:
                 return
             try:
                 target.rollback()  # what was done after the commit, if anything, doesn't go to the next request
+                if self._reset is not None:
+                    reset_connection(target, self._reset)
+                restore_settings(target, settings)
             except Exception as error:  # noqa: BLE001 - a connection that can't is not used again
-                logger.warning("%s: rollback on %r failed: %r", work.request, self.name, error)
+                logger.warning("%s: putting a connection to %r back failed: %r", work.request, self.name, error)
                 _close(target)
                 return
-            pool.waiting.append((target, born))
+            pool.waiting.append((target, born, settings))
         finally:
             if pool.free is not None:
                 pool.free.release()

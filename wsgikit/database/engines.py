@@ -13,6 +13,7 @@ import sqlalchemy
 from sqlalchemy import URL, Engine, event, exc
 from sqlalchemy.pool import Pool, QueuePool
 
+from wsgikit.database.resets import Reset, reset_connection
 from wsgikit.exceptions import ConfigurationError, complaint, did_you_mean
 
 WRITING_BEGIN = "wsgikit_begin"
@@ -38,6 +39,7 @@ def build_engine(
     ping: bool,
     max_age_seconds: float | None,
     statement_timeout_seconds: float | None,
+    reset: Reset | None,
     is_replica: bool,
     options: Mapping[str, Any],
     own_options: Iterable[str] = (),
@@ -50,6 +52,7 @@ def build_engine(
         ping: whether each connection is asked for a sign of life when it leaves the pool.
         max_age_seconds: after how long a connection is replaced.
         statement_timeout_seconds: when the server shall give a statement up.
+        reset: what puts back what the server keeps of a connection when it goes back to the pool.
         is_replica: whether the server shall refuse to write.
         options: for `sqlalchemy.create_engine`; texts, as an ini file has them, become what it wants.
         own_options: names of the layer's own, one of which may be meant by an unknown one.
@@ -99,6 +102,8 @@ def build_engine(
     statements = _session_statements(where, kind, statement_timeout_seconds, is_replica)
     if statements:
         event.listen(engine, "connect", _run_on_connect(statements))
+    if reset is not None:
+        event.listen(engine, "reset", _run_on_reset(reset, statements))
     if kind == "sqlite" and settings.get("isolation_level") is None:
         _begin_for_real(engine)
         if not is_replica:
@@ -190,11 +195,25 @@ def _session_statements(where: str, kind: str, timeout: float | None, is_replica
 
 def _run_on_connect(statements: list[str]) -> Callable[[Any, Any], None]:
     def run(dbapi_connection: Any, _record: Any) -> None:
+        if not statements:
+            return
         cursor = dbapi_connection.cursor()
         for statement in statements:
             cursor.execute(statement)
         cursor.close()
         dbapi_connection.commit()  # psycopg has begun a transaction; a rollback would undo the setting
+
+    return run
+
+
+def _run_on_reset(reset: Reset, statements: list[str]) -> Callable[[Any, Any, Any], None]:
+    set_up = _run_on_connect(statements)
+
+    def run(dbapi_connection: Any, record: Any, state: Any) -> None:
+        if not state.terminate_only:  # else it is about to be closed
+            dbapi_connection.rollback()
+            reset_connection(dbapi_connection, reset)
+            set_up(dbapi_connection, record)  # DISCARD ALL has undone it
 
     return run
 

@@ -16,6 +16,7 @@ from wsgikit.database.options import check_choices, check_name, check_numbers, m
 from wsgikit.database.queries import SQL, Queries
 from wsgikit.database.quick import quick_hooks
 from wsgikit.database.replicas import Stickiness
+from wsgikit.database.resets import Reset
 from wsgikit.database.retries import OUTSIDE, Attempts, is_last_attempt
 from wsgikit.database.rules import Rule, rule_of
 from wsgikit.database.sources import make_source
@@ -71,6 +72,8 @@ class DatabaseMiddleware(Middleware):
         environ_key: where the session or connection is found.
         ping: whether a connection that waited in the pool is asked for a sign of life before it is used.
         max_age_seconds: after how many seconds a pooled connection is replaced.
+        reset: a statement, such as ``"DISCARD ALL"``, or a function of the driver's connection. It runs when a
+            connection goes back to the pool, and puts back what the server keeps of it.
         exclude_paths: beginnings of paths that have no database, each with its slash: using it there is an error.
         session_options: keywords for SQLAlchemy's `Session`, such as ``{"expire_on_commit": False}``.
         statement_timeout_seconds: after how many seconds PostgreSQL or MariaDB gives a statement up.
@@ -119,6 +122,7 @@ class DatabaseMiddleware(Middleware):
         environ_key: str = DB,
         ping: bool = True,
         max_age_seconds: float | None = None,
+        reset: Reset | None = None,
         exclude_paths: Sequence[str] = (),
         session_options: Mapping[str, Any] | None = None,
         statement_timeout_seconds: float | None = None,
@@ -172,6 +176,7 @@ class DatabaseMiddleware(Middleware):
             ping=ping,
             max_age_seconds=max_age_seconds,
             statement_timeout_seconds=statement_timeout_seconds,
+            reset=reset,
             session_options=session_options,
             is_recorded=self._is_traced,
             engine_options=engine_options,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from wsgikit.database.dbapi import DbapiSource
+from wsgikit.database.resets import Reset, check_reset
 from wsgikit.exceptions import ConfigurationError, complaint, did_you_mean
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def make_source(
     ping: bool,
     max_age_seconds: float | None,
     statement_timeout_seconds: float | None,
+    reset: Reset | None,
     session_options: Mapping[str, Any] | None,
     is_recorded: bool,
     is_replica: bool = False,
@@ -47,6 +49,7 @@ def make_source(
         raise ConfigurationError(
             complaint(where, "url, engine, connect", "exactly one of them", given, "Try url='sqlite:///app.db'")
         )
+    check_reset(where, reset)
     if connect is not None:
         _refuse(where, "connect", session_options=session_options, statement_timeout_seconds=statement_timeout_seconds)
         if kind != "session":
@@ -56,9 +59,15 @@ def make_source(
                 f"{where}: max_queries, slow_query_seconds, record_queries: expected url= or engine=, got connect=. "
                 "Leave them out: a driver's own connection doesn't tell its statements."
             )
-        return _dbapi_source(where, name, connect, ping, max_age_seconds, engine_options, own_options)
+        return _dbapi_source(where, name, connect, ping, max_age_seconds, reset, engine_options, own_options)
     if engine is not None:
-        _refuse(where, "engine", max_age_seconds=max_age_seconds, statement_timeout_seconds=statement_timeout_seconds)
+        _refuse(
+            where,
+            "engine",
+            max_age_seconds=max_age_seconds,
+            statement_timeout_seconds=statement_timeout_seconds,
+            reset=reset,
+        )
         for option in engine_options:
             remedy = did_you_mean(option, own_options) or "Leave it out"
             raise ConfigurationError(
@@ -83,6 +92,7 @@ def make_source(
             ping=ping,
             max_age_seconds=max_age_seconds,
             statement_timeout_seconds=statement_timeout_seconds,
+            reset=reset,
             is_replica=is_replica,
             options=engine_options,
             own_options=own_options,
@@ -97,6 +107,7 @@ def _dbapi_source(
     connect: Callable[[], Any],
     ping: bool,
     max_age_seconds: float | None,
+    reset: Reset | None,
     options: Mapping[str, Any],
     own_options: Iterable[str],
 ) -> DbapiSource:
@@ -117,8 +128,17 @@ def _dbapi_source(
         raise ConfigurationError(complaint(where, "pool_size, pool_timeout", "numbers", dict(options))) from error
     if pool_size < 0:
         raise ConfigurationError(complaint(where, "pool_size", "0 or more", pool_size))
+    if reset is not None and not pool_size:
+        remedy = "Leave it out: each request has a new connection"
+        raise ConfigurationError(complaint(where, "reset", "pool_size= beside it", reset, remedy))
     return DbapiSource(
-        name, connect, pool_size=pool_size, pool_timeout=pool_timeout, ping=ping, max_age_seconds=max_age_seconds
+        name,
+        connect,
+        pool_size=pool_size,
+        pool_timeout=pool_timeout,
+        ping=ping,
+        max_age_seconds=max_age_seconds,
+        reset=reset,
     )
 
 
