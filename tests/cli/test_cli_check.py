@@ -225,8 +225,9 @@ def test_views_that_cannot_be_called_are_told_also_in_what_is_mounted(run, folde
         "problem: <Router 'main'>: rule '/later': endpoint 'later': expected a view, got None. Add one with endpoint()."
     )
     assert lines[2].startswith(
-        "problem: <Router 'blog'>: rule '/<int:number>': view cli_views.entry: expected the parameters (number), got "
+        f"problem: <Router 'blog'>: rule '/<int:number>': view cli_views.entry, {folder / 'cli_views.py'}:"
     )
+    assert "expected the parameters (number), got (name). " in lines[2]
     assert lines[3] == "cli_views:stack: 3 problems."
 
 

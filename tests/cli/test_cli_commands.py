@@ -176,10 +176,11 @@ def test_routes_lists_the_rules_of_the_router(run):
     status, output, _ = run("routes", "app.ini", *SET)
     assert status == 0
     assert output.splitlines() == [
-        "METHODS                RULE                  ENDPOINT",
-        "GET,HEAD,OPTIONS       /                     index",
-        "GET,HEAD,OPTIONS,POST  /posts/<int:post_id>  post",
-        "GET,HEAD,OPTIONS       /broken               broken",
+        "METHODS                RULE                     ENDPOINT",
+        "GET,HEAD,OPTIONS       /static/<path:filename>  static",
+        "GET,HEAD,OPTIONS       /                        index",
+        "GET,HEAD,OPTIONS,POST  /posts/<int:post_id>     post",
+        "GET,HEAD,OPTIONS       /broken                  broken",
     ]
 
 

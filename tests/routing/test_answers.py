@@ -562,3 +562,19 @@ def test_json_can_be_written_otherwise():
     router = Router("x", json=JsonProvider(dates="iso", sort_keys=False, ensure_ascii=False))
     router.add_url_rule("/", "view", lambda: {"b": "ü", "a": [date(2030, 1, 2), datetime(2030, 1, 2, tzinfo=UTC)]})
     assert TestApp(router).get("/").text == '{"b":"ü","a":["2030-01-02","2030-01-02T00:00:00Z"]}\n'
+
+
+# ---------------------------------------------------------------------- numbers that JSON doesn't have
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")], ids=str)
+def test_a_number_that_is_none_in_json_is_not_sent(number):
+    provider = JsonProvider()
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        provider.dumps({"a": [number]})
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", '{"a": [NaN]}'])
+def test_a_number_that_is_none_in_json_is_not_taken(text):
+    with pytest.raises(ValueError, match="expected a finite one"):
+        JsonProvider().loads(text)

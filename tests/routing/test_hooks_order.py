@@ -161,7 +161,10 @@ def test_an_after_request_hook_that_returns_nothing_is_named():
     def forgets(response):
         response.headers["X-A"] = "1"
 
-    with pytest.raises(ApplicationError, match=r"after_request \(.*forgets\): result: expected the response, got None"):
+    with pytest.raises(
+        ApplicationError,
+        match=r"after_request \(.*forgets, .*test_hooks_order.py:\d+\): result: expected the response, got None",
+    ):
         TestApp(router).get("/")
 
 

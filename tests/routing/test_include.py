@@ -17,7 +17,7 @@ def leaf(name="leaf"):
 
 @pytest.mark.parametrize("order", ["outer first", "inner first", "filled last"])
 def test_it_makes_no_difference_when_a_router_is_filled(client, order):
-    site, middle = Router("site"), Router("middle")
+    site, middle = Router("site", static_folder=None), Router("middle")
     inner = Router("leaf") if order == "filled last" else leaf()
     if order == "outer first":
         site.include(middle, "/m")
@@ -87,7 +87,7 @@ def test_two_routers_with_one_rule_are_refused_when_they_meet():
 
 
 def test_an_endpoint_may_get_its_view_later(client):
-    site, blog = Router("site"), Router("blog")
+    site, blog = Router("site", static_folder=None), Router("blog")
     blog.add_url_rule("/late", "late")
     site.include(blog, "/blog")
 

@@ -258,3 +258,16 @@ def test_several_path_placeholders_do_not_share_a_path_in_every_way(rule: str) -
     """With every way tried, this path would take hours."""
     table = RouteMap([Rule(rule, endpoint="x")])
     assert table.find("/" + "a/x/7/" * 20_000 + "b").kind == "not_found"
+
+
+@pytest.mark.parametrize("target", ["javascript:alert(1)", "data:text/html,x", " javascript:alert(1)", "vbscript:x"])
+def test_a_redirect_function_never_leads_to_another_scheme(target: str) -> None:
+    table = RouteMap([Rule("/<path:target>", endpoint="x", redirect_to=lambda urls, target: target)])
+    for host in (None, "example.org"):
+        found = table.find(f"/{target}", host=host)
+        assert found.location.startswith("/" if host is None else "http://example.org/")  # type: ignore[union-attr]
+
+
+def test_a_redirect_function_may_name_another_host() -> None:
+    table = RouteMap([Rule("/", endpoint="x", redirect_to=lambda urls: "https://example.com/y")])
+    assert table.find("/", host="example.org").location == "https://example.com/y"  # type: ignore[union-attr]

@@ -14,7 +14,7 @@ import pytest
 from webtest import TestApp
 from werkzeug.exceptions import NotFound
 
-from wsgikit.exceptions import ConfigurationError
+from wsgikit.exceptions import BadRequest, ConfigurationError
 from wsgikit.http.request import Request
 from wsgikit.routing import parameters
 from wsgikit.routing.pages import Page, paginate
@@ -380,3 +380,62 @@ def test_page_numbers_are_shown_with_gaps():
         None,
     )
     assert paginate(["of the page"], 3, 1, total=9).pages == 9
+
+
+# ---------------------------------------------------------------------- bodies that are objects, and large numbers
+
+
+class Notes:
+    def index(self, page: int = 1, after: int = 0):
+        return paginate([1, 2, 3], page)
+
+    def patch(self, note_id: int, changes: dict):
+        return {"id": note_id, "changes": changes}
+
+    def update(self, note_id: int, counts: dict[str, int]):
+        return {"id": note_id, "counts": counts}
+
+
+@pytest.fixture
+def notes():
+    router = Router("notes")
+    router.resource("/notes", Notes)
+    return TestApp(router)
+
+
+def test_a_dict_of_a_method_that_writes_is_the_body(notes):
+    assert notes.patch_json("/notes/7", {"a": [1]}).json == {"id": 7, "changes": {"a": [1]}}
+    assert notes.put_json("/notes/7", {"a": 1}).json == {"id": 7, "counts": {"a": 1}}
+
+
+@pytest.mark.parametrize("body", [[1], "text", None, 7])
+def test_a_body_that_is_no_object_is_a_422(notes, body):
+    assert notes.patch_json("/notes/7", body, status=422).content_type == "application/problem+json"
+
+
+LARGE = {
+    "a page beyond all": ("page=2147483648", 400),
+    "a page beyond 64 bits": ("page=99999999999999999999", 400),
+    "a number beyond 64 bits": ("after=9223372036854775808", 400),
+    "a number of many digits": (f"after={'9' * 5000}", 400),
+    "the last page that may be": ("page=2147483647", 200),
+    "the largest number": ("after=9223372036854775807", 200),
+    "zeros in front": (f"after={'0' * 40}7", 200),
+    "the least number": ("after=-9223372036854775808", 200),
+}
+
+
+@pytest.mark.parametrize(("query", "status"), LARGE.values(), ids=LARGE.keys())
+def test_numbers_that_no_database_takes_are_a_400(notes, query, status):
+    assert notes.get(f"/notes?{query}", expect_errors=True).status_int == status
+
+
+def test_paginate_refuses_a_page_beyond_all():
+    with pytest.raises(BadRequest, match=r"page: expected a number up to 2147483647"):
+        paginate([], 2**31)
+
+
+def test_a_page_may_be_returned_by_any_view():
+    router = Router("pages")
+    router.add_url_rule("/", "page", lambda: paginate([1, 2, 3], 2, 2))
+    assert TestApp(router).get("/").json == {"items": [3], "page": 2, "pages": 2, "per_page": 2, "total": 3}

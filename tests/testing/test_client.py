@@ -474,3 +474,57 @@ def test_missing_webtest_says_which_extra_to_install():
         "TestClient: webtest: expected it to be installed, got no such package. "
         "Install it with: pip install 'wsgikit[testing]'.\n"
     )
+
+
+# ---------------------------------------------------------------------- a stream that fails before its first chunk
+
+
+def fails_at_once(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain"), ("X-Old", "1")])
+
+    def body():
+        raise ZeroDivisionError
+        yield b"never"
+
+    return body()
+
+
+def replaces_its_head(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain"), ("X-Old", "1")])
+
+    def body():
+        yield b""
+        try:
+            raise ZeroDivisionError
+        except ZeroDivisionError:
+            start_response("500 Oops", [("Content-Type", "text/plain")], sys.exc_info())
+        yield b"page"
+
+    return body()
+
+
+FAILING = {
+    "with error pages": lambda: build_stack(fails_at_once, use(ErrorPagesMiddleware)),
+    "an application alone": lambda: replaces_its_head,
+}
+
+
+@pytest.mark.parametrize("make", FAILING.values(), ids=FAILING.keys())
+def test_a_stream_that_fails_before_its_first_chunk_has_the_head_that_servers_send(make):
+    response = TestClient(make()).get("/", expect_errors=True)
+    assert (response.status_int, response.headers.get("X-Old")) == (500, None)
+    assert response.body
+
+
+def test_a_stream_that_fails_later_raises():
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+
+        def body():
+            yield b"first"
+            raise ZeroDivisionError
+
+        return body()
+
+    with pytest.raises(ZeroDivisionError):
+        TestClient(app).get("/")

@@ -29,6 +29,7 @@ from wsgikit.http.headers import Headers, is_latin
 from wsgikit.onion.reply import status_line as line_of
 from wsgikit.routing.bodies import Parts, capture, without_body
 from wsgikit.routing.json import JsonProvider, is_model
+from wsgikit.routing.pages import Page
 from wsgikit.wsgi import Environ, HeaderList, StartResponse, WSGIApplication
 
 HTML = "text/html; charset=utf-8"
@@ -36,7 +37,7 @@ OK = "200 OK"
 STATUS_LINES = {int(status): f"{int(status)} {status.phrase}" for status in HTTPStatus}
 KINDS = (
     "a str, bytes, dict, list, tuple with status or headers, generator, path, open file, dataclass, pydantic model,"
-    " response or WSGI application"
+    " Page, response or WSGI application"
 )
 
 
@@ -90,6 +91,8 @@ def make_parts(result: Any, where: str, json: JsonProvider) -> Parts | WSGIAppli
         raise ApplicationError(complaint(where, "result", KINDS, result, "Return an instance, not the class"))
     if callable(result):
         return result  # type: ignore[no-any-return]  # a WSGI application, as far as can be told
+    if isinstance(result, Page):
+        return _json_parts(json.body(result.as_dict()), json)
     if is_model(result):
         dump = getattr(result, "model_dump_json", None)
         # pydantic writes itself, many times as fast as a dict of it is written.

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["refuse_conflict"]
+__all__ = ["RuleConflictError", "refuse_conflict"]
 
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.routing.rules import Rule
+
+
+class RuleConflictError(ConfigurationError):
+    """Two rules take the same paths and a method too.
+
+    Attributes:
+        first: the rule that was there before.
+    """
+
+    def __init__(self, text: str, first: Rule) -> None:
+        super().__init__(text)
+        self.first = first
 
 
 def refuse_conflict(first: Rule, second: Rule) -> None:
@@ -26,8 +38,9 @@ def refuse_conflict(first: Rule, second: Rule) -> None:
         ):
             return
     methods = "every method" if shared is None else " and ".join(sorted(shared))
-    raise ConfigurationError(
+    raise RuleConflictError(
         f"Rule {second.rule!r} of endpoint {second.endpoint!r}: its path: expected one that no other rule takes, got "
         f"{second.rule!r}, which rule {first.rule!r} of endpoint {first.endpoint!r} takes for {methods}. "
-        "Give them different paths or methods, or remove one of them."
+        "Give them different paths or methods, or remove one of them.",
+        first,
     )

@@ -38,7 +38,7 @@ from wsgikit.routing.answers import (
     with_own_length,
 )
 from wsgikit.routing.bodies import ClosedOnce, capture
-from wsgikit.routing.invoke import Wants, as_sync, name_of, wants_of, with_wants
+from wsgikit.routing.invoke import Wants, as_sync, name_of, place_of, wants_of, with_wants
 from wsgikit.routing.match import Match
 from wsgikit.routing.plan import Plan
 from wsgikit.wsgi import EXCHANGE, REQUEST_LIMITS, THROW_ERRORS, Environ, StartResponse, WSGIApplication
@@ -221,7 +221,7 @@ class Matched(Match):
             self._note(None)
             result = _call_handler(handler, error, exchange)
             if result is None:
-                make_parts(None, f"errorhandler ({name_of(handler)})", self.plan.json)  # raises
+                make_parts(None, f"errorhandler ({place_of(handler)})", self.plan.json)  # raises
             return result
         answer = self._http_answer(error, exchange)
         return UNHANDLED if answer is None else answer
@@ -397,7 +397,7 @@ def _call_handler(handler: Callable[..., Any], error: Exception, exchange: Excha
 def _checked(response: Any, function: Callable[..., Any]) -> Any:
     if response is None:
         raise ApplicationError(
-            complaint(f"after_request ({name_of(function)})", "result", "the response", None, "Return it")
+            complaint(f"after_request ({place_of(function)})", "result", "the response", None, "Return it")
         )
     return response
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from wsgikit.exceptions import complaint
-from wsgikit.routing.invoke import misfit_of, name_of
+from wsgikit.routing.invoke import misfit_of, parameters_of, place_of
 
 if TYPE_CHECKING:
     from wsgikit.routing.parts import BoundRule
@@ -21,6 +21,9 @@ def misfits(router: Router) -> Iterator[str]:
 
     Where a function of `before_request` or `url_value_preprocessor` may change the values, that can't be told.
     """
+    for endpoint in router.prefixless:
+        remedy = "Include the router with prefix=, or write '/'"
+        yield complaint("rule ''", f"endpoint {endpoint!r}", "a prefix before it", "", remedy)
     shared = router._app_scope()
     if shared.before or shared.preprocessors:
         return
@@ -31,12 +34,11 @@ def misfits(router: Router) -> Iterator[str]:
             continue
         misfit = misfit_of(target.view, bound.arguments)
         if misfit:
-            yield complaint(
-                f"rule {bound.rule.rule!r}",
-                f"view {name_of(target.view)}",
-                f"the parameters ({', '.join(sorted(bound.arguments))})",
-                target.view,
-                f"As it is, {misfit}; name its parameters as the rule names its variables",
+            expected = ", ".join(sorted(bound.arguments))
+            yield (
+                f"rule {bound.rule.rule!r}: view {place_of(target.view)}: expected the parameters ({expected}), "
+                f"got {parameters_of(target.view)}. As it is, {misfit}; "
+                "name its parameters as the rule names its variables."
             )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.routing.keywords import NameOf
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -120,6 +121,7 @@ class HookRegistry:
 
     def errorhandler(self, code_or_exception: int | type[Exception]) -> Callable[[F], F]:
         """Answer a status code, or an exception and what derives from it, with a function of the exception."""
+        _check_key(code_or_exception)
 
         def decorate(function: F) -> F:
             self.register_error_handler(code_or_exception, function)
@@ -129,6 +131,7 @@ class HookRegistry:
 
     def app_errorhandler(self, code_or_exception: int | type[Exception]) -> Callable[[F], F]:
         """Like `errorhandler`, for every view of the router that this one is included in."""
+        _check_key(code_or_exception)
 
         def decorate(function: F) -> F:
             self._register_handler(self.app_hooks, code_or_exception, function)
@@ -142,15 +145,12 @@ class HookRegistry:
 
     def _register_handler(self, hooks: Hooks, key: Any, function: Callable[..., Any]) -> None:
         self._changed()
+        _check_key(key)
         code: int | None
-        if isinstance(key, int) and not isinstance(key, bool):
-            if not 400 <= key <= 599:
-                raise ConfigurationError(complaint("errorhandler", "code", "an error's, 400 to 599", key))
+        if isinstance(key, int):
             code, kind = int(key), BaseException  # any exception of that code, whoever's it is
-        elif isinstance(key, type) and issubclass(key, Exception):
-            code, kind = _code_of(key), key
         else:
-            raise ConfigurationError(complaint("errorhandler", "argument", "a status code or an exception class", key))
+            code, kind = _code_of(key), key
         hooks.handlers.setdefault(code, {})[kind] = function
 
     # ------------------------------------------------------------------ templates
@@ -191,6 +191,17 @@ class HookRegistry:
             return function
 
         return decorate
+
+
+def _check_key(key: Any) -> None:
+    """Refuse what no error handler can be for."""
+    if isinstance(key, int) and not isinstance(key, bool):
+        if not 400 <= key <= 599:
+            raise ConfigurationError(complaint("errorhandler", "code", "an error's, 400 to 599", key))
+    elif not (isinstance(key, type) and issubclass(key, Exception)):
+        expected = "a status code or an exception class"
+        remedy = "Write it in parentheses: @router.errorhandler(404)" if callable(key) else ""
+        raise ConfigurationError(complaint("errorhandler", "argument", expected, NameOf(key), remedy))
 
 
 def _code_of(kind: type[Exception]) -> int | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Wants", "as_sync", "misfit_of", "name_of", "wants_of", "with_wants"]
+__all__ = ["Wants", "as_sync", "misfit_of", "name_of", "parameters_of", "place_of", "wants_of", "with_wants"]
 
 import functools
+import sys
 import threading
 from collections.abc import Callable, Coroutine
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any, get_type_hints
 
 from wsgikit.exceptions import ApplicationError, complaint
@@ -23,6 +24,27 @@ def name_of(function: Any) -> str:
     name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None) or type(function).__name__
     module = getattr(function, "__module__", None)
     return f"{module}.{name}" if module else str(name)
+
+
+def place_of(function: Any) -> str:
+    """Return ``module.function, file.py:12`` for the text of an error; only the name if the place isn't known."""
+    inner = function
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    inner = getattr(_unwrapped(inner), "__func__", _unwrapped(inner))
+    # The function of View.as_view stands in our module; the class has no place that is known without `inspect`.
+    code = None if hasattr(function, "view_class") else getattr(inner, "__code__", None)
+    return name_of(function) if code is None else f"{name_of(function)}, {code.co_filename}:{code.co_firstlineno}"
+
+
+def parameters_of(function: Any) -> str:
+    """Return the names of a function's parameters for the text of an error, as ``(a, b)``."""
+    inner = getattr(function, "__func__", function)
+    code = getattr(inner, "__code__", None)
+    if code is None:
+        return "(?)"
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return f"({', '.join(names[1 if inner is not function else 0 :])})"
 
 
 def wants_of(function: Any, skip: frozenset[str] = frozenset()) -> Wants:
@@ -143,16 +165,8 @@ class _Loop:
 
         self.runner = asyncio.Runner()
 
-    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        # A copy: the request's own context is entered by this thread already, and a task enters its own.
-        context = copy_context()
-        try:
-            return self.runner.run(coroutine, context=context)
-        finally:
-            # What a hook sets is for the view, as if it were no coroutine.
-            for variable, value in context.items():
-                if variable.get(_UNSET) is not value:
-                    variable.set(value)
+    def run(self, coroutine: Coroutine[Any, Any, Any], context: Context) -> Any:
+        return self.runner.run(coroutine, context=context)
 
     def __del__(self) -> None:
         try:
@@ -166,11 +180,29 @@ _UNSET: Any = object()
 
 
 def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine to its end on this thread's own event loop, and return its result."""
+    """Run a coroutine to its end on this thread's own event loop, and return its result.
+
+    Under gevent many requests share one thread, which can run one loop only: a thread of gevent's pool runs it.
+    """
+    # A copy: the request's own context is entered by this thread already, and a task enters its own.
+    context = copy_context()
+    monkey = sys.modules.get("gevent.monkey")
+    try:
+        if monkey is None or not monkey.is_module_patched("threading"):
+            return _run_here(coroutine, context)
+        return sys.modules["gevent"].get_hub().threadpool.apply(_run_here, (coroutine, context))
+    finally:
+        # What a hook sets is for the view, as if it were no coroutine.
+        for variable, value in context.items():
+            if variable.get(_UNSET) is not value:
+                variable.set(value)
+
+
+def _run_here(coroutine: Coroutine[Any, Any, Any], context: Context) -> Any:
     loop: _Loop | None = getattr(_thread, "loop", None)
     if loop is None:
         loop = _thread.loop = _Loop()
-    return loop.run(coroutine)
+    return loop.run(coroutine, context)
 
 
 def as_sync(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -43,6 +43,7 @@ class JsonProvider:
         self._default = _plain_http if dates == "http" else _plain_iso
         self._encode: Callable[[Any], str] = json.JSONEncoder(
             default=self._default,
+            allow_nan=False,
             ensure_ascii=ensure_ascii,
             sort_keys=sort_keys,
             indent=indent,
@@ -50,16 +51,29 @@ class JsonProvider:
         ).encode
 
     def dumps(self, value: Any) -> str:
-        """Return `value` as JSON text."""
+        """Return `value` as JSON text.
+
+        Raises:
+            TypeError: a value has no form in JSON.
+            ValueError: a number is NaN or infinite, which JSON doesn't have (RFC 8259 §6).
+        """
         return self._encode(value)
 
     def loads(self, text: str | bytes) -> Any:
-        """Return what JSON text says."""
-        return json.loads(text)
+        """Return what JSON text says.
+
+        Raises:
+            ValueError: it isn't JSON; ``NaN`` and ``Infinity`` aren't either.
+        """
+        return json.loads(text, parse_constant=_refuse_constant)
 
     def body(self, value: Any) -> bytes:
         """Return the body of a response with `value`: JSON and a newline, as Flask ends it."""
         return self._encode(value).encode() + b"\n"
+
+
+def _refuse_constant(word: str) -> Any:
+    raise ValueError(f"JSON: number: expected a finite one (RFC 8259 §6), got {word}.")
 
 
 # The kinds of values below are imported where one is met: most applications never write them, and dataclasses, decimal

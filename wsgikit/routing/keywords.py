@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["explain_unknown", "refuses_unknown"]
+__all__ = ["NameOf", "explain_unknown", "not_a_path", "refuses_unknown"]
 
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from wsgikit.exceptions import ConfigurationError, complaint, did_you_mean
+from wsgikit.routing.invoke import place_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -18,7 +19,6 @@ _HERE = {
     ("Router", "url_prefix"): "Pass prefix= where the router is taken in: include(router, prefix=...)",
     ("Router", "subdomain"): "Pass host= where the router is taken in: include(router, host=...)",
     ("Router", "url_defaults"): "Use the decorator url_defaults, or defaults= of the rules",
-    ("Router", "static_host"): "Add a rule with host= and send_from_directory()",
     ("Router", "root_path"): "Pass __name__, or absolute folders",
     ("Router", "subdomain_matching"): "Pass server_name=: with it subdomains are compared",
     ("include", "url_prefix"): "Write prefix=",
@@ -29,6 +29,22 @@ _HERE = {
     ("rule", "view"): "Write view_func=",
 }
 _MOST_NAMES_SHOWN = 8  # of more, only the nearest is named
+
+
+class NameOf:
+    """A value in the text of an error: a function by its name and place, anything else by its `repr`."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return place_of(self.value) if callable(self.value) else repr(self.value)
+
+
+def not_a_path(method: str, rule: object) -> str:
+    """Return what is wrong with a rule that is no text: most often the parentheses of a decorator are missing."""
+    remedy = f"Write the path in parentheses: @router.{method}('/path')" if callable(rule) else ""
+    return complaint(method, "rule", "a path such as '/post/<int:post_id>'", NameOf(rule), remedy)
 
 
 def explain_unknown(where: str, kind: str, name: str, value: object, known: Iterable[str]) -> ConfigurationError:

@@ -141,6 +141,14 @@ class RouteMap:
                 self.is_one_domain = False
             self._forget()
 
+    def keep_for_urls(self, rule: Rule) -> None:
+        """Let a rule of this map only give URLs from now on, so that another one may answer its paths."""
+        with self._lock:
+            rule.build_only = True
+            for same in self._by_signature.values():
+                same[:] = [bound for bound in same if bound.rule is not rule]
+            self._forget()
+
     def iter_rules(self, endpoint: str | None = None) -> Iterator[Rule]:
         """Iterate over all rules in the order they were added, or over those of one endpoint."""
         return (bound.rule for bound in list(self._bound) if endpoint is None or bound.rule.endpoint == endpoint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Page", "paginate"]
+__all__ = ["MOST_PAGES", "Page", "paginate"]
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
@@ -12,8 +12,11 @@ from wsgikit.exceptions import BadRequest, complaint
 T = TypeVar("T")
 
 
+MOST_PAGES = 2**31 - 1  # times 100 a page, the offset still fits in the 64 bits that databases count in
+
+
 class Page(Generic[T]):
-    """A page of a list.
+    """A page of a list. A view may return it: it becomes the JSON object of `as_dict`.
 
     Args:
         items: what is on the page.
@@ -99,10 +102,12 @@ def paginate(
         total: how many there are in all.
 
     Raises:
-        BadRequest: the page or its size is less than 1.
+        BadRequest: the page or its size is less than 1, or the page is beyond 2,147,483,647.
     """
     if page < 1:
         raise BadRequest(complaint("paginate", "page", "a number from 1", page))
+    if page > MOST_PAGES:
+        raise BadRequest(complaint("paginate", "page", f"a number up to {MOST_PAGES}", page))
     if per_page < 1:
         raise BadRequest(complaint("paginate", "per_page", "a number from 1", per_page))
     per_page = min(per_page, max_per_page)

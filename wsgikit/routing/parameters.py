@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Invalid", "from_json", "from_text", "is_body_type", "pydantic_adapter"]
+__all__ = ["Invalid", "from_json", "from_text", "is_body_type", "is_object_type", "pydantic_adapter"]
 
 import dataclasses
 import enum
@@ -10,7 +10,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cache
@@ -29,6 +29,13 @@ class Invalid(ValueError):
     def __init__(self, errors: list[dict[str, Any]]) -> None:
         super().__init__("; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in errors))
         self.errors = errors
+
+
+def is_object_type(hint: Any) -> bool:
+    """Return whether an annotation is for a JSON object as it is: a dict, with or without the types in it."""
+    hint, _ = without_none(get_args(hint)[0] if get_origin(hint) is Annotated else hint)
+    kind = get_origin(hint) or hint
+    return isinstance(kind, type) and issubclass(kind, (dict, Mapping))
 
 
 def is_body_type(hint: Any) -> bool:
@@ -91,6 +98,8 @@ def _scalar(text: str, hint: Any) -> Any:
         digits = text[1:] if text[:1] in ("-", "+") else text
         if not (digits.isascii() and digits.isdecimal()):
             raise ValueError("expected a whole number")
+        if len(digits.lstrip("0")) > 19 or not -(2**63) <= int(text) < 2**63:
+            raise ValueError("expected a whole number of at most 64 bits")  # no database has larger ones
         return int(text)
     if hint in (float, Decimal):
         # As float() they also take "1_0", white space, "nan" and "inf", and 1e400 is inf.
@@ -187,6 +196,7 @@ def _checked(value: Any, hint: Any, place: list[Any]) -> Any:
         float: ("a number", lambda v: isinstance(v, (int, float)) and not isinstance(v, bool)),
         bool: ("true or false", lambda v: isinstance(v, bool)),
         dict: ("an object", lambda v: isinstance(v, dict)),
+        Mapping: ("an object", lambda v: isinstance(v, dict)),
     }
     known = names.get(origin or hint)
     if known is not None and not known[1](value):

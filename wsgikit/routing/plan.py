@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.routing.answers import http_code
 from wsgikit.routing.hooks import Hooks
-from wsgikit.routing.invoke import Wants, as_sync, name_of, wants_of
+from wsgikit.routing.invoke import Wants, as_sync, place_of, wants_of
 
 if TYPE_CHECKING:
     from wsgikit.routing.inclusion import Inclusion
@@ -62,7 +62,7 @@ class Plan:
         self.endpoint = endpoint
         self.view: Callable[..., Any] = as_sync(view) if view is not None else _no_view
         self.wants = wants_of(view, arguments) if view is not None else ()
-        self.where = f"view {endpoint!r} ({name_of(view)})" if view is not None else "view"
+        self.where = f"view {endpoint!r} ({place_of(view)})" if view is not None else "view"
         self.scopes = tuple(scopes)
         inwards = tuple(reversed(self.scopes))
         self.preprocessors = _calls(function for hooks in inwards for function in hooks.preprocessors)

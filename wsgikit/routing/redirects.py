@@ -104,6 +104,8 @@ def redirect_target(bound: BoundRule, values: Mapping[str, Any], binding: Bindin
         # `//host` is never meant: it comes from a value with a slash in front.
         text = re.sub(r"^[/\\]{2,}", "/", target(RedirectUrls(binding, build), **values))
         joined = urljoin(base, text)
+        if urlsplit(joined).scheme not in ("http", "https"):  # `javascript:` comes from a value, too
+            joined = base + text.lstrip("/")
     else:
         template = target or ""
         text = _PLACEHOLDER.sub(lambda hole: bound.converters[hole[1]].to_url(values[hole[1]]), template)

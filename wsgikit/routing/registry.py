@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.onion.stack import LayerLike, close_all
+from wsgikit.routing.conflicts import RuleConflictError
 from wsgikit.routing.hooks import HookRegistry
 from wsgikit.routing.inclusion import Inclusion
-from wsgikit.routing.invoke import name_of
-from wsgikit.routing.keywords import explain_unknown, refuses_unknown
+from wsgikit.routing.invoke import place_of
+from wsgikit.routing.keywords import NameOf, explain_unknown, not_a_path, refuses_unknown
 from wsgikit.routing.matcher import RouteMap
 from wsgikit.routing.mount import Mount, MountTable, router_in
 from wsgikit.routing.route import RULE_OPTIONS, MethodOptions, Route, RouteOptions, methods_of
 from wsgikit.routing.rules import Rule
+from wsgikit.routing.static import is_missing
 from wsgikit.wsgi import WSGIApplication
 
 if TYPE_CHECKING:
@@ -55,6 +57,8 @@ class Registry(HookRegistry):
         self._targets: dict[str, Target] = {}
         self._records: list[Record] = []
         self._parents: list[tuple[Registry, Inclusion, str, str, str | None]] = []
+        # Endpoints of rules "", which a prefix has to be put before.
+        self.prefixless: list[str] = []
         self._is_serving = False
         self._defaults: dict[str, tuple[Callable[..., Any], ...]] = {}
         # Of which is known that no function adds values to their URLs, and that the request's host doesn't matter.
@@ -64,6 +68,8 @@ class Registry(HookRegistry):
 
     def route(self, rule: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         """Make a function the view of a rule. `options` are those of `add_url_rule`."""
+        if not isinstance(rule, str):
+            raise ConfigurationError(not_a_path("route", rule))
 
         def decorate(view: F) -> F:
             named: dict[str, Any] = {"endpoint": None, **options}
@@ -97,6 +103,8 @@ class Registry(HookRegistry):
         return self._method_route("QUERY", rule, options)
 
     def _method_route(self, method: str, rule: str, options: Mapping[str, Any]) -> Callable[[F], F]:
+        if not isinstance(rule, str):
+            raise ConfigurationError(not_a_path(method.lower(), rule))
         for name in ("methods", "method"):
             if name in options:
                 raise ConfigurationError(
@@ -115,9 +123,11 @@ class Registry(HookRegistry):
         """Add a rule, and its view.
 
         Args:
-            rule: the path in Werkzeug's rule language, such as ``"/post/<int:post_id>"``.
-            endpoint: the name for `url_for`; the view's where it isn't given.
-            view_func: the view; may be given later by `endpoint`.
+            rule: the path in Werkzeug's rule language, such as ``"/post/<int:post_id>"``. In a router that is included
+                with a prefix, ``""`` is the prefix itself.
+            endpoint: the name for `url_for`; by default the view's.
+            view_func: the view; may be given later by `endpoint`. Without it, a path that another rule answers gets a
+                second name for `url_for`.
             provide_automatic_options: answer OPTIONS without calling the view; on unless the view takes OPTIONS.
             options: those of Werkzeug's rules: `methods`, `defaults`, `subdomain`, `host`, `build_only`,
                 `strict_slashes`, `merge_slashes`, `redirect_to`, `alias`.
@@ -126,6 +136,8 @@ class Registry(HookRegistry):
             ConfigurationError: the rule is there already, or the endpoint has another view.
         """
         self._changed()
+        if not isinstance(rule, str):
+            raise ConfigurationError(not_a_path("add_url_rule", rule))
         if endpoint is None:
             if view_func is None:
                 raise ConfigurationError(
@@ -165,26 +177,46 @@ class Registry(HookRegistry):
         options: dict[str, Any],
     ) -> None:
         target = self._targets.get(endpoint)
-        if target is not None and view is not None and target.view is not None and target.view is not view:
+        # Two bound methods of one object and name are equal, and not the same object.
+        if target is not None and view is not None and target.view is not None and target.view != view:
             raise ConfigurationError(
-                complaint(
-                    repr(self),
-                    f"endpoint {endpoint!r}",
-                    f"one view, which is {name_of(target.view)}",
-                    name_of(view),
-                    "Give one of them another endpoint=",
-                )
+                f"{self!r}: endpoint {endpoint!r}: expected one view, got two: {place_of(target.view)}, and "
+                f"{place_of(view)}. Give one of them another endpoint=."
             )
-        route = Route(rule, endpoint=endpoint, methods=methods, **options)
-        route.has_automatic_options = automatic
-        self.map.add(route)
+        if not rule:
+            self.prefixless.append(endpoint)
+        else:
+            route = Route(rule, endpoint=endpoint, methods=methods, **options)
+            route.has_automatic_options = automatic
+            self._add_route(route, view)
         if target is None:
             self._targets[endpoint] = Target(view, owners)
         elif view is not None:
             target.view = view
 
+    def _add_route(self, route: Route, view: Callable[..., Any] | None) -> None:
+        """Add a rule to the map.
+
+        If its path is taken, a rule without a view is one more name for URLs of that path, as in Flask. Static files
+        whose folder doesn't exist give way to any other rule.
+        """
+        try:
+            self.map.add(route)
+        except RuleConflictError as conflict:
+            first = self._targets.get(conflict.first.endpoint)
+            if view is None or is_missing(view):
+                route.build_only = True
+            elif first is not None and is_missing(first.view):
+                self.map.keep_for_urls(conflict.first)
+            else:
+                raise
+            self.map.add(route)
+
     def endpoint(self, endpoint: str) -> Callable[[F], F]:
         """Make a function the view of an endpoint whose rule was added without one."""
+        if not isinstance(endpoint, str):
+            remedy = "Write the name: @router.endpoint('show')"
+            raise ConfigurationError(complaint("endpoint", "endpoint", "a name", NameOf(endpoint), remedy))
 
         def decorate(view: F) -> F:
             self._changed()
@@ -212,8 +244,9 @@ class Registry(HookRegistry):
         """Add a collection and its items, answered by one class: JSON in and out.
 
         Its methods are `index` and `create` (of the collection), `show`, `update`, `patch` and `delete` (of an item);
-        those that it has are routed. A parameter annotated with a dataclass or pydantic model gets the JSON body; the
-        others come from the query string. Errors are ``application/problem+json``: 400, 406, 415, 422.
+        those that it has are routed. A parameter annotated with a dataclass or pydantic model gets the JSON body, in
+        `create`, `update` and `patch` also one annotated ``dict``; the others come from the query string. Errors are
+        ``application/problem+json``: 400, 406, 415, 422.
 
         Args:
             rule: the collection's path, such as ``"/posts"``.

@@ -14,8 +14,8 @@ from werkzeug.exceptions import NotAcceptable
 from wsgikit.exceptions import BadRequest, ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
 from wsgikit.routing.invoke import as_sync, wants_of, with_wants
-from wsgikit.routing.pages import Page
-from wsgikit.routing.parameters import Invalid, from_json, from_text, hints_of, is_body_type
+from wsgikit.routing.pages import MOST_PAGES, Page
+from wsgikit.routing.parameters import Invalid, from_json, from_text, hints_of, is_body_type, is_object_type
 from wsgikit.routing.problem import Problem, as_problem
 from wsgikit.routing.urls import build_url
 from wsgikit.wsgi import ROUTING
@@ -77,7 +77,8 @@ class Action:
             if parameter.name in given or parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
                 continue
             hint = hints.get(parameter.name, Any)
-            if self.body is None and (is_body_type(hint) or (parameter.name == "body" and name in _WITH_BODY)):
+            is_object = name in _WITH_BODY and (parameter.name == "body" or is_object_type(hint))
+            if self.body is None and (is_body_type(hint) or is_object):
                 self.body = (parameter.name, hint)
             else:
                 self.query[parameter.name] = (hint, parameter.default)
@@ -88,13 +89,17 @@ class Action:
             for name, (hint, default) in self.query.items():
                 texts = exchange.request.args.getlist(name)
                 if texts:
-                    values[name] = from_text(texts, hint, name)
+                    values[name] = value = from_text(texts, hint, name)
+                    if (
+                        name == "page" and isinstance(value, int) and value > MOST_PAGES
+                    ):  # its offset overflows in a database
+                        raise Invalid([{"loc": ["query", name], "msg": f"expected a number up to {MOST_PAGES}"}])
                 elif default is inspect.Parameter.empty:
                     raise Invalid([{"loc": ["query", name], "msg": "is missing"}])
             if self.body is not None:
                 name, hint = self.body
                 value = exchange.request.get_json()
-                values[name] = from_json(value, hint) if is_body_type(hint) else value
+                values[name] = from_json(value, hint) if is_body_type(hint) or is_object_type(hint) else value
             if self.wants:
                 values = with_wants(values, self.wants, exchange)
             result = as_sync(getattr(self._make(), self.name))(**values)
@@ -191,6 +196,8 @@ def _key_of(cls: type[Any], present: list[str], outer: frozenset[str], where: st
             for parameter in list(inspect.signature(function).parameters.values())[1:]:
                 hint = hints.get(parameter.name, str)
                 if parameter.name in outer or is_body_type(hint) or parameter.name == "body":
+                    continue
+                if name in _WITH_BODY and is_object_type(hint):
                     continue
                 converter = CONVERTERS.get(hint)
                 if converter is None:

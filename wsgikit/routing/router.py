@@ -14,8 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from werkzeug.exceptions import NotFound
+
 from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint
-from wsgikit.http.files import send_from_folder
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
 from wsgikit.options.flags import check_flags
@@ -30,6 +31,7 @@ from wsgikit.routing.matcher import RouteMap
 from wsgikit.routing.plan import Plan
 from wsgikit.routing.registry import Registry, Target
 from wsgikit.routing.rules import Rule
+from wsgikit.routing.static import StaticView, is_missing
 from wsgikit.routing.urls import build_url
 from wsgikit.wsgi import EXCHANGE, ROUTING, ROUTING_ARGS, Environ, StartResponse, WSGIApplication
 
@@ -49,8 +51,10 @@ class Router(Registry):
         name: the router's name; the last part of `import_name` where it isn't given.
         template_folder: where templates are, beside the module; None looks for none.
         template_options: options of `Templates` for them, such as ``{"debug": True}`` to see changed files at once.
-        static_folder: where static files are, beside the module; served only where it is there. None serves none.
-        static_url_path: where static files are served.
+        static_folder: where static files are, beside the module; until it exists, they are not found. None serves none.
+        static_url_path: where static files are served; by default the name of the folder.
+        static_host: the host that serves static files, with `host_matching`.
+        static_max_age_seconds: for how long browsers may cache static files; by default they ask each time.
         strict_slashes: redirect ``/a`` to ``/a/`` where the rule ends so, and don't match ``/a/`` where it doesn't.
         merge_slashes: redirect ``/a//b`` to ``/a/b``.
         redirect_defaults: redirect to the shorter rule where the values are its defaults.
@@ -87,7 +91,9 @@ class Router(Registry):
         template_folder: str | None = "templates",
         template_options: Mapping[str, Any] | None = None,
         static_folder: str | None = "static",
-        static_url_path: str = "/static",
+        static_url_path: str | None = None,
+        static_host: str | None = None,
+        static_max_age_seconds: int | None = None,
         strict_slashes: bool = True,
         merge_slashes: bool = True,
         redirect_defaults: bool = True,
@@ -150,11 +156,29 @@ class Router(Registry):
         self.template_folder = self._beside(template_folder)
         self.template_options = dict(template_options or {})
         self.static_folder = self._beside(static_folder)
+        if static_url_path is None:
+            static_url_path = f"/{self.static_folder.name}" if self.static_folder is not None else "/static"
+        if not isinstance(static_url_path, str):
+            raise ConfigurationError(complaint("Router", "static_url_path", "a path", static_url_path))
+        if static_max_age_seconds is not None and not (
+            type(static_max_age_seconds) is int and static_max_age_seconds >= 0
+        ):
+            expected = "a number of seconds from 0"
+            raise ConfigurationError(complaint("Router", "static_max_age_seconds", expected, static_max_age_seconds))
         self.static_url_path = static_url_path.rstrip("/")
-        if self.static_folder is not None and self.static_folder.is_dir():
-            self.add_url_rule(
-                f"{self.static_url_path}/<path:filename>", "static", _StaticView(self), provide_automatic_options=True
+        if static_host is not None and not host_matching:
+            remedy = "Pass host_matching=True as well"
+            raise ConfigurationError(
+                complaint("Router", "static_host", "a router that matches hosts", static_host, remedy)
             )
+        # A router that matches hosts serves nothing without one.
+        if self.static_folder is not None and (static_host is not None or not host_matching):
+            self._serve_static(StaticView(self.static_folder, static_max_age_seconds), static_host)
+
+    def _serve_static(self, view: StaticView, host: str | None) -> None:
+        options = {} if host is None else {"host": host}
+        rule = f"{self.static_url_path}/<path:filename>"
+        self.add_url_rule(rule, "static", view, provide_automatic_options=True, **options)
 
     def __repr__(self) -> str:
         return f"<Router {self.name!r}>"
@@ -181,7 +205,10 @@ class Router(Registry):
     def find(self, environ: Environ) -> WSGIApplication:
         """Return what answers a request: a view, a mounted application, a redirect, or the error that none does."""
         found = self.find_rule(environ)
-        return self.take(environ, found) or self.missed(environ, found.to_exception())  # type: ignore[union-attr]  # a Miss
+        app = self.take(environ, found)
+        if app is None:  # a miss, or static files whose folder doesn't exist
+            app = self.missed(environ, found.to_exception() if isinstance(found, Miss) else NotFound())
+        return app
 
     def match(self, environ: Environ) -> WSGIApplication | None:
         """Return what answers a request, or None where no rule and no mount is for it.
@@ -198,13 +225,18 @@ class Router(Registry):
         if isinstance(found, Miss):
             if found.kind == "not_found" or found.kind == "bad_request":
                 return None
+            if found.kind == "method_not_allowed" and self._is_missing_static(environ):
+                return None
             return self.missed(environ, found.to_exception())
         rule: Any = found.rule
         plan = rule.plan
         if plan is None:
-            plan = rule.plan = self._make_plan(rule.endpoint, self._targets[rule.endpoint], frozenset(rule.arguments))
-            if not self.mounts.mounts:
+            target = self._targets[rule.endpoint]
+            plan = rule.plan = self._make_plan(rule.endpoint, target, frozenset(rule.arguments))
+            if not self.mounts.mounts and type(target.view) is not StaticView:
                 rule.direct_plan = plan
+        if type(plan.view) is StaticView and is_missing(plan.view):
+            return None
         if type(found) is Matched:
             matched = found
         else:  # it took more than a walk: a default, a converter that refused
@@ -216,6 +248,12 @@ class Router(Registry):
         environ[ROUTING] = matched
         environ[ROUTING_ARGS] = ((), matched.values)
         return matched
+
+    def _is_missing_static(self, environ: Environ) -> bool:
+        """Return whether GET of the path would be for static files whose folder doesn't exist."""
+        rule = self.find_rule({**environ, "REQUEST_METHOD": "GET"}).rule
+        target = self._targets.get(rule.endpoint) if rule is not None else None
+        return target is not None and is_missing(target.view)
 
     def missed(self, environ: Environ, error: Exception) -> Matched:
         """Return what answers a request that no rule is for: the hooks and error handlers of the router itself."""
@@ -357,18 +395,6 @@ class Router(Registry):
         if path.is_absolute():
             return path
         return self.root_path / path if self.root_path is not None else None
-
-
-class _StaticView:
-    """Serves a router's static files."""
-
-    __name__ = "static"
-
-    def __init__(self, router: Router) -> None:
-        self.router = router
-
-    def __call__(self, filename: str) -> WSGIApplication:
-        return send_from_folder(self.router.static_folder, filename, precompressed=True)  # type: ignore[arg-type]  # there is one
 
 
 class _OwnOnion(Middleware):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.onion.ending import CURRENT
 from wsgikit.onion.stack import layers_of
+from wsgikit.testing.first_chunk import with_final_head
 from wsgikit.testing.stream import StreamedResponse
 from wsgikit.testing.watch import BODIES, WatchedBody
 from wsgikit.wsgi import THROW_ERRORS, Environ, WSGIApplication
@@ -29,6 +30,13 @@ except ModuleNotFoundError as missing:
 if TYPE_CHECKING:
     from wsgikit.sessions.middleware import SessionMiddleware
     from wsgikit.sessions.session import Session
+
+
+class _Request(webtest.TestRequest):  # type: ignore[misc]  # WebTest has no types
+    """WebTest's request, which gets the head of a response as a server sends it."""
+
+    def call_application(self, application: WSGIApplication, catch_exc_info: bool = False) -> Any:
+        return super().call_application(with_final_head(application), catch_exc_info)
 
 
 class TestClient(webtest.TestApp):  # type: ignore[misc]  # WebTest has no types
@@ -58,6 +66,7 @@ class TestClient(webtest.TestApp):  # type: ignore[misc]  # WebTest has no types
     """
 
     __test__ = False  # it is no test, whatever its name says to pytest
+    RequestClass = _Request
 
     def __init__(
         self,

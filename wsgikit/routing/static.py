@@ -1,0 +1,43 @@
+"""The view of a router's static files."""
+
+from __future__ import annotations
+
+__all__ = ["StaticView", "is_missing"]
+
+from pathlib import Path
+from typing import Any
+
+from werkzeug.exceptions import NotFound
+
+from wsgikit.http.files import send_from_folder
+from wsgikit.wsgi import WSGIApplication
+
+
+class StaticView:
+    """Serves the files of a folder, which may come into being later: until then each of them is a 404.
+
+    Args:
+        folder: the folder, an absolute path.
+        max_age_seconds: for how long files may be cached; None leaves it to revalidation.
+    """
+
+    __name__ = "static"
+
+    def __init__(self, folder: Path, max_age_seconds: int | None = None) -> None:
+        self.folder = folder
+        self.max_age_seconds = max_age_seconds
+
+    @property
+    def has_folder(self) -> bool:
+        """Whether the folder exists."""
+        return self.folder.is_dir()
+
+    def __call__(self, filename: str) -> WSGIApplication:
+        if not self.has_folder:
+            raise NotFound()
+        return send_from_folder(self.folder, filename, max_age=self.max_age_seconds, precompressed=True)
+
+
+def is_missing(view: Any) -> bool:
+    """Return whether a view serves static files of a folder that doesn't exist."""
+    return type(view) is StaticView and not view.has_folder
