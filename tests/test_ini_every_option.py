@@ -38,6 +38,7 @@ POSTGRESQL = "postgresql+psycopg://nobody@127.0.0.1/nothing"
 parts = types.ModuleType("every_option_parts")
 """What dotted names in the files lead to."""
 parts.router = Router("every_option_parts")  # type: ignore[attr-defined]
+parts.pattern = re.compile("https://c[0-9]+[.]example")  # type: ignore[attr-defined]
 parts.function = lambda *args, **options: True  # type: ignore[attr-defined]
 parts.Error = type("Error", (Exception,), {"__module__": "every_option_parts"})  # type: ignore[attr-defined]
 
@@ -88,6 +89,38 @@ VALUES: dict[tuple[str, str], list[tuple[str, Any]]] = {
     ("access_list", "allow"): [("10.0.0.7, 192.168.0.0/16", ("10.0.0.7", "192.168.0.0/16")), ("::1", "::1")],
     ("access_list", "deny"): [("10.0.0.7", "10.0.0.7")],
     ("access_list", "status"): [("404", 404)],
+    ("cors", "origins"): [
+        ("*", "*"),
+        ("https://a.example, https://*.b.example", ("https://a.example", "https://*.b.example")),
+        ("https://a.example, every_option_parts:pattern", ("https://a.example", parts.pattern)),
+        ("https://a.example, every_option_parts:function", ("https://a.example", parts.function)),
+    ],
+    ("cors", "methods"): [("GET, PUT", ("GET", "PUT")), ("*", "*")],
+    ("cors", "headers"): [("Content-Type, X-A", ("Content-Type", "X-A"))],
+    ("https", "host"): [("www.example.com", "www.example.com")],
+    ("https", "exempt"): [("/health", "/health"), ("/health, /live/*", ("/health", "/live/*"))],
+    ("security_headers", "csp"): [
+        (
+            "script-src = 'self' NONCE\nimg-src = none\nsandbox = ()",
+            {"script-src": "'self' NONCE", "img-src": None, "sandbox": "()"},
+        ),
+        ("none", None),
+    ],
+    ("security_headers", "csp_report_only"): [("default-src = 'self'", {"default-src": "'self'"})],
+    ("security_headers", "opener_policy"): [("unsafe-none", "unsafe-none"), ("none", None)],
+    ("security_headers", "resource_policy"): [("cross-origin", "cross-origin")],
+    ("security_headers", "embedder_policy"): [("require-corp", "require-corp")],
+    ("security_headers", "origin_agent_cluster"): [("?0", "?0")],
+    ("security_headers", "referrer_policy"): [("origin, same-origin", "origin, same-origin")],
+    ("security_headers", "content_type_options"): [("none", None)],
+    ("security_headers", "dns_prefetch_control"): [("on", "on")],
+    ("security_headers", "download_options"): [("none", None)],
+    ("security_headers", "frame_options"): [("DENY", "DENY")],
+    ("security_headers", "permitted_cross_domain_policies"): [("all", "all")],
+    ("security_headers", "xss_protection"): [("none", None), ("0", "0")],
+    ("security_headers", "permissions_policy"): [
+        ("camera = ()\nusb = self https://a.example", {"camera": "()", "usb": "self https://a.example"})
+    ],
     ("fetch_policy", "allow"): [
         ("/fonts/*", "/fonts/*"),
         ("/fonts/*, every_option_parts:function", ("/fonts/*", parts.function)),
@@ -115,6 +148,8 @@ BESIDE: dict[tuple[str, str], dict[str, tuple[str, Any]]] = {
     ("database", "replica_url"): {"secret_key": (SECRET, SECRET)},
     # Not opened: the URL only has to be one of a database that knows the option.
     ("database", "statement_timeout_seconds"): {"url": (POSTGRESQL, POSTGRESQL)},
+    ("security_headers", "csp_defaults"): {"csp": ("default-src = 'self'", {"default-src": "'self'"})},
+    ("https", "hsts_preload"): {"hsts_subdomains": ("yes", True)},
     ("session", "cookie_samesite"): {"cookie_secure": ("yes", True)},
     ("session", "cookie_partitioned"): {"cookie_secure": ("yes", True)},
 }

@@ -44,8 +44,11 @@ if TYPE_CHECKING:
     from wsgikit.http.request import Response as Response
     from wsgikit.middleware.access_list import AccessListMiddleware as AccessListMiddleware
     from wsgikit.middleware.cookie_policy import CookiePolicyMiddleware as CookiePolicyMiddleware
+    from wsgikit.middleware.cors import CorsMiddleware as CorsMiddleware
     from wsgikit.middleware.fetch_policy import FetchPolicyMiddleware as FetchPolicyMiddleware
+    from wsgikit.middleware.https import HttpsMiddleware as HttpsMiddleware
     from wsgikit.middleware.proxy_headers import ProxyHeadersMiddleware as ProxyHeadersMiddleware
+    from wsgikit.middleware.security_headers import SecurityHeadersMiddleware as SecurityHeadersMiddleware
     from wsgikit.middleware.static.middleware import StaticMiddleware as StaticMiddleware
     from wsgikit.middleware.trusted_hosts import TrustedHostsMiddleware as TrustedHostsMiddleware
     from wsgikit.onion.exchange import Exchange as Exchange
@@ -91,6 +94,9 @@ _HOMES = {
     "wsgikit.middleware.fetch_policy": "FetchPolicyMiddleware",
     "wsgikit.middleware.proxy_headers": "ProxyHeadersMiddleware",
     "wsgikit.middleware.trusted_hosts": "TrustedHostsMiddleware",
+    "wsgikit.middleware.cors": "CorsMiddleware",
+    "wsgikit.middleware.https": "HttpsMiddleware",
+    "wsgikit.middleware.security_headers": "SecurityHeadersMiddleware",
     "wsgikit.onion.exchange": "Exchange",
     "wsgikit.onion.middleware": "Middleware",
     "wsgikit.onion.reply": "reply",
