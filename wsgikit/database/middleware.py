@@ -234,6 +234,8 @@ class DatabaseMiddleware(Middleware):
         state = exchange.state
         if self in state:
             self.conclude(exchange, state[self])
+        elif exchange.awaits_commit:
+            self.conclude_unused(exchange)
 
     def handle_exception(self, exchange: Exchange, error: Exception) -> WSGIApplication | None:
         """Roll back and give the connection back, so that an error page has a clean one, if it needs one."""
@@ -282,6 +284,8 @@ class DatabaseMiddleware(Middleware):
         is_streaming = exchange.is_streaming
         try:
             is_wanted = self._should_commit(exchange)
+            if is_wanted:
+                exchange.run_before_commit()  # it may write, so what follows is decided later
         except BaseException:
             work.fail()
             raise
@@ -294,7 +298,11 @@ class DatabaseMiddleware(Middleware):
             work.note_own_commit()
             work.rollback()
         elif not is_kept_open:
-            self._commit(exchange, work)
+            try:
+                self._commit(exchange, work)
+            except BaseException:
+                exchange.undo_before_commit()
+                raise
         work.is_answered = True
         if self._replica is not None and work.has_saved:
             self._stickiness.remember(exchange)
@@ -303,6 +311,14 @@ class DatabaseMiddleware(Middleware):
         work.is_settled = not is_streaming
         if self._is_released_early:
             work.release()
+
+    def conclude_unused(self, exchange: Exchange) -> None:
+        """Run what waits for the commit of a request that hasn't used its database; it may use it now."""
+        if self._owns(exchange) and self._should_commit(exchange):
+            exchange.run_before_commit()
+            state = exchange.state
+            if self in state:
+                self.conclude(exchange, state[self])
 
     def settle(self, exchange: Exchange, work: Work) -> None:
         """Commit or roll back what was done since, a stream's work mostly, and give everything back."""
@@ -374,6 +390,7 @@ class DatabaseMiddleware(Middleware):
                 environ[self.environ_key] = self.handle(exchange)
                 return self._attempts
             environ[self.environ_key] = self.handle(exchange)
+            exchange.claim_commit()
             if self._manager is not None:
                 self.work_of(exchange).managed = Managed(self._manager(environ), environ)
         return None

@@ -29,6 +29,8 @@ def quick_hooks(
         state = exchange.known_state  # None where no layer has state: making one for a look costs more than the look
         if state is not None and layer in state:
             layer.conclude(exchange, state[layer])
+        elif exchange.awaits_commit:
+            layer.conclude_unused(exchange)
 
     def teardown_request(exchange: Exchange) -> None:
         state = exchange.known_state
@@ -44,6 +46,7 @@ def quick_hooks(
         if key in environ:
             return enter_wholly(exchange)
         environ[key] = handle(exchange)
+        exchange.claim_commit()
         return None
 
     return [before_request, after_request, teardown_request]

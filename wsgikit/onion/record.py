@@ -154,6 +154,12 @@ class Recorded(Ending):
         """Promise to call `run_before_commit` before a commit, for the layer with the transaction on the way in."""
         self._is_commit_claimed = True
 
+    @property
+    def awaits_commit(self) -> bool:
+        """Whether functions of `before_commit` have not run yet."""
+        record = self._root()._record
+        return record is not None and bool(record.commits)
+
     def run_before_commit(self) -> None:
         """Run the functions of `before_commit` that have not run yet. The layer that commits calls it.
 
