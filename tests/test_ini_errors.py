@@ -333,7 +333,10 @@ use = egg:wsgikit#error_pages
     ),
     "interpolation in a circle": (
         "[app:main]\nuse = egg:wsgikit#app\napp = %(a)s\na = %(b)s\nb = %(a)s\n",
-        "app.ini:3 [app:main]: app: expected values that don't name each other in a circle, got '%(a)s'.",
+        (
+            "app.ini:3 [app:main]: app: expected values that don't name each other in a circle, got %(app)s, which "
+            "leads back to itself."
+        ),
     ),
     "get of nothing": (
         "[app:main]\nuse = egg:wsgikit#app\nget app = shared_app\n",
@@ -353,11 +356,11 @@ use = egg:wsgikit#error_pages
     ),
     "key before a section": (
         "debug = true\n[app:main]\n",
-        "app.ini:1: expected a [section] before the first key, got 'debug = true'.",
+        "app.ini:1: expected a [section] before the first key, got 'debug' and a value.",
     ),
     "line that is nothing": (
         "[app:main]\nuse egg\n",
-        "app.ini:2: expected key = value, a [section] or a comment, got 'use egg'.",
+        "app.ini:2: expected key = value, a [section] or a comment, got a line of 7 characters without '='.",
     ),
 }
 

@@ -496,7 +496,7 @@ limit = 0
             load(write(folder, text + APP))
     finally:
         sys.modules.pop("made_layers", None)
-    assert str(raised.value) == "app.ini:6 [filter:limit]: Limit: ValueError: limit is too small"
+    assert str(raised.value) == "app.ini:6 [filter:limit]: Limit: ValueError: limit is too small (at made_layers.py:3)."
 
 
 # ---------------------------------------------------------------------- B127

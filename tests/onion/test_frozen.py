@@ -28,7 +28,7 @@ def test_setting_an_attribute_during_a_request_raises(call):
     assert isinstance(error, ApplicationError)
     assert str(error) == (
         "Counter: count: can't be set after __init__: one instance serves all requests. "
-        "Keep what belongs to a request on the exchange or in environ."
+        "Keep what belongs to a request in exchange.state[self], or in environ for other layers."
     )
 
 

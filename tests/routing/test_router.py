@@ -314,7 +314,7 @@ BAD = {
     "a view that isn't one": (lambda r: r.add_url_rule("/a", "a", "view"), "expected a function, got 'view'"),
     "an unknown option": (
         lambda r: r.add_url_rule("/a", "a", view, method=["GET"]),
-        "option 'method': .* Write methods=",
+        "unknown option 'method'. Write methods=",
     ),
     "a websocket rule": (lambda r: r.add_url_rule("/a", "a", view, websocket=True), "websocket"),
     "an error handler for no error": (lambda r: r.errorhandler(200)(view), "expected an error's, 400 to 599, got 200"),

@@ -32,6 +32,13 @@ def load_target(target: str, settings: Mapping[str, str] | None = None) -> Stack
     if is_ini(target):
         path, name = split_ini(target)
         return load_stack(path, name, settings)
+    file, _, rest = target.partition(":")
+    if file.endswith(".py") and os.path.isfile(file):
+        module = os.path.normpath(file)[:-3].replace(os.sep, ".")
+        raise ConfigurationError(
+            f"{target}: expected an ini file or module:app, got the path of a Python file. "
+            f"Write {module}:{rest or 'app'}."
+        )
     if settings:
         raise ConfigurationError(f"{target}: --set: expected an ini file, got a module. Leave --set out.")
     return Stack.around(load_application(target, target, "target"))
@@ -40,6 +47,8 @@ def load_target(target: str, settings: Mapping[str, str] | None = None) -> Stack
 def is_ini(target: str) -> bool:
     """Tell whether a target is an ini file rather than a module."""
     path, _ = split_ini(target)
+    if path.partition(":")[0].endswith(".py"):
+        return False
     return path.endswith((".ini", ".cfg", ".conf")) or os.path.isfile(path) or os.sep in path
 
 

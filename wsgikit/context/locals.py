@@ -21,6 +21,7 @@ __all__ = [
     "session",
 ]
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
@@ -148,12 +149,28 @@ def _snapshot_of(environ: Environ) -> Environ:
 
 
 def _outside(name: str, missing: str = "ContextMiddleware") -> OutsideRequestError:
+    if _is_in_request():
+        return OutsideRequestError(
+            f"{name}: used in a request that ContextMiddleware is not around. Requests have it if {missing} is in the "
+            "stack: add use(ContextMiddleware), outside of the layers and views that use it."
+        )
     where = f"thread {threading.current_thread().name!r}"
     return OutsideRequestError(
         f"{name}: used outside of a request, in {where}. Requests have it where {missing} is in the stack. "
         "In a script or a test write `with stack.request_context('/'):`, for work in the background pass the function "
         "through copy_current_context()."
     )
+
+
+def _is_in_request() -> bool:
+    """Return whether a frame of this thread has a WSGI environ. Only for the text of an error."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        environ = frame.f_locals.get("environ")
+        if isinstance(environ, dict) and "wsgi.version" in environ:
+            return NO_REQUEST not in environ
+        frame = frame.f_back  # type: ignore[assignment]  # the outermost has none
+    return False
 
 
 def _request() -> Request:

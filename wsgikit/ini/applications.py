@@ -4,14 +4,16 @@ from __future__ import annotations
 
 __all__ = ["PrefixMounts", "load_application"]
 
+import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.onion.beside import introduce
 from wsgikit.onion.stack import close_all, walk
 from wsgikit.options import load_dotted
+from wsgikit.options.dotted import failure
 from wsgikit.wsgi import Environ, StartResponse, WSGIApplication
 
 # What is looked for where only a module is named: first what is likely to be around the others.
@@ -36,7 +38,14 @@ def load_application(name: str, where: str, what: str) -> WSGIApplication:
     if called is not None:
         if not callable(found):
             raise ConfigurationError(f"{where}: {what}: expected a function before the (), got {name!r}.")
-        found = found()
+        try:
+            found = found()
+        except ConfigurationError:
+            raise
+        except Exception as error:  # a function of the user's may raise anything; what it lacks is the place
+            raise failure(
+                f"{where}: {what}: expected a function that returns the application, got", name, error
+            ) from error
     elif ":" not in name and not callable(found):
         usual = next((getattr(found, usual) for usual in USUAL_NAMES if hasattr(found, usual)), None)
         if usual is None:
@@ -49,7 +58,33 @@ def load_application(name: str, where: str, what: str) -> WSGIApplication:
         raise ConfigurationError(
             f"{where}: {what}: expected a WSGI application, got {name!r}, which is of type {type(found).__name__}."
         )
+    _check_takes_request(found, name, where, what)
     return cast(WSGIApplication, found)
+
+
+def _check_takes_request(found: Callable[..., object], name: str, where: str, what: str) -> None:
+    """Refuse what a server couldn't call as ``app(environ, start_response)``: a factory, say, without its ()."""
+    try:
+        signature = inspect.signature(found)
+    except (TypeError, ValueError):  # something written in C
+        return
+    if _fits(signature, 2):
+        return
+    is_factory = _fits(signature, 0) and not name.endswith("()")
+    remedy = f"Write {name}() if it makes the application" if is_factory else "It takes exactly these two"
+    shown = f"{'class' if isinstance(found, type) else 'callable'} that takes {signature}"
+    raise ConfigurationError(
+        f"{where}: {what}: expected a WSGI application, app(environ, start_response), got {name!r}, a {shown}. "
+        f"{remedy}."
+    )
+
+
+def _fits(signature: inspect.Signature, count: int) -> bool:
+    try:
+        signature.bind(*[None] * count)
+    except TypeError:
+        return False
+    return True
 
 
 class PrefixMounts:

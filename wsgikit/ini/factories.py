@@ -26,11 +26,14 @@ from wsgikit.ini.locate import locate
 from wsgikit.ini.scopes import take_scope
 from wsgikit.ini.source import Place, find_modules_in
 from wsgikit.options import load_dotted, parse_options
+from wsgikit.options.dotted import reason_of
+from wsgikit.options.masking import HIDDEN, hide_credentials
 from wsgikit.options.parsing import IGNORED_PREFIX
-from wsgikit.options.sources import empty_sources
+from wsgikit.options.sources import empty_sources, resolve_source
 from wsgikit.wsgi import WSGIApplication
 
 _SUFFIX = "Middleware"
+_SHORTEST_HIDDEN = 4  # characters: shorter values stand in any text by chance
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -100,9 +103,19 @@ class _Section:
     def blame(self, text: str) -> ConfigurationError:
         """Return the error of a constructor with the place of the option it names in front."""
         named = next((key for key in self.texts if re.search(rf"(?<![\w-]){re.escape(key)}(?![\w-])", text)), "")
+        text = hide_credentials(self._without_sources(text))
         for source in empty_sources(self.texts.get(named, ""), self.here(named)):
             text += f" {source} is empty."
-        return ConfigurationError(f"{self.where(named)}: {text}")
+        return ConfigurationError(f"{self.where(named or 'factory')}: {text}")
+
+    def _without_sources(self, text: str) -> str:
+        """Hide the values of ``env:`` and ``file:``, which stand outside of the ini file because they are secret."""
+        for key, value in self.texts.items():
+            for line in value.splitlines():
+                found = resolve_source(line, key, self.where(key), self.here(key), is_item=True)
+                if found and len(found) >= _SHORTEST_HIDDEN:
+                    text = text.replace(repr(found), HIDDEN).replace(found, HIDDEN)
+        return text
 
     def _elsewhere(self, key: str) -> str:
         return self._place.elsewhere(key) if self._place is not None else ""
@@ -142,7 +155,7 @@ class LayerFactory(IniFactory):
             except ConfigurationError as error:
                 raise section.blame(str(error)) from error
             except Exception as error:  # a layer of somebody else's may raise anything; what it lacks is the place
-                raise section.blame(f"{_name_of(factory)}: {type(error).__name__}: {error}") from error
+                raise section.blame(f"{_name_of(factory)}: {reason_of(error)}.") from error
             return layer if limit is None else limit(layer, app)
 
         return wrap(*given) if given else wrap

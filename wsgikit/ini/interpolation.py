@@ -39,7 +39,7 @@ class Interpolation(configparser.Interpolation):
         if depth > _DEEPEST:
             raise ConfigurationError(
                 f"{self._file.where(section, option)}: {option}: expected values that don't name each other in "
-                f"a circle, got {self._file.sections[section][option].text!r}."
+                f"a circle, got %({option})s, which leads back to itself."
             )
 
         def replace(token: re.Match[str]) -> str:

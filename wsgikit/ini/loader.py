@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from paste.deploy.loadwsgi import APP, FILTER, FILTER_APP, SERVER, ConfigLoader, loadcontext
+from paste.deploy.loadwsgi import APP, FILTER, FILTER_APP, SERVER, ConfigLoader, NicerConfigParser, loadcontext
 
 from wsgikit.exceptions import ConfigurationError, did_you_mean, sentence
 from wsgikit.ini.factories import IniFactory
@@ -21,8 +21,10 @@ from wsgikit.ini.interpolation import Interpolation
 from wsgikit.ini.scopes import take_scope
 from wsgikit.ini.source import IniFile, Place, find_modules_in, shown_path
 from wsgikit.options import describe_options, load_dotted
+from wsgikit.options.dotted import reason_of
 from wsgikit.options.parsing import unknown_key
 from wsgikit.options.signature import takes_any_option
+from wsgikit.options.words import comment_hint
 
 _KIND_WORDS = {APP: "an application", FILTER: "a filter", SERVER: "a server"}
 
@@ -41,7 +43,12 @@ class IniLoader(ConfigLoader):  # type: ignore[misc]  # PasteDeploy has no types
     ) -> None:
         self.file = IniFile(path)
         find_modules_in(self.file.folder)
-        super().__init__(path)
+        # As PasteDeploy's own constructor, which would read the file in the encoding of the locale.
+        self.filename = path
+        defaults = {"here": self.file.folder, "__file__": os.path.abspath(path)}
+        self.parser = NicerConfigParser(path, defaults=defaults)
+        self.parser.optionxform = str
+        self.parser.read_string(self.file.text, path)
         self._settings = dict(settings or {})
         self._visiting = [] if visiting is None else visiting
         # PasteDeploy would let [DEFAULT] win within %(name)s, and the settings elsewhere.
@@ -157,6 +164,8 @@ class IniLoader(ConfigLoader):  # type: ignore[misc]  # PasteDeploy has no types
                 "pipeline: expected the filters' names and at last the application's, got nothing. "
                 "Write pipeline = filter1 filter2 app",
             )
+        if comment := next((name for name in names if name.startswith((";", "#"))), ""):
+            raise self._error("pipeline", f"pipeline: expected the names of sections, got {comment!r}")
         for position, name in enumerate(names):
             if not self.absolute_name(name):
                 self._check_kind(name, is_last=position == len(names) - 1)
@@ -220,9 +229,9 @@ class IniLoader(ConfigLoader):  # type: ignore[misc]  # PasteDeploy has no types
         made = context.object
         parts = ((self.file, section),)
         if isinstance(made, _Placed):
-            context.object = _Placed(made.factory, parts + made.place.parts, made.is_filter)
+            context.object = _Placed(made.factory, parts + made.place.parts, made.kind)
         elif made is not None:
-            context.object = _Placed(made, parts, context.object_type in (FILTER, FILTER_APP))
+            context.object = _Placed(made, parts, context.object_type)
         return context
 
     def _no_section(self, object_type: Any, prefixes: list[str], name: str) -> str:
@@ -257,15 +266,20 @@ class IniLoader(ConfigLoader):  # type: ignore[misc]  # PasteDeploy has no types
             naming = [k for k, entry in entries.items() if name in entry.text.split()]
             key = next((k for k in [*naming, "pipeline", "use", "next", "filter-with"] if k in entries), "")
             text = f"{key}: {text}" if key and not text.startswith(f"{key}:") else text
-        return ConfigurationError(f"{self._where(key)}: {sentence(text)}")
+        return ConfigurationError(f"{self._where(key)}: {sentence(text)} {self._comment_hint(key)}".rstrip())
+
+    def _comment_hint(self, key: str) -> str:
+        file, section = self._visiting[-1] if self._visiting else (self.file, "")
+        entry = file.sections.get(section, {}).get(key)
+        return "" if entry is None else comment_hint(entry.text)
 
 
 class _Placed:
     """A factory, and the section whose options it is to be called with."""
 
-    def __init__(self, factory: Any, place: tuple[tuple[IniFile, str], ...] | Place, is_filter: bool = False) -> None:
+    def __init__(self, factory: Any, place: tuple[tuple[IniFile, str], ...] | Place, kind: object = None) -> None:
         self.factory = factory
-        self.is_filter = is_filter
+        self.kind = kind
         self.place = place if isinstance(place, Place) else Place(place)
 
     def __call__(self, /, *given: Any, **texts: str) -> Any:
@@ -273,11 +287,25 @@ class _Placed:
             return self.factory.call(given, texts, self.place)
         limit = take_scope(texts, self.place.where) if self.is_filter else None
         made = self._make(given, texts)
+        if not callable(made) and self.kind is not SERVER:
+            raise ConfigurationError(f"{self.place.where('use')}: use: {self._not_callable(made, len(given))}")
         if limit is None:
             return made
         if len(given) > 1:  # a filter_app_factory: the application is the first argument
             return limit(made, given[0])
         return lambda app: limit(made(app), app)
+
+    @property
+    def is_filter(self) -> bool:
+        return self.kind in (FILTER, FILTER_APP)
+
+    def _not_callable(self, made: object, given: int) -> str:
+        name = f"{getattr(self.factory, '__module__', '')}:{getattr(self.factory, '__qualname__', 'function')}"
+        got = f"expected a factory that returns {{}}, got {name}, which returned an object of {type(made).__name__}."
+        if self.kind is FILTER:
+            remedy = f"A function of the form app -> app: use = egg:wsgikit#layer, and factory = {name}."
+            return f"{got.format('a function of the application')} {remedy}"
+        return f"{got.format('an application')} It is called with the keys of [DEFAULT] first."
 
     def _make(self, given: tuple[Any, ...], texts: dict[str, str]) -> Any:
         try:
@@ -287,9 +315,9 @@ class _Placed:
         except Exception as error:  # somebody's factory may raise anything; what it lacks is the place
             self._check_known(len(given), texts, error)
             key = next((key for key in texts if f"'{key}'" in str(error)), "")
-            reason = f"{type(error).__name__}: {error}"
             raise ConfigurationError(
-                f"{self.place.where(key)}: expected a factory that takes what the section has, got {reason}."
+                f"{self.place.where(key or 'use')}: expected a factory that takes what the section has, "
+                f"got {reason_of(error)}."
             ) from error
 
     def _check_known(self, positional: int, texts: dict[str, str], error: Exception) -> None:

@@ -38,13 +38,14 @@ class IniFile:
     Attributes:
         path: as it was given.
         folder: where it lies; relative paths in it start there.
+        text: what it holds.
         sections: of each section its keys, ``[DEFAULT]`` among them.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.folder = os.path.dirname(os.path.abspath(path))
-        text = _read(path)
+        text = self.text = _read(path)
         _check_syntax(path, text)
         self.sections: dict[str, dict[str, Entry]] = {DEFAULT: {}}
         self._lines: dict[str, int] = {}
@@ -110,9 +111,11 @@ class Place:
 
 
 def find_modules_in(folder: str) -> None:
-    """Have modules found that lie beside an ini file, wherever the process was started, as Python does for a script."""
+    """Have modules found that lie beside an ini file, wherever the process was started."""
     if folder not in sys.path:
-        sys.path.insert(0, folder)
+        # After the standard library, which a json.py beside the file must not replace, and before what is installed.
+        installed = (n for n, path in enumerate(sys.path) if path.endswith(("site-packages", "dist-packages")))
+        sys.path.insert(next(installed, len(sys.path)), folder)
 
 
 def shown_path(path: str) -> str:
@@ -123,7 +126,7 @@ def shown_path(path: str) -> str:
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")  # Windows editors begin a file with a mark
     except UnicodeDecodeError as error:
         raise ConfigurationError(
             f"{shown_path(path)}: expected UTF-8 text, got byte {error.start} that isn't."
@@ -155,14 +158,22 @@ def _check_syntax(path: str, text: str) -> None:
         ) from None
     except configparser.MissingSectionHeaderError as error:
         raise ConfigurationError(
-            f"{shown}:{error.lineno}: expected a [section] before the first key, got {error.line.strip()!r}."
+            f"{shown}:{error.lineno}: expected a [section] before the first key, got {_shown(error.line)}."
         ) from None
     except configparser.ParsingError as error:
         line = error.errors[0][0]
-        written = text.splitlines()[line - 1].strip()
+        written = _shown(text.splitlines()[line - 1])
         raise ConfigurationError(
-            f"{shown}:{line}: expected key = value, a [section] or a comment, got {written!r}."
+            f"{shown}:{line}: expected key = value, a [section] or a comment, got {written}."
         ) from None
+
+
+def _shown(line: str) -> str:
+    """Return what may be shown of a line that can't be read: its key at most, as the rest may be a secret."""
+    key, sign, _ = line.strip().partition("=")
+    if line.strip().startswith("["):
+        return repr(line.strip())
+    return f"{key.strip()!r} and a value" if sign else f"a line of {len(line.strip())} characters without '='"
 
 
 def _scan(text: str) -> Iterator[tuple[str, str, Entry]]:

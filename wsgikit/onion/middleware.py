@@ -24,7 +24,16 @@ class _Assembled(ABCMeta):  # so that a layer may be an ABC
     if not TYPE_CHECKING:  # type checkers shall read the signature of __init__
 
         def __call__(cls, *args, **kwargs):
-            layer = super().__call__(*args, **kwargs)
+            try:
+                layer = super().__call__(*args, **kwargs)
+            except TypeError as error:
+                is_ours = error.__traceback__.tb_next is None and str(error).endswith("argument: 'app'")
+                if not is_ours:
+                    raise
+                raise ConfigurationError(
+                    f"{cls.__name__}: app: expected the application to wrap, got nothing. In a stack write "
+                    f"use({cls.__name__}, …), elsewhere {cls.__name__}(app, …)."
+                ) from None
             if isinstance(layer, Middleware) and not layer._is_frozen:
                 layer._options = kwargs
                 layer._assemble()
@@ -167,7 +176,7 @@ class Middleware(metaclass=_Assembled):
         if self._is_frozen:
             raise ApplicationError(
                 f"{type(self).__name__}: {name}: can't be set after __init__: one instance serves all requests. "
-                "Keep what belongs to a request on the exchange or in environ."
+                "Keep what belongs to a request in exchange.state[self], or in environ for other layers."
             )
         super().__setattr__(name, value)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["is_dotted_name", "load_dotted"]
+__all__ = ["failure", "is_dotted_name", "load_dotted", "reason_of"]
 
 import importlib
 import os
@@ -10,6 +10,8 @@ import re
 from types import ModuleType
 
 from wsgikit.exceptions import ConfigurationError, did_you_mean
+from wsgikit.options.masking import hide_credentials
+from wsgikit.options.words import comment_hint
 
 _OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _WORD = r"[^\W\d]\w*"
@@ -34,7 +36,10 @@ def load_dotted(name: str, where: str, what: str) -> object:
         ConfigurationError: no such module, one that fails while it is imported, or no such attribute in it.
     """
     if _DOTTED.match(name) is None:
-        raise ConfigurationError(f"{where}: {what}: expected a dotted name (package.module:attribute), got {name!r}.")
+        raise ConfigurationError(
+            f"{where}: {what}: expected a dotted name (package.module:attribute), got {name!r}."
+            + (f" {hint}" if (hint := comment_hint(name)) else "")
+        )
     module_name, colon, path = name.partition(":")
     if colon:
         return _follow(_import(module_name, name, where, what), path, name, where, what)
@@ -95,12 +100,28 @@ def _no_module(name: str, missing: str, where: str, what: str) -> ConfigurationE
 
 
 def _failed(name: str, error: Exception, where: str, what: str) -> ConfigurationError:
+    return failure(f"{where}: {what}: expected a module that can be imported, got", name, error)
+
+
+def failure(text: str, name: str, error: BaseException) -> ConfigurationError:
+    """Return the error for code of the user's that failed: the class, the text and the line of its exception.
+
+    Args:
+        text: what was expected, up to "got".
+        name: the dotted name that the code has.
+        error: what it raised.
+    """
+    return ConfigurationError(f"{text} {name!r}: {reason_of(error)}.")
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the class and text of an exception, and the line of the user's code that it came out of."""
     place = _place_of(error)
-    reason = f"{type(error).__name__}: {error}" + (f" (at {place})" if place else "")
-    return ConfigurationError(f"{where}: {what}: expected a module that can be imported, got {name!r}: {reason}.")
+    text = hide_credentials(" ".join(str(error).split()).rstrip("."))
+    return type(error).__name__ + (f": {text}" if text else "") + (f" (at {place})" if place else "")
 
 
-def _place_of(error: Exception) -> str:
+def _place_of(error: BaseException) -> str:
     """Return the file and line of the user's code that an error came out of; a `SyntaxError` names its own."""
     if isinstance(error, SyntaxError):
         return ""

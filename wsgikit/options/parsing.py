@@ -11,6 +11,7 @@ from wsgikit.exceptions import ConfigurationError, complaint, did_you_mean
 from wsgikit.options.masking import HIDDEN, hide_credentials, is_secret
 from wsgikit.options.signature import Option, describe_options, listed_options, takes_any_option
 from wsgikit.options.text import Unfit, convert
+from wsgikit.options.words import comment_hint
 
 IGNORED_PREFIX = "x-"
 """Keys that begin so belong to other tools, and to notes."""
@@ -65,14 +66,7 @@ def _parse(key: str, text: str, annotation: Any, where: str, here: str) -> Any:
     except Unfit as error:
         expected = str(error)
     got = HIDDEN if is_secret(key) else hide_credentials(text.strip())
-    raise ConfigurationError(complaint(where, key, expected, got, _remedy(text))) from None
-
-
-def _remedy(text: str) -> str:
-    for mark in (" ;", " #", "\t;", "\t#"):
-        if mark in text:
-            return f"A comment stands on a line of its own: {mark.strip()!r} within a line is part of the value"
-    return ""
+    raise ConfigurationError(complaint(where, key, expected, got, comment_hint(text))) from None
 
 
 def unknown_key(key: str, known: list[str], texts: Mapping[str, str], where: str, more: str) -> str:

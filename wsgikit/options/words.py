@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["is_duration", "is_size", "members_of", "split_collection", "strip_annotated", "words_of"]
+__all__ = ["comment_hint", "is_duration", "is_size", "members_of", "split_collection", "strip_annotated", "words_of"]
 
 import datetime
 import enum
@@ -45,6 +45,14 @@ _PLAIN = {
     Any: "a value",
     object: "a value",
 }
+
+
+def comment_hint(text: str) -> str:
+    """Return a sentence for a value of an ini file that seems to have a comment in it, or nothing."""
+    for mark in (" ;", " #", "\t;", "\t#"):
+        if mark in text:
+            return f"A comment stands on a line of its own: {mark.strip()!r} within a line is part of the value."
+    return ""
 
 
 def is_duration(name: str) -> bool:

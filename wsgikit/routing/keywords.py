@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from wsgikit.exceptions import ConfigurationError, complaint, did_you_mean
+from wsgikit.exceptions import ConfigurationError, complaint, did_you_mean, sentence
 from wsgikit.routing.invoke import place_of
 
 P = ParamSpec("P")
@@ -28,7 +28,6 @@ _HERE = {
     ("rule", "method"): "Write methods=[...]",
     ("rule", "view"): "Write view_func=",
 }
-_MOST_NAMES_SHOWN = 8  # of more, only the nearest is named
 
 
 class NameOf:
@@ -47,20 +46,19 @@ def not_a_path(method: str, rule: object) -> str:
     return complaint(method, "rule", "a path such as '/post/<int:post_id>'", NameOf(rule), remedy)
 
 
-def explain_unknown(where: str, kind: str, name: str, value: object, known: Iterable[str]) -> ConfigurationError:
+def explain_unknown(where: str, kind: str, name: str, known: Iterable[str]) -> ConfigurationError:
     """Return the error of a keyword that is not known.
 
     Args:
         where: begins the text.
         kind: "Router", "include", "mount" or "rule".
         name: the keyword.
-        value: what it was given.
         known: what would have been right.
     """
     names = sorted(known)
     remedy = _HERE.get((kind, name)) or did_you_mean(name, names)
-    expected = f"one of {', '.join(names)}" if len(names) <= _MOST_NAMES_SHOWN else "an option that there is"
-    return ConfigurationError(complaint(where, f"option {name!r}", expected, value, remedy))
+    known_options = f"Known options: {', '.join(names)}"
+    return ConfigurationError(f"{where}: unknown option {name!r}. {sentence(remedy or known_options)}")
 
 
 def refuses_unknown(kind: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -75,7 +73,7 @@ def refuses_unknown(kind: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             for name in kwargs:
                 if name not in names:
-                    raise explain_unknown(kind, kind, name, kwargs[name], names)
+                    raise explain_unknown(kind, kind, name, names)
             if len(args) > len(positional) + 1:  # self
                 few = ", ".join(positional)
                 more = args[len(positional) + 1]

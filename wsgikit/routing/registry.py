@@ -154,7 +154,7 @@ class Registry(HookRegistry):
             raise ConfigurationError(complaint(f"rule {rule!r}", "view", "a function", view_func))
         for name in options:
             if name not in RULE_OPTIONS:
-                raise explain_unknown(f"rule {rule!r}", "rule", name, options[name], RULE_OPTIONS)
+                raise explain_unknown(f"rule {rule!r}", "rule", name, RULE_OPTIONS)
         methods, automatic = methods_of(rule, view_func, options.pop("methods", None), provide_automatic_options)
         name = endpoint
 
