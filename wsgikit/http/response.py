@@ -5,53 +5,45 @@ from __future__ import annotations
 __all__ = ["Response"]
 
 import json as json_module
+import re
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from typing import Any, Self
 
 import webob
-from webob.headers import ResponseHeaders as WebobHeaders
 
+from wsgikit.exceptions import ApplicationError, complaint, did_you_mean
 from wsgikit.http.cookies import format_cookie
 from wsgikit.http.encoded import EncodedStream, as_bytes
 from wsgikit.http.headers import checked, is_latin
+from wsgikit.http.media_types import is_json, media_type_of
+from wsgikit.http.response_headers import (
+    ResponseCacheControl,
+    ResponseHeaders,
+    flag_header,
+    list_header,
+    pairs_of,
+    text_header,
+)
 from wsgikit.wsgi import Environ, StartResponse
 
-
-class ResponseHeaders(WebobHeaders):
-    """The headers of a `Response`, which refuse what can't stand in a head.
-
-    Raises:
-        ApplicationError: such a name or value is put in.
-    """
-
-    def __setitem__(self, key: str, value: str) -> None:
-        super().__setitem__(*checked(key, value))
-
-    def add(self, key: str, value: str) -> None:
-        """Append a header, next to any others of its name."""
-        super().add(*checked(key, value))
-
-    def setdefault(self, key: str, default: str) -> str:  # type: ignore[override]  # as webob's own: None can't be sent
-        """Return the value of the header, which is added first where there is none."""
-        if key not in self:
-            self.add(key, default)
-        return self[key]
-
-    def extend(self, other: Any = (), **more: str) -> None:
-        """Append the headers of a mapping or of pairs, next to any others of their names."""
-        for name, value in [*_pairs(other or ()), *more.items()]:
-            self.add(name, value)
+_Webob: Any = webob.Response  # its stubs hide the functions of its properties
+_CONTROL = re.compile(r"[\r\n\0]")
 
 
 class Response(webob.Response):
     """A response: webob's, itself a WSGI application, with Flask's names beside.
 
     `Response("text", 404, mimetype="text/plain")` is as in Flask. Unlike webob's, it sends a relative ``Location`` as
-    it is (RFC 9110 §10.2.2), so that what is right behind a proxy stays right.
+    it is (RFC 9110 §10.2.2), so that what is right behind a proxy stays right. An attribute that it doesn't know is
+    refused; a subclass declares further ones.
+
+    Raises:
+        ApplicationError: a status, a name or a value can't stand in a head.
     """
 
     default_charset = "utf-8"  # written as Flask writes it
+    conditional_response = False
 
     def __init__(
         self, response: Any = None, status: int | str | None = None, headers: Any = None, **options: Any
@@ -60,8 +52,12 @@ class Response(webob.Response):
         options.pop("direct_passthrough", None)
         if mimetype is not None:
             options["content_type"] = mimetype
-            if mimetype.startswith("text/") or mimetype in ("application/xml", "application/javascript"):
+            if media_type_of(mimetype).startswith("text/") or mimetype in ("application/xml", "application/javascript"):
                 options["charset"] = "utf-8"
+        if options.get("content_type") is not None:
+            checked("Content-Type", options["content_type"])
+        if options.get("headerlist") is not None:
+            options["headerlist"] = [checked(*pair) for pair in pairs_of(options["headerlist"])]
         if "body" in options:
             response = options.pop("body")
         if response is None or isinstance(response, (str, bytes)):
@@ -86,7 +82,7 @@ class Response(webob.Response):
         """Set headers: each name replaces those that were there, repeated names of the argument are all kept."""
         present = self.headers
         seen: set[str] = set()
-        for name, value in _pairs(headers):
+        for name, value in pairs_of(headers):
             key = str(name).lower()
             if key not in seen:
                 seen.add(key)
@@ -101,11 +97,43 @@ class Response(webob.Response):
 
     @headers.setter
     def headers(self, headers: Any) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # stubs
-        self.headerlist = [checked(name, value) for name, value in _pairs(headers)]
+        self.headerlist = [checked(name, value) for name, value in pairs_of(headers)]
+
+    @property
+    def headerlist(self) -> list[tuple[str, str]]:
+        """The headers as the list of pairs that is sent; assign pairs or a mapping to replace all of them."""
+        return self._headerlist
+
+    @headerlist.setter
+    def headerlist(self, headers: Any) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # stubs
+        self._headers = None
+        self._headerlist = [checked(name, value) for name, value in pairs_of(headers)]
+
+    @headerlist.deleter
+    def headerlist(self) -> None:
+        self.headerlist = []
+
+    @property
+    def status(self) -> str:
+        """The status line, such as ``"404 Not Found"``; assign a line or a code."""
+        return str(_Webob.status.fget(self))
+
+    @status.setter
+    def status(self, value: str | int | bytes) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # stubs
+        if isinstance(value, str) and _CONTROL.search(value):
+            raise ApplicationError(complaint("Response", "status", "one line such as '404 Not Found'", value))
+        _Webob.status.fset(self, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name[0] != "_" and not hasattr(type(self), name):
+            known = [known for known in dir(type(self)) if known[0] != "_"]
+            remedy = did_you_mean(name, known) or "Declare it in a subclass, or set headers[…]"
+            raise AttributeError(f"Response has no attribute {name!r}. {remedy}")
+        object.__setattr__(self, name, value)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        for name, value in self.headerlist:
-            if type(value) is not str or not is_latin(value):  # set by an attribute of webob's, such as `location`
+        for name, value in self.headerlist:  # some attributes of webob's, and headerlist.append(), go past the mapping
+            if type(value) is not str or not is_latin(value) or _CONTROL.search(value) or _CONTROL.search(name):
                 checked(name, value)
         if self.conditional_response:
             return self.conditional_response_app(environ, start_response)
@@ -207,9 +235,8 @@ class Response(webob.Response):
 
     @property
     def mimetype(self) -> str | None:
-        """The media type without parameters."""
-        content_type = self.content_type
-        return content_type.partition(";")[0].strip() if content_type else None
+        """The media type in lower case and without parameters."""
+        return media_type_of(self.content_type) or None
 
     @mimetype.setter
     def mimetype(self, value: str) -> None:
@@ -218,8 +245,48 @@ class Response(webob.Response):
     @property
     def is_json(self) -> bool:
         """Whether the body is JSON by its media type."""
-        mimetype = self.mimetype or ""
-        return mimetype == "application/json" or (mimetype.startswith("application/") and mimetype.endswith("+json"))
+        return is_json(self.mimetype or "")
+
+    @property
+    def response(self) -> Iterable[bytes]:
+        """The body as an iterable; assign text, bytes or an iterable of them."""
+        return self.app_iter
+
+    @response.setter
+    def response(self, value: Any) -> None:
+        if isinstance(value, (str, bytes)):
+            self.set_data(value)
+        else:
+            self.app_iter = _encoded(value)
+
+    vary = list_header("Vary")
+    allow = list_header("Allow")
+    content_language = list_header("Content-Language")
+    access_control_allow_headers = list_header("Access-Control-Allow-Headers")
+    access_control_allow_methods = list_header("Access-Control-Allow-Methods")
+    access_control_expose_headers = list_header("Access-Control-Expose-Headers")
+    access_control_allow_origin = text_header("Access-Control-Allow-Origin")
+    access_control_max_age = text_header("Access-Control-Max-Age")
+    access_control_allow_credentials = flag_header("Access-Control-Allow-Credentials")
+    content_security_policy = text_header("Content-Security-Policy")
+    content_security_policy_report_only = text_header("Content-Security-Policy-Report-Only")
+    cross_origin_opener_policy = text_header("Cross-Origin-Opener-Policy")
+    cross_origin_embedder_policy = text_header("Cross-Origin-Embedder-Policy")
+
+    @property
+    def cache_control(self) -> Any:
+        """``Cache-Control`` as attributes (``cache_control.max_age = 60``). Unknown ones are refused."""
+        control = _Webob.cache_control.fget(self)
+        control.__class__ = ResponseCacheControl
+        return control
+
+    @cache_control.setter
+    def cache_control(self, value: Any) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # stubs
+        _Webob.cache_control.fset(self, value)
+
+    @cache_control.deleter
+    def cache_control(self) -> None:
+        self.cache_control = {}
 
     @property
     def is_streamed(self) -> bool:
@@ -236,10 +303,6 @@ class Response(webob.Response):
             if silent:
                 return None
             raise
-
-
-def _pairs(headers: Any) -> list[tuple[Any, Any]]:
-    return list(headers.items() if hasattr(headers, "items") else headers)
 
 
 def _encoded(chunks: Iterable[Any]) -> Iterable[bytes]:
