@@ -244,22 +244,13 @@ REQUEST = {
     "user_agent_class": (None, "See `user_agent`."),
     "want_form_data_parsed": (None, INSIDE),
 }
-HEADER = '`headers["…"]`.'
 RESPONSE = {
-    **{
-        f"access_control_{name}": (f"{RES}.headers", HEADER)
-        for name in ("allow_credentials", "allow_headers", "allow_methods", "allow_origin", "expose_headers", "max_age")
-    },
     "add_etag": (f"{RES}.md5_etag", LIKE_WEBOB),
     "autocorrect_location_header": (None, "`Location` is sent as it is."),
     "automatically_set_content_length": (f"{RES}.content_length", "webob sets it with the body."),
     "calculate_content_length": (f"{RES}.content_length", SAME),
     "call_on_close": ("wsgikit.Exchange.on_teardown", SAME),
     "close": (None, "The engine closes bodies."),
-    "content_security_policy": (f"{RES}.headers", HEADER),
-    "content_security_policy_report_only": (f"{RES}.headers", HEADER),
-    "cross_origin_embedder_policy": (f"{RES}.headers", HEADER),
-    "cross_origin_opener_policy": (f"{RES}.headers", HEADER),
     "default_mimetype": (f"{RES}.default_content_type", LIKE_WEBOB),
     "default_status": (None, "200, as in Flask."),
     "force_type": ("wsgikit.make_response", SAME),
