@@ -40,6 +40,8 @@ AFTER = [None, None, "pass", "pass", "register", "header", "status", "set var", 
          "raise once", "down", "reply", "reply once", "reply lazy", "reply write", "reply broken", "reply breaks",
          "on response", "before commit"]  # fmt: skip
 HANDLE = [None, None, "pass", "reply", "reply lazy", "reply write", "reply broken", "reply breaks", "raise", "down"]
+VIEW = [None, None, "pass", "pass", "register", "on response", "set var", "reply", "reply lazy", "reply write", "raise",
+        "down"]  # fmt: skip
 TEARDOWN = [None, "pass", "pass", "raise", "down"]
 APP = ["list", "tuple", "generator", "lazy", "lazy empty", "lazy late head", "write", "write, list", "write, generator",
        "write, raise", "wrapper", "closing", "closing raises", "raise first", "raise late", "raise on chunk 0",
@@ -52,18 +54,19 @@ SERVER = ["exhausts", "exhausts", "closes after 1", "never starts", "never close
 
 @dataclass(frozen=True)
 class Spec:
-    layers: tuple[tuple[str | None, str | None, str | None, str | None], ...]
+    layers: tuple[tuple[str | None, ...], ...]
     context: int | None
     app: str
     server: str
 
 
 def specs() -> st.SearchStrategy[Spec]:
-    layer = st.tuples(*(st.sampled_from(words) for words in (BEFORE, AFTER, HANDLE, TEARDOWN)))
+    layer = st.tuples(*(st.sampled_from(words) for words in (BEFORE, AFTER, HANDLE, TEARDOWN, VIEW)))
     # Most hooks of most layers pass, so that requests get deep into the onion.
     calm = st.tuples(
         st.sampled_from([None, "pass", "register", "set var"]),
         st.sampled_from([None, "pass", "header"]),
+        st.sampled_from([None, "pass"]),
         st.sampled_from([None, "pass"]),
         st.sampled_from([None, "pass"]),
     )
@@ -270,7 +273,7 @@ def make_reply(kind: str, log: Log, name: str) -> Any:
 
 
 def make_layer(index: int, spec: tuple[Any, ...], log: Log, own: bool, quiet: bool) -> type[Middleware]:
-    before, after, handle, teardown = spec
+    before, after, handle, teardown, view = spec
     name = f"L{index}"
     namespace: dict[str, Any] = {"own_context": own}
 
@@ -317,6 +320,16 @@ def make_layer(index: int, spec: tuple[Any, ...], log: Log, own: bool, quiet: bo
             return act(before, "before")
 
         namespace["before_request"] = before_request
+    if view:
+
+        def before_view(self: Any, exchange: Any) -> Any:
+            log(name, "view", seen_context(), exchange.status, exchange.route)
+            if view == "register":
+                register(exchange, "view")
+            wait(exchange, view, "view")
+            return act(view, "view")
+
+        namespace["before_view"] = before_view
     if after:
 
         def after_request(self: Any, exchange: Any) -> Any:
@@ -367,9 +380,16 @@ def make_layer(index: int, spec: tuple[Any, ...], log: Log, own: bool, quiet: bo
     return type(name, (Middleware,), namespace)
 
 
-def shim(app: Any) -> Any:
-    """Another's middleware, that does nothing: it splits the fusion."""
-    return lambda environ, start_response: app(environ, start_response)
+class Shim:
+    """Middleware of others that does nothing: it splits the fusion. It leaves `before_view` to what is inside."""
+
+    __wsgikit_runs_before_view__ = True
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        return self.app(environ, start_response)
 
 
 def build(spec: Spec, log: Log, fused: bool) -> Any:
@@ -385,7 +405,7 @@ def build(spec: Spec, log: Log, fused: bool) -> Any:
         if fused:
             assert len(app._onion.layers) == count - index
         elif index:
-            app = shim(app)
+            app = Shim(app)
     return app
 
 
@@ -514,7 +534,7 @@ def _cheap_collections() -> Iterator[None]:
 @given(specs())
 def test_fused_layers_behave_as_nested_ones(spec: Spec) -> None:
     # Where a layer drops what is written, an onion inside can't know, and takes its head for sent; a fused one knows.
-    drops = any(after and after.startswith(("list", "tuple", "reply")) for _, after, _, _ in spec.layers)
+    drops = any(after and after.startswith(("list", "tuple", "reply")) for _, after, *_ in spec.layers)
     assume(not (drops and spec.app == "write, raise"))
     nested = observe(spec, fused=False)
     fused = observe(spec, fused=True)

@@ -28,6 +28,7 @@ class ErrorPage(Middleware):
         ("before_requests", "before_request"),
         ("beforeRequest", "before_request"),
         ("before_response", "before_request"),
+        ("before_views", "before_view"),
         ("after_requests", "after_request"),
         ("after_response", "after_request"),
         ("handle_exeption", "handle_exception"),
@@ -40,7 +41,7 @@ def test_a_method_that_looks_like_a_misspelled_hook_is_refused_with_its_class(na
     with pytest.raises(ConfigurationError) as caught:
         type("Layer", (Middleware,), {name: lambda self, exchange: None})
     assert str(caught.value) == (
-        "Layer: hook: expected one of before_request, after_request, handle_exception, teardown_request, "
+        "Layer: hook: expected one of before_request, before_view, after_request, handle_exception, teardown_request, "
         f"got {name!r}. Did you mean {meant!r}? A method that is no hook needs a name less like one, or an "
         "underscore before it."
     )

@@ -50,8 +50,8 @@ def subclass_of(layer, called):
 @pytest.mark.parametrize(
     ("path", "hooks"),
     [
-        ("/", ["before_request", "after_request", "teardown_request"]),
-        ("/fails", ["before_request", "handle_exception", "teardown_request"]),
+        ("/", ["before_request", "before_view", "after_request", "teardown_request"]),
+        ("/fails", ["before_request", "before_view", "handle_exception", "teardown_request"]),
     ],
 )
 def test_each_hook_of_a_subclass_is_called(layer, path, hooks, call):

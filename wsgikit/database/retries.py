@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from wsgikit.database.conflicts import is_conflict
 from wsgikit.database.work import logger
+from wsgikit.onion.exchange import Exchange
 from wsgikit.wsgi import EXCHANGE, Environ, HeaderList, StartResponse, Write, WSGIApplication, name_request
 
 ATTEMPT = "wsgikit.db.attempt"
@@ -54,13 +55,13 @@ class Attempts:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        exchange = environ.pop(EXCHANGE)  # each attempt is an onion of its own, not a part of this exchange
+        exchange: Exchange = environ[EXCHANGE]
+        begin = exchange.begin_attempts()
         spool = _spool(environ)
         if spool.file is not None:
             exchange.on_teardown(spool.file.let_go)
         environ.pop("wsgi.input", None)
         snapshot = dict(environ)
-        namespace = dict(vars(exchange.namespace)) if exchange.namespace is not None else {}
         for attempt in range(1, self._total + 1):
             # The same dict, so that whoever is outside (the `request` local) sees what this attempt does; with the
             # content of a fresh copy, for applications write into it and move PATH_INFO about.
@@ -68,10 +69,7 @@ class Attempts:
             environ.update(snapshot)
             environ["wsgi.input"] = spool.rewound()
             environ[ATTEMPT], environ[ATTEMPTS], environ[OUTSIDE] = attempt, self._total, exchange.state
-            if exchange.namespace is not None:
-                vars(exchange.namespace).clear()
-                vars(exchange.namespace).update(namespace)
-            exchange.known_request = None
+            begin()
             head = _Head(start_response)
             is_streaming = False
             try:
@@ -83,7 +81,6 @@ class Attempts:
                     raise
                 self._wait(environ, attempt, error)
             finally:
-                environ.setdefault(EXCHANGE, exchange)
                 if ATTEMPT in snapshot:  # a layer around this one repeats too
                     environ.update({key: snapshot[key] for key in _KEYS})
                 elif is_streaming:

@@ -33,6 +33,7 @@ class Ending:
     environ: Environ
     error: Exception | None = None
     is_complete: bool = False
+    has_views: bool = False
     _onion: Onion
     _server: StartResponse
     _is_plain: bool
@@ -40,6 +41,8 @@ class Ending:
     _context: Context | None = None
     _teardown: tuple[tuple[Any, ...], tuple[Any, ...]]  # hooks in the request's context, and outside it
     _outer: Exchange | None = None
+    _is_repeating: bool = False  # attempts answer it
+    _is_attempt: bool = False  # of the outer one: it ends by itself
     _nested: list[Exchange] | None = None
     _stack: Any = None  # of a nested exchange: its own, while environ holds that of the one around it
     _is_over: bool = False  # of a nested exchange: it has answered, and waits for the end of the one around it
@@ -60,7 +63,7 @@ class Ending:
         It runs in the context it was registered in. One that fails is logged and doesn't stop the others.
         """
         root = self
-        while root._outer is not None and not root._outer._finished:
+        while root._outer is not None and not root._outer._finished and not root._is_attempt:
             root = root._outer
         if root._finished:
             function()
@@ -87,7 +90,13 @@ class Ending:
             self.environ[LOGGED] = outer.environ.setdefault(LOGGED, object())
             return
         self._outer = outer
+        if outer._is_repeating:
+            self._is_attempt = True
+            self._is_plain = False
+            self.has_views = outer.has_views
+            return
         self._is_plain = outer._is_plain = False
+        self.has_views = outer.has_views
         self._home = CURRENT.get(None)
         if outer._nested is None:
             outer._nested = []
@@ -159,12 +168,12 @@ class Ending:
         exchange: Ending | None = self
         while exchange is not None:
             exchange.error = error
-            exchange = exchange._outer
+            exchange = None if exchange._is_attempt else exchange._outer
 
     def _end(self) -> None:
         """Finish, unless an exchange around this one will; keep the first error."""
         outer = self._outer
-        if outer is None or outer._finished:
+        if outer is None or outer._finished or self._is_attempt:
             self._finish()
         else:
             self._is_over = True

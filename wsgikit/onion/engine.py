@@ -27,6 +27,7 @@ from wsgikit.onion.ending import CURRENT
 from wsgikit.onion.exchange import HANDED, OPEN, SENT, Exchange, Replacement
 from wsgikit.onion.hooks import HOOKS, checked_app, hook_name
 from wsgikit.onion.log import log_error
+from wsgikit.onion.route import runs_before_view
 from wsgikit.wsgi import EXCHANGE, Environ, StartResponse, WSGIApplication, is_at_rest
 
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ class Segment:
         "handlers_from",
         "has_context",
         "inside",
+        "is_endpoint",
         "last",
         "teardown_from",
+        "views_from",
     )
 
     def __init__(self, layers: Sequence[Middleware], app: WSGIApplication | None, inside: Segment | None) -> None:
@@ -67,7 +70,10 @@ class Segment:
         self.app = app
         self.inside = inside
         self.has_context = inside is None and any(layer.own_context for layer in layers)
+        # Whether the application inside is one that before_view runs before. A router runs it itself, for its views.
+        self.is_endpoint = app is not None and not runs_before_view(app)
         self.last = len(layers) - 1
+        self.views_from = (*(tuple(f for at, f in hooks["before_view"] if at <= n) for n in levels), ())
         self.before = tuple(hooks["before_request"])
         self.after_from = (*(tuple((at - 1, f) for at, f in outwards("after_request", n)) for n in levels), ())
         self.handlers_from = (*(tuple(outwards("handle_exception", n)) for n in levels), ())
@@ -88,7 +94,7 @@ class Segment:
                     on_the_way_in = False
                     exchange._entry = (self, level, level)
                     exchange._teardown = self.teardown_from[level]
-                    self.receive(exchange, checked_app(app, hook))
+                    self.receive(exchange, app if callable(app) else checked_app(app, hook))
                     after = self.after_from[level]
                     break
             else:
@@ -97,7 +103,10 @@ class Segment:
                 after = self.after
                 inside = self.inside
                 if inside is None:
-                    body = self.app(exchange.environ, exchange._receive_head)  # type: ignore[misc]  # the innermost has one
+                    app = self.app
+                    if exchange.has_views and self.is_endpoint:
+                        app = exchange.run_before_view() or app
+                    body = app(exchange.environ, exchange._receive_head)  # type: ignore[misc]  # the innermost has one
                     kind = type(body)
                     if (
                         (kind is not list and kind is not tuple)
@@ -137,7 +146,7 @@ class Segment:
             if on_the_way_in:
                 exchange._teardown = self.teardown_from[level]
             raise
-        if exchange._replacement is not None:
+        if exchange._replacement is not None and exchange._replacement[0] is self:
             remaining = self.leave(exchange, hooks)
             if remaining is not None:
                 try:
@@ -164,6 +173,7 @@ class Segment:
         _, level, app = due
         exchange._drop()
         exchange._is_stead = False
+        exchange._is_view_entered = True
         exchange._entry = (self, level, level)
         outside = exchange._onion.outside
         exchange._pending = {self: hooks} if self is outside else {self: hooks, outside: iter(outside.after)}
@@ -227,7 +237,7 @@ class Onion:
         app: what the innermost wraps.
     """
 
-    __slots__ = ("app", "layers", "outside", "teardown", "tears_always")
+    __slots__ = ("app", "has_views", "layers", "outside", "teardown", "tears_always")
 
     def __init__(self, layers: Sequence[Middleware], app: WSGIApplication) -> None:
         self.layers = tuple(layers)
@@ -240,6 +250,7 @@ class Onion:
             inside.teardown_from = tuple((hooks, always) for _, hooks in inside.teardown_from)
         else:
             self.outside = Segment(layers, app, None)
+        self.has_views = bool(_overridden(layers, "before_view"))
         inner = layers[own[0] :] if own else ()
         self.tears_always = any(map(_tears_always, inner))
         innermost = self.outside.inside or self.outside
@@ -251,6 +262,8 @@ class Onion:
         if EXCHANGE in environ and not environ[EXCHANGE]._finished:
             exchange._join(environ[EXCHANGE])
         environ[EXCHANGE] = exchange
+        if self.has_views:
+            exchange.has_views = True
         try:
             self.outside.turn(exchange)
             if exchange._record is not None:
@@ -307,6 +320,16 @@ class Onion:
             else:
                 break
         return None
+
+    def views(self, exchange: Exchange) -> tuple[Callable[..., Any], ...]:
+        """Return the before_view hooks of the layers that the request has entered, outermost first."""
+        outside = self.outside
+        segment = outside.inside or outside
+        level = segment.last
+        if exchange._entry is not None:
+            segment, level, _ = exchange._entry
+        own = segment.views_from[level]
+        return own if segment is outside else (*outside.views_from[outside.last], *own)
 
     def way_out(self, exchange: Exchange) -> list[tuple[Segment, tuple[Leveled, ...]]]:
         """Return the after hooks that the exchange's response passes, by segment, innermost first."""

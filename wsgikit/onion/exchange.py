@@ -50,6 +50,7 @@ class Exchange(Recorded):
         error: the last `Exception` that the layers were asked to handle in this request, or None.
         is_complete: whether the body was produced to its end. False in `teardown_request` says that the client left or
             that an error cut it short.
+        has_views: whether a layer that the request is in, or one around, has a `before_view` hook.
         known_request: `request` if it was made already, or None. Assign one of another class to replace it.
         known_state: `state` if a layer has put anything into it, or None: reading it makes no dict.
         namespace: what `g` stands for; None until it is used. `ContextMiddleware` makes it.
@@ -67,6 +68,7 @@ class Exchange(Recorded):
     _innermost: Source | None = None  # the first that a layer read of this response
     _is_begun: bool = False  # the application went on past its first chunk, which a layer keeps back
     _is_returned: bool = False  # the call is over, the server has the body
+    _is_view_entered: bool = False  # the before_view hooks ran
     _is_stead: bool = False  # what answers was returned by a handle_exception
     _written: Sequence[bytes] = ()
     _pending: dict[Segment, Iterator[Any]] | None = None  # the after hooks that the response has yet to pass
@@ -232,6 +234,26 @@ class Exchange(Recorded):
             ApplicationError: a status, a body or a header that can't be sent.
         """
         return Reply(status, body, content_type, headers)
+
+    def run_before_view(self) -> WSGIApplication | None:
+        """Run the `before_view` hooks of all layers that the request is in, once; return what one of them answers.
+
+        The engine calls it before the application inside. What calls an endpoint itself, such as a router, calls it
+        right before.
+        """
+        around = self._outer
+        if around is not None and not around._finished:
+            app = around.run_before_view()
+            if app is not None:
+                return app
+        if self._is_view_entered or self._is_stead or not self._onion.has_views:
+            return None
+        self._is_view_entered = True
+        for hook in self._onion.views(self):
+            app = hook(self)
+            if app is not None:
+                return checked_app(app, hook)
+        return None
 
     # ------------------------------------------------------------------ for the engine
 

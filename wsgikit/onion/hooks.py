@@ -13,6 +13,7 @@ from wsgikit.wsgi import WSGIApplication
 
 HOOKS: dict[str, tuple[str, ...]] = {
     "before_request": ("exchange",),
+    "before_view": ("exchange",),
     "after_request": ("exchange",),
     "handle_exception": ("exchange", "error"),
     "teardown_request": ("exchange",),

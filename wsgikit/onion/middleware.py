@@ -1,4 +1,4 @@
-"""The base of every layer: up to four hooks, and an instance that never changes."""
+"""The base of every layer: up to five hooks, and an instance that never changes."""
 
 from __future__ import annotations
 
@@ -107,10 +107,18 @@ class Middleware(metaclass=_Assembled):
     def before_request(self, exchange: Exchange) -> WSGIApplication | None:
         """See the request on its way in. Return a WSGI application to answer with it: what is inside is skipped."""
 
-    def after_request(self, exchange: Exchange) -> None:
+    def before_view(self, exchange: Exchange) -> WSGIApplication | None:
+        """See the request once, right before the endpoint is called. Return a WSGI application to answer instead of it.
+
+        `exchange.route` is the route if a `Router` serves the request, and None if the endpoint is another application,
+        a mounted stack or a middleware of others.
+        """
+
+    def after_request(self, exchange: Exchange) -> WSGIApplication | None:
         """See the response on its way out, before its head leaves: status, headers and body may be changed.
 
-        It runs again, on the new response, where one takes the place of a first that had not been sent.
+        Return a WSGI application to replace the response. It passes the layers further out. This hook runs again, on
+        the new response, if an error replaces a response that had not been sent.
         """
 
     def handle_exception(self, exchange: Exchange, error: Exception) -> WSGIApplication | None:

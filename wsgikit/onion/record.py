@@ -4,13 +4,14 @@ from __future__ import annotations
 
 __all__ = ["Callback", "Record", "Recorded"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
 from wsgikit.onion.ending import CURRENT, Ending
 from wsgikit.onion.log import log_error
-from wsgikit.wsgi import STACK
+from wsgikit.onion.route import NO_POLICY, TakenRoute
+from wsgikit.wsgi import ROUTING, STACK
 
 if TYPE_CHECKING:
     from wsgikit.onion.exchange import Exchange
@@ -76,7 +77,7 @@ class Record:
 
     def run_last(self, exchange: Exchange) -> None:
         """Run what waits for the head to leave. What raises isn't called again."""
-        if self.commits and not exchange._has_claim():
+        if self.commits and not exchange._is_commit_claimed:
             try:
                 self.run_commits(exchange)
             finally:
@@ -93,9 +94,13 @@ class Recorded(Ending):
     """The part of an exchange that keeps a `Record`. Nested exchanges share the one of the outermost."""
 
     _record: Record | None = None
-    _status: str | None  # of the other half
+    _status: str | None  # of the other half, as the two that follow
+    known_request: Any
+    namespace: Any
     _is_commit_claimed: bool = False
     _is_replacement: bool = False
+    _matched: object = None  # the record of a match, if environ doesn't keep it
+    _policy: Mapping[str, Any] = NO_POLICY  # of an endpoint that no router serves
 
     @property
     def is_replacement(self) -> bool:
@@ -114,19 +119,79 @@ class Recorded(Ending):
         Middleware of others isn't among them.
         """
         around = self._outer
-        return self._onion.layers if around is None else (*around.layers, *self._onion.layers)
+        if around is None:
+            return self._onion.layers
+        # Those of an attempt are the inner ones of the exchange that it is an attempt of.
+        return around.layers if self._is_attempt else (*around.layers, *self._onion.layers)
 
     @property
     def stack(self) -> Stack | None:
         """The `Stack` that this exchange is in; None if the layers were nested by hand."""
         return self._stack or self.environ.get(STACK)
 
+    @property
+    def route(self) -> TakenRoute | None:
+        """The route that a `Router` serves the request by; None if none does, and before it is known.
+
+        It stays known when a mount has put environ back.
+        """
+        matched = self._root()._matched or self.environ.get(ROUTING)
+        describe = getattr(matched, "__wsgikit_route__", None)
+        return None if describe is None else describe(self.environ["REQUEST_METHOD"])
+
+    @property
+    def policy(self) -> Mapping[str, Any]:
+        """What the policies of the endpoint ask of the layers; empty if there are none."""
+        root = self._root()
+        route = self.route
+        of_route = NO_POLICY if route is None else route.policy
+        return {**of_route, **root._policy} if root._policy else of_route
+
+    def add_policy(self, policy: Mapping[str, Any]) -> None:
+        """Add the policy of an endpoint that no `Router` serves, such as a view of another framework."""
+        root = self._root()
+        root._policy = {**root._policy, **policy}
+
+    def note_route(self, matched: object) -> None:
+        """Keep the record of a match as the route of the request, also after its mount has put environ back."""
+        self._root()._matched = matched
+
+    def begin_attempts(self) -> Callable[[], None]:
+        """Let several attempts answer this exchange, each with an exchange of its own that ends by itself.
+
+        Returns:
+            a function to be called before each attempt. It forgets what the attempt before left: `error`, the request
+            object, attributes of `g`, functions of `before_commit` and `on_response`.
+        """
+        self._is_repeating = True
+        root = self._root()
+        record = root._record
+        kept: tuple[list[Any], ...] = ([], [], [])
+        if record is not None:
+            kept = record.commits.copy(), record.lasting.copy(), record.passing.copy()
+        names = {} if self.namespace is None else {**vars(self.namespace)}
+        error = self.error
+
+        def begin() -> None:
+            self.error, self.known_request = error, None
+            if self.namespace is not None:
+                vars(self.namespace).clear()
+                vars(self.namespace).update(names)
+            record = root._record
+            if record is not None:
+                record.commits, record.lasting, record.passing = (functions.copy() for functions in kept)
+                record.committed, record.undos = [], []
+
+        return begin
+
     def is_inside(self, other: Recorded) -> bool:
-        """Return whether this exchange is part of `other`, which has not ended."""
-        around: Recorded | None = self._outer
-        while around is not None and around is not other:
-            around = around._outer
-        return around is not None and not around._finished
+        """Return whether this exchange is part of `other`, which has not ended. An attempt isn't: it ends by itself."""
+        part: Recorded = self
+        while part._outer is not None and not part._is_attempt:
+            part = part._outer
+            if part is other:
+                return not part._finished
+        return False
 
     def on_response(self, function: Callable[[Exchange], object]) -> None:
         """Call ``function(exchange)`` right before the head leaves, after all `after_request` hooks.
@@ -152,7 +217,10 @@ class Recorded(Ending):
 
     def claim_commit(self) -> None:
         """Promise to call `run_before_commit` before a commit, for the layer with the transaction on the way in."""
-        self._is_commit_claimed = True
+        part: Recorded | None = self
+        while part is not None:
+            part._is_commit_claimed = True
+            part = part._outer
 
     @property
     def awaits_commit(self) -> bool:
@@ -174,10 +242,6 @@ class Recorded(Ending):
         root = self._root()
         if root._record is not None:
             root._record.undo_commits(root)
-
-    def _has_claim(self) -> bool:
-        """Return whether a layer of this exchange, or of one inside it, runs the functions of `before_commit`."""
-        return self._is_commit_claimed or any(nested._has_claim() for nested in self._nested or ())
 
     def _note_replacement(self, with_inner: bool) -> None:
         """Note that a response whose head had been received is dropped (see `Record.drop_response`)."""

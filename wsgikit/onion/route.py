@@ -1,11 +1,79 @@
-"""Which route a request took, as far as a router left word of it."""
+"""The route that a request took."""
 
 from __future__ import annotations
 
-__all__ = ["find_route", "printable"]
+__all__ = ["NO_POLICY", "TakenRoute", "find_route", "merge_policies", "printable", "runs_before_view"]
 
-from wsgikit.onion.exchange import Exchange
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
 from wsgikit.wsgi import ROUTING, ROUTING_ARGS
+
+if TYPE_CHECKING:
+    from wsgikit.onion.exchange import Exchange
+
+NO_POLICY: Mapping[str, Any] = MappingProxyType({})
+# An inclusion that asks for these protects its views: a view may ask for more, but not for less.
+_PROTECTING = ("csrf", "login")
+
+
+class TakenRoute:
+    """The route of a request that a `Router` serves.
+
+    Attributes:
+        rule: the rule, such as ``"/users/<int:id>"``, with the prefix of the mounts that it is in.
+        endpoint: its name, for `url_for`.
+        values: what the path binds.
+        policy: the merged policy of the view and of the routers that it is included in.
+        router: the router.
+    """
+
+    __slots__ = ("endpoint", "policy", "router", "rule", "values")
+
+    def __init__(
+        self, rule: str, endpoint: str, values: Mapping[str, Any], policy: Mapping[str, Any], router: Any
+    ) -> None:
+        self.rule = rule
+        self.endpoint = endpoint
+        self.values = values
+        self.policy = policy
+        self.router = router
+
+    def __repr__(self) -> str:
+        return f"<TakenRoute {self.rule!r} -> {self.endpoint}>"
+
+
+def runs_before_view(app: object) -> bool:
+    """Return whether an application runs the `before_view` hooks itself, for each of its views, as a router does."""
+    return getattr(type(app), "__wsgikit_runs_before_view__", False) is True
+
+
+def merge_policies(
+    inclusions: Iterable[tuple[Mapping[str, Any], frozenset[str]]], views: Iterable[Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """Merge policies: the nearest wins, but nothing loosens the `csrf` and `login` of an inclusion.
+
+    Args:
+        inclusions: outermost first: the policy of each, and which of the two keys its views may loosen.
+        views: the policies of the view: of base classes, of its class, of the function. The last is the nearest.
+    """
+    merged: dict[str, Any] = {}
+    fixed: set[str] = set()
+    for policy, allowed in inclusions:
+        fixed -= allowed
+        _lay_over(merged, policy, fixed)
+        fixed.update(key for key in _PROTECTING if merged.get(key) and key not in allowed)
+    for policy in views:
+        _lay_over(merged, policy, fixed)
+    return MappingProxyType(merged) if merged else NO_POLICY
+
+
+def _lay_over(merged: dict[str, Any], policy: Mapping[str, Any], fixed: set[str]) -> None:
+    for key, value in policy.items():
+        # Of two truths, a function of the user asks for more than True.
+        if key not in fixed or (value and merged[key] is True):
+            merged[key] = value
 
 
 def find_route(exchange: Exchange) -> str | None:

@@ -26,6 +26,7 @@ from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.http.input import limit_input
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.log import log_error, mark_logged
+from wsgikit.onion.route import TakenRoute
 from wsgikit.routing.answers import (
     HTML,
     OK,
@@ -66,6 +67,7 @@ class Matched(Match):
         parent: the same of the router that this one is mounted in, or None.
         error: why no rule matched.
         after: functions of `after_this_request`.
+        described: the route as an exchange shows it, once it was asked for.
     """
 
     # Set one by one after the making; what most requests leave as it is stands on the class. __init__ costs twice that.
@@ -76,6 +78,7 @@ class Matched(Match):
     error: Exception | None = None
     raised: Exception | None = None
     after: list[Callable[..., Any]] | None = None
+    described: TakenRoute | None = None
 
     def __repr__(self) -> str:
         return super().__repr__() if self.rule is not None else "<Match of no rule>"
@@ -94,6 +97,11 @@ class Matched(Match):
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         plan = self.plan
         method = environ["REQUEST_METHOD"]
+        exchange = environ[EXCHANGE]
+        if self.parent is not None:
+            exchange.note_route(self)
+        if exchange.has_views and (app := self._before_view(exchange, method)) is not None:
+            return app(environ, start_response)
         if not plan.is_plain or method == "OPTIONS":
             return self.answer_inside(None, environ, start_response)
         values = self.values
@@ -120,6 +128,29 @@ class Matched(Match):
             return self.answer(environ, None, result)(environ, start_response)
         start_response(OK, [content_type, ("Content-Length", str(len(body)))])
         return [body] if method != "HEAD" else []
+
+    def __wsgikit_route__(self, method: str) -> TakenRoute | None:
+        """Return the route as an exchange shows it; None if no rule matched."""
+        rule = self.rule
+        if rule is None or self.error is not None:
+            return None
+        if self.described is None:
+            prefixes = []
+            parent = self.parent
+            while parent is not None:
+                prefixes.append(getattr(parent, "prefix", ""))
+                parent = parent.parent
+            policy = self.plan.policy_for(method)
+            text = "".join([*reversed(prefixes), rule.rule])
+            self.described = TakenRoute(text, rule.endpoint, self.values or {}, policy, self.plan.router)
+        return self.described
+
+    def _before_view(self, exchange: Exchange, method: str) -> WSGIApplication | None:
+        """Run the before_view hooks of the layers, unless the answer comes from no view; return their answer."""
+        rule = self.rule
+        if rule is None or self.error is not None or (method == "OPTIONS" and rule.has_automatic_options):
+            return None
+        return exchange.run_before_view()
 
     # ------------------------------------------------------------------ with hooks, results and errors
 

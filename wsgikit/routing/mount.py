@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.onion.route import runs_before_view
 from wsgikit.onion.stack import close_all, walk
 from wsgikit.options.flags import check_flags
-from wsgikit.wsgi import ROUTING, ROUTING_ARGS, Environ, StartResponse, WSGIApplication, is_at_rest
+from wsgikit.wsgi import EXCHANGE, ROUTING, ROUTING_ARGS, Environ, StartResponse, WSGIApplication, is_at_rest
 
 if TYPE_CHECKING:
     from wsgikit.routing.router import Router
@@ -32,17 +33,19 @@ class Mounted:
     Attributes:
         router: the router that mounts.
         script_name: the prefix that this router itself is under.
+        prefix: the path of the mount, as it was given.
         parent: the same of the router around it, or None.
     """
 
-    __slots__ = ("parent", "router", "script_name")
+    __slots__ = ("parent", "prefix", "router", "script_name")
 
     rule = None
     endpoint = None
     values = None
 
-    def __init__(self, router: Router, script_name: str, parent: Any) -> None:
+    def __init__(self, router: Router, script_name: str, prefix: str, parent: Any) -> None:
         self.router = router
+        self.prefix = prefix
         self.script_name = script_name
         self.parent = parent
 
@@ -116,13 +119,19 @@ class Mount:
         outside = {key: environ.get(key, _MISSING) for key in KEYS}
         script_name = environ.get("SCRIPT_NAME", "")
         path = environ.get("PATH_INFO", "")
-        inside: dict[str, Any] = {ROUTING: Mounted(router, script_name, environ.get(ROUTING)), ROUTING_ARGS: _MISSING}
+        prefix = "" if self.keep_path else self.path.rstrip("/")
+        mounted = Mounted(router, script_name, prefix, environ.get(ROUTING))
+        inside: dict[str, Any] = {ROUTING: mounted, ROUTING_ARGS: _MISSING}
         if not self.keep_path:
             inside["SCRIPT_NAME"] = script_name.rstrip("/") + path[:length]  # "/app/" and "/old" are "/app/old"
             inside["PATH_INFO"] = path[length:]
         _put(environ, inside)
         try:
-            body = self.app(environ, start_response)
+            app = self.app
+            exchange = environ.get(EXCHANGE)
+            if not runs_before_view(app) and exchange is not None and exchange.has_views:
+                app = exchange.run_before_view() or app
+            body = app(environ, start_response)
         except BaseException:
             _put(environ, outside)
             raise

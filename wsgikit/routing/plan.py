@@ -4,10 +4,11 @@ from __future__ import annotations
 
 __all__ = ["Plan"]
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wsgikit.exceptions import ApplicationError, complaint
+from wsgikit.onion.route import merge_policies
 from wsgikit.routing.answers import http_code
 from wsgikit.routing.hooks import Hooks
 from wsgikit.routing.invoke import Wants, as_sync, place_of, wants_of
@@ -39,9 +40,12 @@ class Plan:
         "is_plain",
         "json",
         "limits",
+        "owners",
+        "policies",
         "preprocessors",
         "router",
         "scopes",
+        "target",
         "teardown",
         "view",
         "wants",
@@ -63,6 +67,9 @@ class Plan:
         self.view: Callable[..., Any] = as_sync(view) if view is not None else _no_view
         self.wants = wants_of(view, arguments) if view is not None else ()
         self.where = f"view {endpoint!r} ({place_of(view)})" if view is not None else "view"
+        self.target = view
+        self.owners = tuple(owners)
+        self.policies: dict[str, Mapping[str, Any]] = {}  # by method, as far as they were asked for
         self.scopes = tuple(scopes)
         inwards = tuple(reversed(self.scopes))
         self.preprocessors = _calls(function for hooks in inwards for function in hooks.preprocessors)
@@ -75,6 +82,15 @@ class Plan:
         self.around = tuple(owner for owner in reversed(owners) if owner.stack is not None)
         is_special = hooks or self.wants or self.limits or router.request_class or self.around
         self.is_plain = view is not None and not is_special
+
+    def policy_for(self, method: str) -> Mapping[str, Any]:
+        """Return the policy of the view for a method; HEAD has that of GET."""
+        name = "GET" if method == "HEAD" else method
+        policy = self.policies.get(name)
+        if policy is None:
+            inclusions = [(owner.policy, owner.allow_policy) for owner in reversed(self.owners)]
+            policy = self.policies[name] = merge_policies(inclusions, _policies_of(self.target, name))
+        return policy
 
     def find_handler(self, error: Exception) -> Callable[..., Any] | None:
         """Return the error handler for `error`: by code before by class, inner routers before outer ones."""
@@ -89,6 +105,17 @@ class Plan:
 
 def _calls(functions: Iterable[Callable[..., Any]]) -> tuple[Call, ...]:
     return tuple((as_sync(function), wants_of(function)) for function in functions)
+
+
+def _policies_of(view: Any, method: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the policies of a view, the nearest last: of base classes, the class, the function, the method."""
+    cls = getattr(view, "view_class", None)
+    if cls is not None:
+        for base in reversed(cls.__mro__):
+            yield vars(base).get("__wsgikit_policy__", {})
+    yield getattr(view, "__wsgikit_policy__", {})
+    if cls is not None:
+        yield getattr(getattr(cls, method.lower(), None), "__wsgikit_policy__", {})
 
 
 def _no_view(**values: Any) -> Any:

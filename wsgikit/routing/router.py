@@ -183,6 +183,8 @@ class Router(Registry):
     def __repr__(self) -> str:
         return f"<Router {self.name!r}>"
 
+    __wsgikit_runs_before_view__ = True
+
     @property
     def __wsgikit_router__(self) -> Router:
         return self
