@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 
 SECRET = "0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -239,3 +242,49 @@ def test_layers_of_what_is_mounted_are_counted_once(run, folder):
         "stack = build_stack(router, use(ErrorPagesMiddleware))\n"
     )
     assert run("check", "cli_views:stack") == (0, "cli_views:stack: 2 layers, no problem.\n", "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions are kept elsewhere")
+@pytest.mark.parametrize(
+    ("ini_mode", "secret_mode", "code", "text"),
+    [
+        (0o600, 0o600, 0, "no problem"),
+        (0o644, 0o600, 0, "no problem"),
+        (0o666, 0o600, 1, "problem: app.ini: every user may change the file (mode 0666). Run: chmod go-w app.ini"),
+        (0o664, 0o600, 0, "note: app.ini: its group may change the file (mode 0664). Run: chmod go-w app.ini"),
+        (0o600, 0o666, 1, "problem: key.txt: every user may change the file (mode 0666). Run: chmod go-w key.txt"),
+        (0o600, 0o644, 0, "note: key.txt: every user may read the secret (mode 0644). Run: chmod 600 key.txt"),
+    ],
+    ids=str,
+)
+def test_files_that_others_may_change_or_read_are_reported(run, folder, ini_mode, secret_mode, code, text):
+    key = folder / "key.txt"
+    key.write_text("0123456789abcdef0123456789abcdef\n")
+    ini = folder / "app.ini"
+    ini.write_text(
+        "[pipeline:main]\npipeline = s a\n[filter:s]\nuse = egg:wsgikit#layer\nfactory = cli_app:Signed\n"
+        "secret_key = file:key.txt\n[app:a]\nuse = egg:wsgikit#app\napp = cli_app:app\n"
+    )
+    ini.chmod(ini_mode)
+    key.chmod(secret_mode)
+    got, output, _ = run("check", "app.ini")
+    assert (got, text in output) == (code, True), output
+
+
+def test_a_value_with_a_comment_in_it_is_noted(run, folder, monkeypatch):
+    monkeypatch.setenv("CLI_KEY", "0123456789abcdef0123456789abcdef")
+    (folder / "app.ini").write_text(
+        "[pipeline:main]\npipeline = s a\n[filter:s]\nuse = egg:wsgikit#layer\nfactory = cli_app:Signed\n"
+        "cookie_samesite = Lax ; as browsers do\nsecret_key = env:CLI_KEY\n"
+        "[app:a]\nuse = egg:wsgikit#app\napp = cli_app:app\n"
+    )
+    assert "cookie_samesite: A comment stands on a line of its own" in run("check", "app.ini")[1]
+
+
+def test_a_router_with_templates_needs_jinja2(run, folder, monkeypatch):
+    (folder / "templates").mkdir()
+    assert run("check", "cli_app:router")[0] == 0
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    code, output, _ = run("check", "cli_app:router")
+    assert code == 1
+    assert "it has a folder of templates, and Jinja2 isn't installed. Run: pip install 'wsgikit[templates]'" in output

@@ -503,3 +503,37 @@ def test_options_of_an_unknown_layer_names_the_nearest(run):
     status, _, errors = run("options", "sesion")
     assert status == 2
     assert "There is no layer 'sesion'. Did you mean 'session'" in errors
+
+
+# ---------------------------------------------------------------------- secret --out, options module:Class
+
+
+def test_secret_writes_a_file_that_only_its_owner_reads_and_replaces_none(run, folder):
+    assert run("secret", "--out", "secret.txt") == (0, "", "")
+    written = folder / "secret.txt"
+    assert len(written.read_text().strip()) == 64
+    assert written.stat().st_mode & 0o777 == 0o600
+    before = written.read_text()
+    code, _, text = run("secret", "--out", "secret.txt")
+    assert (code, written.read_text()) == (1, before)
+    assert text.startswith("wsgikit: secret: --out: expected a file that doesn't exist yet, got 'secret.txt'.")
+
+
+def test_options_of_a_layer_of_your_own(run):
+    code, text, _ = run("options", "cli_app:Signed")
+    assert code == 0
+    assert text.startswith("[filter:signed]\nuse = egg:wsgikit#layer\nfactory = cli_app:Signed\n\nsecret_key: ")
+    code, _, text = run("options", "cli_app:number")
+    assert (code, text) == (
+        1,
+        "wsgikit: cli_app:number: layer: expected a class or function that takes an app, got an int.\n",
+    )
+
+
+# ---------------------------------------------------------------------- the working folder
+
+
+def test_modules_of_the_working_folder_do_not_replace_the_standard_library(run, folder):
+    (folder / "tabnanny.py").write_text("raise RuntimeError('replaced')\n")
+    (folder / "cli_tab.py").write_text("import tabnanny\nfrom cli_app import app\n")
+    assert run("check", "cli_tab:app")[0] == 0

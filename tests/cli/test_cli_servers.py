@@ -155,3 +155,25 @@ def test_without_the_debugger_an_error_is_an_error_page(serve):
     assert page.startswith("500 ")
     assert "EVALEX" not in page
     assert "broken on purpose" not in page
+
+
+def test_an_edited_template_is_seen_without_a_restart(serve, folder):
+    (folder / "templates").mkdir()
+    page = folder / "templates" / "page.html"
+    page.write_text("first")
+    (folder / "cli_pages.py").write_text(
+        "import os\nfrom wsgikit import ContextMiddleware, Router, build_stack, render_template, use\n"
+        "router = Router(__name__)\n"
+        "@router.get('/')\ndef index():\n    return f'{render_template(\"page.html\")} {os.getpid()}'\n"
+        "stack = build_stack(router, use(ContextMiddleware))\n"
+    )
+    server = serve("wsgikit", "serve", "cli_pages:stack", "--port", "PORT")
+    before = server.get(wanted="first").split()
+    write_later(page, "second", 10)
+    assert server.get(wanted="second").split() == ["second", before[1]]
+
+
+def test_a_missing_module_is_said_and_waited_for(serve):
+    server = serve("wsgikit", "serve", "cli_missing:app", "--port", "PORT")
+    assert "there is no module 'cli_missing'" in server.get(wanted="could not be loaded")
+    assert "wsgikit: waiting: it is loaded again when a file changes. Press Ctrl-C to end." in server.stop()

@@ -11,12 +11,12 @@ __all__ = ["COMMANDS", "main"]
 import importlib
 import importlib.util
 import os
-import sys
 from typing import Any
 
 import click
 
 from wsgikit.exceptions import WsgikitError, did_you_mean, sentence
+from wsgikit.ini.source import find_modules_in
 
 # Each command, the module it lives in, and its name there. One whose module isn't installed is left out.
 COMMANDS = {
@@ -98,8 +98,7 @@ def main(traceback: bool) -> None:
     TARGET is an ini file (app.ini, or app.ini#name for another section than main), or module:app.
     """
     # A console script has its own folder on the path, not the one the user stands in.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    find_modules_in(os.getcwd())
 
 
 def _has_more_to_show(error: BaseException | None) -> bool:

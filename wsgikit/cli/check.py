@@ -4,6 +4,9 @@ from __future__ import annotations
 
 __all__ = ["Finding", "command", "find_problems"]
 
+import importlib.util
+import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +17,12 @@ from wsgikit.cli import PROBLEM
 from wsgikit.cli.inside import all_stacks, routers_of
 from wsgikit.cli.target import is_ini, load_target, split_ini, with_settings
 from wsgikit.ini.interpolation import find_bare_percents
+from wsgikit.ini.loading import config_files
 from wsgikit.ini.locate import read_with_includes
 from wsgikit.onion.stack import Stack
 from wsgikit.options import describe_options, is_secret
 from wsgikit.options.masking import hide_credentials
+from wsgikit.options.words import comment_hint
 from wsgikit.routing.fitting import misfits, viewless
 
 RECOMMENDED_SECRET = 32  # characters: 128 bits, written in hexadecimal; layers refuse only what is far below it
@@ -71,8 +76,18 @@ def find_problems(stack: Stack) -> Iterator[Finding]:
         yield from _unsafe_options(each)
         routers.update((id(router), router) for router in routers_of(each))
     for router in routers.values():
+        if any(os.path.isdir(folder) for folder in router.template_folders) and not _is_installed("jinja2"):
+            text = "it has a folder of templates, and Jinja2 isn't installed. Run: pip install 'wsgikit[templates]'"
+            yield Finding(repr(router), text)
         for text in (*misfits(router), *viewless(router)):
             yield Finding(repr(router), text)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ValueError:  # sys.modules says that it is not
+        return False
 
 
 def _unsafe_options(stack: Stack) -> Iterator[Finding]:
@@ -129,8 +144,11 @@ def _weak_secrets(name: str, key: str, value: Any) -> Iterator[Finding]:
 
 
 def _findings_in_file(target: str) -> Iterator[Finding]:
-    """Go through what can only be seen in the text of the file."""
-    for file in read_with_includes(split_ini(target)[0]):
+    """Go through what can only be seen in the text of the file, and in who may change it."""
+    path, _ = split_ini(target)
+    for shown in dict.fromkeys(os.path.relpath(each) for each in config_files(path)):
+        yield from _open_to_others(shown)
+    for file in read_with_includes(path):
         for section, key in find_bare_percents(file):
             yield Finding(
                 f"{file.where(section, key)}",
@@ -139,12 +157,27 @@ def _findings_in_file(target: str) -> Iterator[Finding]:
             )
         for section in file.sections:
             for key, entry in file.options_of(section).items():
+                if hint := comment_hint(entry.text):
+                    yield Finding(f"{file.where(section, key)}", f"{key}: {hint}", is_note=True)
                 if section.startswith("filter:") and _is_secret_text(key, entry.text):
                     yield Finding(
                         f"{file.where(section, key)}",
                         f"{key}: the secret stands in the file itself. Write env:NAME or file:PATH.",
                         is_note=True,
                     )
+
+
+def _open_to_others(path: str) -> Iterator[Finding]:
+    """Find a file that others may change: they can name a module to be imported, or set the key."""
+    if os.name == "nt" or not os.path.exists(path):  # Windows keeps permissions elsewhere
+        return
+    mode = stat.S_IMODE(os.stat(path).st_mode)
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        whom = "every user" if mode & stat.S_IWOTH else "its group"
+        text = f"{whom} may change the file (mode {mode:04o}). Run: chmod go-w {path}"
+        yield Finding(path, text, is_note=not mode & stat.S_IWOTH)
+    elif mode & stat.S_IROTH and not path.endswith((".ini", ".cfg", ".conf")):  # a secret that file: names
+        yield Finding(path, f"every user may read the secret (mode {mode:04o}). Run: chmod 600 {path}", is_note=True)
 
 
 def _is_secret_text(key: str, text: str) -> bool:

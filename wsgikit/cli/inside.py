@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["all_stacks", "mounts_of", "routers_of"]
+__all__ = ["all_stacks", "mounts_of", "reload_templates", "routers_of"]
 
 from collections.abc import Iterator
 from typing import Any
@@ -26,6 +26,17 @@ def mounts_of(stack: Stack) -> Iterator[tuple[str, Stack]]:
     for router in routers_of(stack):
         for mount in router.mounts.mounts:
             yield f"{mount.host or ''}{mount.path}", as_stack(mount.app)
+
+
+def reload_templates(stack: Stack) -> None:
+    """Have routers and `TemplateMiddleware` look for changed templates at each use, unless ``auto_reload`` is set."""
+    for each in all_stacks(stack):
+        for router in routers_of(each):
+            router.template_options.setdefault("auto_reload", True)
+        for layer in each.layers:
+            environment = getattr(getattr(layer, "templates", None), "environment", None)
+            if environment is not None and layer._options.get("auto_reload") is None:
+                environment.auto_reload = True
 
 
 def all_stacks(stack: Stack) -> Iterator[Stack]:

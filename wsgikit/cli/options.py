@@ -10,10 +10,10 @@ from collections.abc import Callable
 import click
 
 import wsgikit
-from wsgikit.exceptions import did_you_mean
+from wsgikit.exceptions import ConfigurationError, a_kind, did_you_mean
 from wsgikit.ini.factories import app_section, layer_names, layer_section, mount_section
 from wsgikit.ini.servers import run_server
-from wsgikit.options import describe_options
+from wsgikit.options import describe_options, load_dotted
 from wsgikit.options.docstrings import parse_docstring
 from wsgikit.options.signature import takes_any_option
 from wsgikit.options.table import options_list, options_table
@@ -41,7 +41,8 @@ option is a keyword, in an ini file a line of the layer's section; [ini files](i
 def command(name: str | None, markdown: bool) -> None:
     """List the options of LAYER (session, database, …): what may be written, the default, what it does.
 
-    LAYER may also be layer, app, mount or server: what else an ini file has sections for. Without LAYER, list all.
+    LAYER may also be layer, app, mount or server: what else an ini file has sections for; or module:Class, a layer of
+    your own. Without LAYER, list all.
     """
     layers = layer_names()
     if markdown:
@@ -56,8 +57,24 @@ def command(name: str | None, markdown: bool) -> None:
         click.echo(_described(kind, name, declared))
     elif name in layers:
         click.echo(_described("filter", name, getattr(wsgikit, layers[name])))
+    elif ":" in name:
+        click.echo(_described_own(name))
     else:
         raise click.UsageError(f"There is no layer {name!r}. {did_you_mean(name, [*layers, *SECTIONS])}".strip())
+
+
+def _described_own(name: str) -> str:
+    factory = load_dotted(name, name, "layer")
+    if not callable(factory):
+        raise ConfigurationError(
+            f"{name}: layer: expected a class or function that takes an app, got {a_kind(factory)}."
+        )
+    paragraphs = parse_docstring(factory).paragraphs if getattr(factory, "__doc__", None) else ()
+    title = f"{textwrap.fill(paragraphs[0], _WIDTH)}\n\n" if paragraphs else ""
+    has_options = describe_options(factory) or takes_any_option(factory)
+    listed = options_list(factory) if has_options else f"{name} has no options."
+    section = name.rpartition(":")[2].rpartition(".")[2].lower()
+    return f"{title}[filter:{section}]\nuse = egg:wsgikit#layer\nfactory = {name}\n\n{listed}"
 
 
 def _described(kind: str, name: str, factory: Callable[..., object]) -> str:

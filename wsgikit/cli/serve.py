@@ -6,6 +6,7 @@ __all__ = ["command"]
 
 import click
 
+from wsgikit.cli.inside import reload_templates
 from wsgikit.cli.target import is_ini, load_target, split_ini, target_files, with_settings
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.ini.loading import setup_logging
@@ -47,7 +48,7 @@ def command(
     """Serve TARGET on http://127.0.0.1:5000.
 
     TARGET is an ini file or module:app. The development server loads it again after each change of a module or of the
-    ini file.
+    ini file, and reads templates again that changed.
     """
     if server != "dev" and (reload or debugger):
         raise click.UsageError(f"--reload and --debugger are for the development server, not for {server}.")
@@ -66,7 +67,16 @@ def command(
             run_waitress(stack, host, port, threads or WAITRESS_THREADS)
     else:
         files = _files(target)
-        run_dev_server(load, host, port, reload=reload is not False, debugger=debugger, watched_files=files)
+
+        def load_for_development() -> Stack:
+            stack = load()
+            if reload is not False:
+                reload_templates(stack)
+            return stack
+
+        run_dev_server(
+            load_for_development, host, port, reload=reload is not False, debugger=debugger, watched_files=files
+        )
 
 
 def _files(target: str) -> list[str]:

@@ -209,6 +209,7 @@ def _load_or_explain(load: Callable[[], WSGIApplication]) -> WSGIApplication:
         else:
             reason = traceback.format_exc()
             print(reason, file=sys.stderr)
+        print("wsgikit: waiting: it is loaded again when a file changes. Press Ctrl-C to end.", file=sys.stderr)
         return _explain(reason)
 
 
