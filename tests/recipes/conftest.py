@@ -31,10 +31,10 @@ def start_server() -> Iterator[Callable[..., str]]:
         port = free_port()
         words = [word.format(port=port) for word in command]
         words[0] = str(BIN / words[0])
+        # Tests read the log while the server runs.
+        variables = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                words, cwd=folder, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environment}
-            )
+            process = subprocess.Popen(words, cwd=folder, stdout=output, stderr=subprocess.STDOUT, env=variables)
         running.append((process, log))
         deadline = time.monotonic() + 30
         while True:

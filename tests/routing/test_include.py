@@ -120,3 +120,67 @@ def test_other_letters_are_matched_and_built(client):
     router.add_url_rule("/grüße/<name>", "greet", lambda name: name)
     assert client(router).get("/gr%C3%BC%C3%9Fe/%E6%97%A5").text == "日"
     assert router.url_for("greet", name="日") == "/gr%C3%BC%C3%9Fe/%E6%97%A5"
+
+
+# ---------------------------------------------------------------------- what include adds to rules
+
+
+def test_url_defaults_of_an_inclusion_reach_views_and_urls(client):
+    blog = Router("blog")
+    blog.add_url_rule("/", "index", lambda lang, theme: f"{lang} {theme} {url_for('.index')}")
+    blog.add_url_rule("/dark", "dark", lambda lang, theme: f"{lang} {theme}", defaults={"theme": "dark"})
+    site = Router("place")
+    site.include(blog, "/en", name="en", url_defaults={"lang": "en", "theme": "light"})
+    site.include(blog, "/de", name="de", url_defaults={"lang": "de", "theme": "light"})
+    app = client(build_stack(site, use(ContextMiddleware)))
+    assert app.get("/en/").text == "en light /en/"
+    assert app.get("/de/dark").text == "de dark"
+
+
+def test_url_defaults_of_nested_inclusions_are_joined_the_inner_ones_win(client):
+    leaf_router, middle, site = Router("leaf"), Router("middle"), Router("place")
+    leaf_router.add_url_rule("/", "index", lambda a, b, c: f"{a}{b}{c}")
+    middle.include(leaf_router, url_defaults={"a": 1, "b": 1})
+    site.include(middle, "/m", url_defaults={"b": 2, "c": 2})
+    assert client(site).get("/m/").text == "112"
+
+
+def test_a_subdomain_of_an_inclusion_is_that_of_its_rules(client):
+    api, inner, site = Router("api"), Router("inner"), Router("place", server_name="example.org")
+    api.add_url_rule("/", "index", lambda: "the api")
+    api.add_url_rule("/own", "own", lambda: "own", subdomain="own")
+    inner.add_url_rule("/", "index", lambda: "inner")
+    api.include(inner, "/inner", subdomain="v1")
+    site.add_url_rule("/", "index", lambda: "the site")
+    site.include(api, subdomain="api")
+    app = client(site)
+    pages = {
+        ("example.org", "/"): "the site",
+        ("api.example.org", "/"): "the api",
+        ("own.example.org", "/own"): "own",
+        ("v1.api.example.org", "/inner/"): "inner",
+    }
+    for (host, path), text in pages.items():
+        assert app.get(path, headers={"Host": host}).text == text
+    assert site.url_for("api.index", _external=True) == "http://api.example.org/"
+
+
+def test_a_mount_inside_a_subdomain_is_refused():
+    api, site = Router("api"), Router("place", server_name="example.org")
+    api.mount("/old", lambda environ, start_response: [])
+    with pytest.raises(ConfigurationError, match=r"^mount: subdomain: expected none.*got 'api'"):
+        site.include(api, subdomain="api")
+
+
+def test_a_function_of_url_defaults_asks_which_endpoints_expect_a_value():
+    router = Router("place")
+    router.add_url_rule("/<lang>/", "index", lambda lang: lang)
+    router.add_url_rule("/about", "about", lambda: "")
+
+    @router.url_defaults
+    def add_language(endpoint, values):
+        if router.map.is_endpoint_expecting(endpoint, "lang"):
+            values.setdefault("lang", "en")
+
+    assert router.url_for("index") == "/en/"
+    assert router.url_for("about") == "/about"

@@ -174,3 +174,17 @@ def test_an_error_in_a_converter_that_is_no_refusal_is_not_hidden() -> None:
 
     with pytest.raises(ValueError, match="a bug"):
         RouteMap([Rule("/<broken:x>", endpoint="x")], converters={"broken": Broken}).match("/a")
+
+
+def test_a_subdomain_and_a_host_may_bind_the_same_name() -> None:
+    """A map compares only one of them, as in Flask's own tests of `host=` beside `subdomain=`."""
+    rule = Rule("/", endpoint="x", subdomain="<name>", host="<name>")
+    assert rule.arguments == {"name"}
+    table = RouteMap([rule], server_name="example.org")
+    assert table.match("/", host="ann.example.org").values == {"name": "ann"}
+
+
+@pytest.mark.parametrize("options", [{"subdomain": "<name>"}, {"host": "<name>"}], ids=["subdomain", "host"])
+def test_a_path_and_its_domain_bind_each_name_once(options: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="expected each name once, got 'name'"):
+        Rule("/<name>", endpoint="x", **options)  # type: ignore[arg-type]

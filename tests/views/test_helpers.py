@@ -151,7 +151,7 @@ def test_jsonify_answers_with_json(view, value):
 
 
 def test_jsonify_refuses_values_and_keywords():
-    with pytest.raises(TypeError, match="expected values or keywords, got both"):
+    with pytest.raises(TypeError, match="expected either args or kwargs, got both"):
         jsonify(1, a=2)
 
 

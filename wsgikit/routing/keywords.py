@@ -17,13 +17,11 @@ R = TypeVar("R")
 # What Flask, Blueprint and register_blueprint take, and where it is here.
 _HERE = {
     ("Router", "url_prefix"): "Pass prefix= where the router is taken in: include(router, prefix=...)",
-    ("Router", "subdomain"): "Pass host= where the router is taken in: include(router, host=...)",
-    ("Router", "url_defaults"): "Use the decorator url_defaults, or defaults= of the rules",
+    ("Router", "subdomain"): "Pass it if the router is included: include(router, subdomain=...)",
+    ("Router", "url_defaults"): "Use the decorator url_defaults, defaults= of the rules, or include(url_defaults=...)",
     ("Router", "root_path"): "Pass __name__, or absolute folders",
     ("Router", "subdomain_matching"): "Pass server_name=: with it subdomains are compared",
     ("include", "url_prefix"): "Write prefix=",
-    ("include", "subdomain"): "Write host=",
-    ("include", "url_defaults"): "Use the router's decorator url_defaults",
     ("mount", "url_prefix"): "Write prefix=",
     ("rule", "method"): "Write methods=[...]",
     ("rule", "view"): "Write view_func=",

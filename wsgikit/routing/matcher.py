@@ -149,6 +149,10 @@ class RouteMap:
                 same[:] = [bound for bound in same if bound.rule is not rule]
             self._forget()
 
+    def is_endpoint_expecting(self, endpoint: str, *arguments: str) -> bool:
+        """Return whether a rule of an endpoint binds all of these names, as for a function of `url_defaults`."""
+        return any(rule.arguments.issuperset(arguments) for rule in self.iter_rules(endpoint))
+
     def iter_rules(self, endpoint: str | None = None) -> Iterator[Rule]:
         """Iterate over all rules in the order they were added, or over those of one endpoint."""
         return (bound.rule for bound in list(self._bound) if endpoint is None or bound.rule.endpoint == endpoint)

@@ -17,6 +17,7 @@ from wsgikit.routing.invoke import place_of
 from wsgikit.routing.keywords import NameOf, explain_unknown, not_a_path, refuses_unknown
 from wsgikit.routing.matcher import RouteMap
 from wsgikit.routing.mount import Mount, MountTable, router_in
+from wsgikit.routing.place import Place, join_paths
 from wsgikit.routing.route import RULE_OPTIONS, MethodOptions, Route, RouteOptions, methods_of
 from wsgikit.routing.rules import Rule
 from wsgikit.routing.static import is_missing
@@ -56,7 +57,7 @@ class Registry(HookRegistry):
         self.mounts = MountTable()
         self._targets: dict[str, Target] = {}
         self._records: list[Record] = []
-        self._parents: list[tuple[Registry, Inclusion, str, str, str | None]] = []
+        self._parents: list[tuple[Registry, Place]] = []
         # Endpoints of rules "", which a prefix has to be put before.
         self.prefixless: list[str] = []
         self._is_serving = False
@@ -158,11 +159,9 @@ class Registry(HookRegistry):
         methods, automatic = methods_of(rule, view_func, options.pop("methods", None), provide_automatic_options)
         name = endpoint
 
-        def register(
-            router: Registry, prefix: str, dotted: str, host: str | None, owners: tuple[Inclusion, ...]
-        ) -> None:
-            own = options if host is None else {"host": host, **options}
-            router._add(_joined(prefix, rule), dotted + name, view_func, owners, methods, automatic, own)
+        def register(router: Registry, place: Place) -> None:
+            own, path = place.options_of(options), join_paths(place.prefix, rule)
+            router._add(path, place.dotted + name, view_func, place.owners, methods, automatic, own)
 
         self._record(register)
 
@@ -221,10 +220,8 @@ class Registry(HookRegistry):
         def decorate(view: F) -> F:
             self._changed()
 
-            def register(
-                router: Registry, prefix: str, dotted: str, host: str | None, owners: tuple[Inclusion, ...]
-            ) -> None:
-                target = router._targets.setdefault(dotted + endpoint, Target(None, owners))
+            def register(router: Registry, place: Place) -> None:
+                target = router._targets.setdefault(place.dotted + endpoint, Target(None, place.owners))
                 target.view = view
 
             self._record(register)
@@ -282,6 +279,8 @@ class Registry(HookRegistry):
         name: str | None = None,
         *,
         host: str | None = None,
+        subdomain: str | None = None,
+        url_defaults: Mapping[str, Any] | None = None,
         layers: Iterable[LayerLike] = (),
         policy: Mapping[str, Any] | None = None,
         allow_policy: Iterable[str] = (),
@@ -294,6 +293,8 @@ class Registry(HookRegistry):
             prefix: put before its rules.
             name: put before its endpoints; its own name where it isn't given.
             host: the host of its rules, where this router matches hosts.
+            subdomain: the subdomain of its rules, with a `server_name`. Those of nested routers are joined.
+            url_defaults: values that its views get, and that `url_for` need not be given. A rule's own `defaults` win.
             layers: layers around its views, outermost first, as for `build_stack`. They see only requests that one of
                 its rules matches.
             policy: the policy of all its views, such as ``{"login": True}``. The policy of a view wins, but `login`
@@ -321,25 +322,24 @@ class Registry(HookRegistry):
         inclusion = Inclusion(router, layers, policy, allow_policy)
         self.included.append((name, router))
         self._inclusions.append(inclusion)
-        router._parents.append((self, inclusion, prefix, name, host))
+        place = Place(prefix, f"{name}.", host, subdomain, dict(url_defaults or {}), (inclusion,))
+        router._parents.append((self, place))
         for record in router._records:
-            self._take(record, inclusion, prefix, name, host)
+            self._take(record, place)
 
-    def _take(self, record: Record, inclusion: Inclusion, prefix: str, name: str, host: str | None) -> None:
+    def _take(self, record: Record, place: Place) -> None:
         """Make what an included router does part of what this router does, and so of what its own parents do."""
 
-        def register(
-            router: Registry, outer: str, dotted: str, outer_host: str | None, owners: tuple[Inclusion, ...]
-        ) -> None:
-            record(router, _joined(outer, prefix), f"{dotted}{name}.", host or outer_host, (inclusion, *owners))
+        def register(router: Registry, outer: Place) -> None:
+            record(router, place.inside(outer))
 
         self._record(register)
 
     def _record(self, register: Record) -> None:
-        register(self, "", "", None, ())
+        register(self, Place())
         self._records.append(register)
-        for parent, inclusion, prefix, name, host in self._parents:
-            parent._take(register, inclusion, prefix, name, host)
+        for parent, place in self._parents:
+            parent._take(register, place)
 
     def _has_inside(self, other: Registry) -> bool:
         return any(router is other or router._has_inside(other) for _, router in self.included)
@@ -373,11 +373,14 @@ class Registry(HookRegistry):
             inner = router_in(app)
             name = inner.name if inner is not None else None
 
-        def register(
-            router: Registry, outer: str, dotted: str, outer_host: str | None, owners: tuple[Inclusion, ...]
-        ) -> None:
-            full = prefix if not isinstance(prefix, str) else _joined(outer, prefix) if outer else prefix
-            router.mounts.add(Mount(full, app, dotted + name if name else None, host or outer_host, keep_path))
+        def register(router: Registry, place: Place) -> None:
+            if place.subdomain is not None:
+                remedy = "Mount it in the outer router, with host="
+                raise ConfigurationError(
+                    complaint("mount", "subdomain", "none, as mounts have no", place.subdomain, remedy)
+                )
+            full = prefix if not isinstance(prefix, str) or not place.prefix else join_paths(place.prefix, prefix)
+            router.mounts.add(Mount(full, app, place.dotted + name if name else None, host or place.host, keep_path))
 
         self._record(register)
 
@@ -441,13 +444,5 @@ class Registry(HookRegistry):
         return endpoint in self._targets
 
 
-# Registers something in a router: the prefix, the dotted name, the host, the included routers around it, inside out.
-Record = Callable[[Registry, str, str, str | None, tuple[Inclusion, ...]], None]
-
-
-def _joined(prefix: str, rule: str) -> str:
-    if not prefix:
-        return rule
-    if not rule:
-        return prefix
-    return f"{prefix.rstrip('/')}/{rule.lstrip('/')}"
+# Registers something in a router, at a place in it.
+Record = Callable[[Registry, Place], None]

@@ -203,20 +203,28 @@ class Rule:
         self.redirect_to = redirect_to
         self.alias = alias
         self.segments = parse_rule(string)
-        names = [piece.name for segment in self.segments for piece in segment if type(piece) is Variable]
-        for pattern in (subdomain, host):
-            if pattern is not None and "<" in pattern:
-                names += [piece.name for segment in parse_rule(pattern) for piece in segment if type(piece) is Variable]
-        if len(set(names)) != len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise ConfigurationError(
-                complaint(where, "its placeholders", "each name once", twice, "Rename one of them")
-            )
+        in_path = _names_in(self.segments)
+        # A map compares either the subdomain or the host, so that both may bind a name.
+        for names in (in_path, in_path + _names_of(subdomain), in_path + _names_of(host)):
+            if len(set(names)) != len(names):
+                twice = next(name for name in names if names.count(name) > 1)
+                raise ConfigurationError(
+                    complaint(where, "its placeholders", "each name once", twice, "Rename one of them")
+                )
+        names = in_path + _names_of(subdomain) + _names_of(host)
         self.arguments = frozenset(names) | frozenset(self.defaults) if self.defaults else frozenset(names)
 
     def __repr__(self) -> str:
         methods = f" ({', '.join(sorted(self.methods))})" if self.methods is not None else ""
         return f"<{type(self).__name__} {self.rule!r}{methods} -> {self.endpoint}>"
+
+
+def _names_in(segments: tuple[Segment, ...]) -> list[str]:
+    return [piece.name for segment in segments for piece in segment if type(piece) is Variable]
+
+
+def _names_of(pattern: str | None) -> list[str]:
+    return [] if pattern is None or "<" not in pattern else _names_in(parse_rule(pattern))
 
 
 @lru_cache(maxsize=256)

@@ -49,7 +49,7 @@ def jsonify(*args: Any, **kwargs: Any) -> Response:
     from wsgikit.http.request import Response  # webob is loaded where a response object is needed
 
     if args and kwargs:
-        raise TypeError("jsonify: arguments: expected values or keywords, got both.")
+        raise TypeError("jsonify: arguments: expected either args or kwargs, got both.")
     value = kwargs or (None if not args else args[0] if len(args) == 1 else list(args))
     if not args and not kwargs:
         value = {}
