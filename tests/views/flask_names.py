@@ -233,6 +233,9 @@ REQUEST = {
     "on_json_loading_failed": (None, "A 400; use `errorhandler(400)`."),
     "origin": (f"{REQ}.headers", '`headers.get("Origin")`.'),
     "parameter_storage_class": (None, "See `dict_storage_class`."),
+    "host_url": (f"{REQ}.host_url", "webob's: without a slash at its end."),
+    "url": (f"{REQ}.url", "webob's: percent-encoded, as in a header; Flask's is for readers."),
+    "base_url": (f"{REQ}.base_url", "As `url`."),
     "path": (f"{REQ}.path", "webob's: with the prefix that the application is under. Flask's is `path_info`."),
     "query_string": (f"{REQ}.query_string", "Text; Flask's is bytes."),
     "root_path": (f"{REQ}.script_root", SAME),
@@ -240,7 +243,7 @@ REQUEST = {
     "routing_exception": (None, "`before_request` runs for a 404 as in Flask; `endpoint` is None there."),
     "server": (f"{REQ}.server_name", "And `server_port`."),
     "trusted_hosts": (REQ, "The same name, on a class or one request; upper and lower case are the same."),
-    "user_agent": (f"{REQ}.user_agent", "Text; Flask's is an object whose `string` it is."),
+    "user_agent": (f"{REQ}.user_agent", "Text, with Flask's `string`; None if there is none."),
     "user_agent_class": (None, "See `user_agent`."),
     "want_form_data_parsed": (None, INSIDE),
 }

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 __all__ = ["LenientRequest"]
 
+import wsgikit.http.quiet_cgi  # isort: skip  # noqa: F401  # before webob
+
 import re
 from collections.abc import Sequence
 from typing import Any

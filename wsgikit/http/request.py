@@ -8,7 +8,6 @@ from __future__ import annotations
 
 __all__ = ["Request", "Response"]
 
-import json as json_module
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -17,9 +16,11 @@ from werkzeug.datastructures import ImmutableMultiDict, MIMEAccept
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from werkzeug.http import parse_accept_header, parse_options_header
 
+from wsgikit.http import json_text
 from wsgikit.http.fields import Fields
 from wsgikit.http.media_types import is_json, media_type_of
 from wsgikit.http.request_body import BodyRequest
+from wsgikit.http.request_headers import RequestHeaders, UserAgent
 from wsgikit.http.response import Response
 from wsgikit.wsgi import ROUTING
 
@@ -44,6 +45,27 @@ class Request(BodyRequest):
         parsed = Fields(parse_qsl(query, keep_blank_values=True, errors="werkzeug.url_quote"))
         self.environ["wsgikit.args"] = (text, parsed)
         return parsed
+
+    @property
+    def headers(self) -> Any:  # a `RequestHeaders`; webob's stubs want webob's class
+        """The headers as a mapping without regard to case, a `RequestHeaders`."""
+        return RequestHeaders(self.environ)
+
+    @headers.setter
+    def headers(self, headers: Any) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # stubs
+        mapping = RequestHeaders(self.environ)
+        mapping.clear()
+        mapping.update(headers)
+
+    @property
+    def user_agent(self) -> UserAgent | None:
+        """The ``User-Agent`` header: text, which has itself as `string`, as in Flask; None if there is none."""
+        text = self.environ.get("HTTP_USER_AGENT")
+        return None if text is None else UserAgent(text)
+
+    @user_agent.setter
+    def user_agent(self, value: str | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # stubs
+        RequestHeaders(self.environ).put("User-Agent", value)
 
     @property
     def values(self) -> ImmutableMultiDict[str, str]:
@@ -89,7 +111,7 @@ class Request(BodyRequest):
         if cache and cached is not None and cached[0] is self.environ["wsgi.input"]:
             return cached[1]
         record = self.environ.get(ROUTING)  # a router has its own way to read JSON
-        loads = json_module.loads if record is None else record.router.json.loads
+        loads = json_text.loads if record is None else record.router.json.loads
         try:
             value = loads(self.get_data())
         except (ValueError, RecursionError) as error:  # json's and Unicode's errors are ValueErrors
@@ -101,7 +123,7 @@ class Request(BodyRequest):
         return value
 
     def _set_json(self, value: Any) -> None:
-        self.body = json_module.dumps(value, separators=(",", ":")).encode()
+        self.body = json_text.dumps(value).encode()
 
     json = property(get_json, _set_json, doc="The body parsed as JSON: `get_json()`. Setting it sets the body.")
     json_body = property(

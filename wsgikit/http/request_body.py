@@ -7,6 +7,8 @@ from __future__ import annotations
 
 __all__ = ["BodyRequest", "UploadedFile"]
 
+import wsgikit.http.quiet_cgi  # isort: skip  # noqa: F401  # before webob
+
 from io import BufferedReader, BytesIO
 from typing import IO, Any, Self
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 __all__ = ["Response"]
 
-import json as json_module
+import wsgikit.http.quiet_cgi  # isort: skip  # noqa: F401  # before webob
+
 import re
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
@@ -13,6 +14,7 @@ from typing import Any, Self
 import webob
 
 from wsgikit.exceptions import ApplicationError, complaint, did_you_mean
+from wsgikit.http import json_text
 from wsgikit.http.cookies import format_cookie
 from wsgikit.http.encoded import EncodedStream, as_bytes
 from wsgikit.http.headers import checked, is_latin
@@ -58,6 +60,10 @@ class Response(webob.Response):
             checked("Content-Type", options["content_type"])
         if options.get("headerlist") is not None:
             options["headerlist"] = [checked(*pair) for pair in pairs_of(options["headerlist"])]
+        for name in ("json", "json_body"):
+            if name in options:
+                response = json_text.dumps(options.pop(name)).encode()
+                options.setdefault("content_type", "application/json")
         if "body" in options:
             response = options.pop("body")
         if response is None or isinstance(response, (str, bytes)):
@@ -247,6 +253,13 @@ class Response(webob.Response):
         """Whether the body is JSON by its media type."""
         return is_json(self.mimetype or "")
 
+    def _set_json(self, value: Any) -> None:
+        self.body = json_text.dumps(value).encode()
+
+    json = json_body = property(
+        lambda self: self.get_json(force=True), _set_json, doc="The body parsed as JSON. Setting it sets the body."
+    )
+
     @property
     def response(self) -> Iterable[bytes]:
         """The body as an iterable; assign text, bytes or an iterable of them."""
@@ -298,7 +311,7 @@ class Response(webob.Response):
         if not (force or self.is_json):
             return None
         try:
-            return json_module.loads(self.body)
+            return json_text.loads(self.body)
         except ValueError:
             if silent:
                 return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ["ResponseCacheControl", "ResponseHeaders", "flag_header", "list_header", "pairs_of", "text_header"]
 
+import wsgikit.http.quiet_cgi  # isort: skip  # noqa: F401  # before webob
+
 from collections.abc import Callable, Iterable
 from typing import Any
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Literal
 
+from wsgikit.http import json_text
 from wsgikit.options.flags import check_flags
 
 
@@ -65,15 +66,11 @@ class JsonProvider:
         Raises:
             ValueError: it isn't JSON; ``NaN`` and ``Infinity`` aren't either.
         """
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json_text.loads(text)
 
     def body(self, value: Any) -> bytes:
         """Return the body of a response with `value`: JSON and a newline, as Flask ends it."""
         return self._encode(value).encode() + b"\n"
-
-
-def _refuse_constant(word: str) -> Any:
-    raise ValueError(f"JSON: number: expected a finite one (RFC 8259 §6), got {word}.")
 
 
 # The kinds of values below are imported where one is met: most applications never write them, and dataclasses, decimal
