@@ -49,6 +49,10 @@ NEEDED: dict[str, dict[str, tuple[str, Any]]] = {
     "database": {"url": ("sqlite://", "sqlite://")},
     "static": {"root": (str(FOLDER), FOLDER)},
     "trusted_hosts": {"hosts": ("example.com", "example.com")},
+    "sendfile": {
+        "kind": ("x-sendfile", "x-sendfile"),
+        "mappings": ("/srv/files = /protected/", {"/srv/files": "/protected/"}),
+    },
 }
 
 # Values that can't be made up from the annotation: a list of text and value; what must stand beside; what must not.
@@ -79,6 +83,11 @@ VALUES: dict[tuple[str, str], list[tuple[str, Any]]] = {
     ("error_pages", "texts"): [("every_option_texts.ini", "every_option_texts.ini")],
     ("error_pages", "debug_hosts"): [("10.0.0.0/8, 127.0.0.1", ("10.0.0.0/8", "127.0.0.1"))],
     ("error_pages", "editor"): [("vscode", "vscode"), ("x://{path}:{line}", "x://{path}:{line}")],
+    ("compression", "encodings"): [("gzip, br", ("gzip", "br"))],
+    ("compression", "types"): [("text/*, *+json", ("text/*", "*+json"))],
+    ("compression", "levels"): [("gzip = 9\n  br = 5", {"gzip": 9, "br": 5})],
+    ("method_override", "methods"): [("DELETE, PATCH", ("DELETE", "PATCH"))],
+    ("sendfile", "mappings"): [("/srv/files = /protected/", {"/srv/files": "/protected/"})],
     ("static", "root"): [(str(FOLDER), FOLDER), (f"{FOLDER}, {FOLDER}", (FOLDER, FOLDER))],
     ("static", "package"): [("django.contrib.admin", "django.contrib.admin")],
     ("static", "prefix"): [("/assets/", "/assets/")],

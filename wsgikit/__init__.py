@@ -43,12 +43,16 @@ if TYPE_CHECKING:
     from wsgikit.http.request import Request as Request
     from wsgikit.http.request import Response as Response
     from wsgikit.middleware.access_list import AccessListMiddleware as AccessListMiddleware
+    from wsgikit.middleware.compression import CompressionMiddleware as CompressionMiddleware
+    from wsgikit.middleware.conditional import ConditionalMiddleware as ConditionalMiddleware
     from wsgikit.middleware.cookie_policy import CookiePolicyMiddleware as CookiePolicyMiddleware
     from wsgikit.middleware.cors import CorsMiddleware as CorsMiddleware
     from wsgikit.middleware.fetch_policy import FetchPolicyMiddleware as FetchPolicyMiddleware
     from wsgikit.middleware.https import HttpsMiddleware as HttpsMiddleware
+    from wsgikit.middleware.method_override import MethodOverrideMiddleware as MethodOverrideMiddleware
     from wsgikit.middleware.proxy_headers import ProxyHeadersMiddleware as ProxyHeadersMiddleware
     from wsgikit.middleware.security_headers import SecurityHeadersMiddleware as SecurityHeadersMiddleware
+    from wsgikit.middleware.sendfile import SendfileMiddleware as SendfileMiddleware
     from wsgikit.middleware.static.middleware import StaticMiddleware as StaticMiddleware
     from wsgikit.middleware.trusted_hosts import TrustedHostsMiddleware as TrustedHostsMiddleware
     from wsgikit.onion.exchange import Exchange as Exchange
@@ -88,6 +92,10 @@ _HOMES = {
     "wsgikit.context.middleware": "ContextMiddleware",
     "wsgikit.database.middleware": "DatabaseMiddleware",
     "wsgikit.error_pages.middleware": "ErrorPagesMiddleware",
+    "wsgikit.middleware.compression": "CompressionMiddleware",
+    "wsgikit.middleware.conditional": "ConditionalMiddleware",
+    "wsgikit.middleware.method_override": "MethodOverrideMiddleware",
+    "wsgikit.middleware.sendfile": "SendfileMiddleware",
     "wsgikit.middleware.static.middleware": "StaticMiddleware",
     "wsgikit.middleware.access_list": "AccessListMiddleware",
     "wsgikit.middleware.cookie_policy": "CookiePolicyMiddleware",

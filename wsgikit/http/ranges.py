@@ -158,16 +158,19 @@ def read_spans(file: IO[bytes], parts: Iterable[bytes | Span], offset: int = 0) 
 
 
 class SpanReader:
-    """The body of a 206 from a file. `file` is the whole, for a layer that has the server in front send it.
+    """The body of a 206 from a file: an iterable, and a file for ``wsgi.file_wrapper`` that has no descriptor.
+
+    `file` is the whole, for a layer that has the server in front send it.
 
     Args:
         file: open for reading, and seekable; closed with this.
         parts: what `frame_spans` returned.
         offset: where in the file the representation begins.
         close: what to call in place of the file's own ``close``.
+        content_type: that of the whole.
     """
 
-    __slots__ = ("_chunks", "close", "file")
+    __slots__ = ("_chunks", "close", "content_type", "file")
 
     def __init__(
         self,
@@ -175,10 +178,16 @@ class SpanReader:
         parts: Iterable[bytes | Span],
         offset: int = 0,
         close: Callable[[], object] | None = None,
+        content_type: str | None = None,
     ) -> None:
         self.file = file
+        self.content_type = content_type
         self._chunks = read_spans(file, parts, offset)
         self.close = close or file.close
 
     def __iter__(self) -> Iterator[bytes]:
         return self._chunks
+
+    def read(self, size: int = CHUNK_BYTES) -> bytes:
+        """Return the next piece, whose size is at most that of a chunk; nothing at the end."""
+        return next(self._chunks, b"")

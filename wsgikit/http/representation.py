@@ -181,7 +181,11 @@ def _send_part(
     parts, described = frame_spans(spans, size, content_type)
     file = open_file()
     start_response("206 Partial Content", [*kept, *described])
-    return SpanReader(file, parts, offset)
+    reader = SpanReader(file, parts, offset, content_type=content_type)
+    wrapper = environ.get("wsgi.file_wrapper")
+    # uWSGI's is a function, and sends the file that a descriptor leads to.
+    body: Iterable[bytes] = wrapper(reader, CHUNK_BYTES) if isinstance(wrapper, type) else reader
+    return body
 
 
 class FileReader:
