@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from wsgikit.templating import stream_template_string as stream_template_string
     from wsgikit.views import abort as abort
     from wsgikit.views import after_this_request as after_this_request
+    from wsgikit.views import check_preconditions as check_preconditions
     from wsgikit.views import flash as flash
     from wsgikit.views import get_flashed_messages as get_flashed_messages
     from wsgikit.views import jsonify as jsonify
@@ -118,8 +119,8 @@ _HOMES = {
         " stream_template_string"
     ),
     "wsgikit.views": (
-        "abort after_this_request flash get_flashed_messages jsonify make_response redirect send_file"
-        " send_from_directory url_for"
+        "abort after_this_request check_preconditions flash get_flashed_messages jsonify make_response redirect"
+        " send_file send_from_directory url_for"
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -21,6 +21,7 @@ __all__ = [
     "ROUTING_ARGS",
     "SESSION",
     "STACK",
+    "STATIC",
     "TEMPLATES",
     "THROW_ERRORS",
     "Environ",
@@ -60,6 +61,8 @@ NO_REQUEST = "wsgikit.no_request"
 """Set where the onion was entered without a request, by `Stack.app_context`: `request` can't be used then."""
 STACK = "wsgikit.stack"
 """The `Stack` that the request is in."""
+STATIC = "wsgikit.static"
+"""The `StaticMiddleware` around the application, and the ``SCRIPT_NAME`` that it is under."""
 SESSION = "wsgikit.session"
 DB = "wsgikit.db"
 DB_COMMIT = "wsgikit.db.commit"

@@ -27,6 +27,7 @@ COMMANDS = {
     "shell": "wsgikit.cli.shell:command",
     "options": "wsgikit.cli.options:command",
     "secret": "wsgikit.cli.secret:command",
+    "compress": "wsgikit.cli.compress:command",
     "sessions": "wsgikit.cli.sessions:group",
     "db": "wsgikit.cli.db:group",
 }

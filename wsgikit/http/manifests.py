@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-__all__ = ["fingerprint", "load_manifest"]
+__all__ = ["YEAR_SECONDS", "fingerprint", "is_fingerprinted", "load_manifest", "versioned"]
 
 import hashlib
 import json
 import os
+import re
 from functools import lru_cache
 from typing import Any
+
+from wsgikit.http.folders import find_file
+
+YEAR_SECONDS = 31_536_000
+"""For how long a file is kept that never changes under its name."""
+
+_HASH = re.compile(r"(?:^|[.\-_~])(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{8,}(?=[.\-_~]|$)")
+
+
+def is_fingerprinted(path: str) -> bool:
+    """Return whether the name of a file has a hash of its content in it: at least 8 hexadecimal digits.
+
+    Digits alone are taken for a date or a number, letters alone for a word.
+    """
+    return _HASH.search(path.rpartition("/")[2]) is not None
+
 
 _NAMES = (os.path.join(".vite", "manifest.json"), "manifest.json", "staticfiles.json")
 """Where Vite, webpack and Django's ManifestStaticFilesStorage write theirs."""
@@ -76,3 +93,20 @@ def _fingerprint(file: str, modified: int, size: int) -> str | None:
             return hashlib.file_digest(opened, "blake2b").hexdigest()[:10]
     except OSError:
         return None
+
+
+def versioned(root: str, path: str) -> tuple[str, str | None] | None:
+    """Return the path and the value of ``v=`` that change with the content of a file.
+
+    Args:
+        root: the folder.
+        path: of the file in it, or its name in the folder's manifest.
+
+    Returns:
+        The fingerprinted path and None if a manifest names it; else the path and a hash. None if there is no file.
+    """
+    hashed = load_manifest(root).get(path)
+    if hashed is not None:
+        return hashed, None
+    file = find_file(root, path)
+    return None if file is None else (path, fingerprint(file))

@@ -20,7 +20,7 @@ from wsgikit.routing.mount import Mount, MountTable, router_in
 from wsgikit.routing.place import Place, join_paths
 from wsgikit.routing.route import RULE_OPTIONS, MethodOptions, Route, RouteOptions, methods_of
 from wsgikit.routing.rules import Rule
-from wsgikit.routing.static import is_missing
+from wsgikit.routing.static import StaticView, is_missing
 from wsgikit.wsgi import WSGIApplication
 
 if TYPE_CHECKING:
@@ -432,6 +432,8 @@ class Registry(HookRegistry):
             for router in self.iter_included():
                 functions += router.app_hooks.url_defaults
             target = self._targets.get(endpoint)
+            if target is not None and type(target.view) is StaticView:
+                functions.append(target.view.add_version)
             for owner in reversed(target.owners if target is not None else ()):
                 functions += owner.router.hooks.url_defaults
             known = self._defaults[endpoint] = tuple(functions)

@@ -10,6 +10,7 @@ from typing import Any
 from werkzeug.exceptions import NotFound
 
 from wsgikit.http.files import send_from_folder
+from wsgikit.http.manifests import YEAR_SECONDS, is_fingerprinted, load_manifest, versioned
 from wsgikit.wsgi import WSGIApplication
 
 
@@ -35,7 +36,19 @@ class StaticView:
     def __call__(self, filename: str) -> WSGIApplication:
         if not self.has_folder:
             raise NotFound()
-        return send_from_folder(self.folder, filename, max_age=self.max_age_seconds, precompressed=True)
+        is_immutable = is_fingerprinted(filename) or filename in load_manifest(str(self.folder)).values()
+        max_age = f"{YEAR_SECONDS}, immutable" if is_immutable else self.max_age_seconds
+        return send_from_folder(self.folder, filename, max_age=max_age, precompressed=True)
+
+    def add_version(self, endpoint: str, values: dict[str, Any]) -> None:
+        """Replace ``v="auto"`` in the values of a URL: the URL then changes with the content of the file."""
+        if values.get("v") != "auto":
+            return
+        known = versioned(str(self.folder), str(values.get("filename")))
+        if known is not None:
+            values["filename"], values["v"] = known
+        else:
+            del values["v"]
 
 
 def is_missing(view: Any) -> bool:

@@ -12,6 +12,7 @@ __all__ = [
     "abort",
     "after_this_request",
     "as_problem",
+    "check_preconditions",
     "flash",
     "get_flashed_messages",
     "jsonify",
@@ -28,6 +29,7 @@ from wsgikit.routing.method_view import MethodView, View
 from wsgikit.routing.pages import Page, paginate
 from wsgikit.routing.problem import Problem, as_problem
 from wsgikit.views.flashes import flash, get_flashed_messages
+from wsgikit.views.preconditions import check_preconditions
 from wsgikit.views.redirects import UnsafeRedirect, redirect
 from wsgikit.views.responses import (
     abort,

@@ -14,7 +14,7 @@ from wsgikit.routing.dispatch import Matched
 from wsgikit.routing.mount import router_in
 from wsgikit.routing.router import Router
 from wsgikit.routing.urls import build_url
-from wsgikit.wsgi import ROUTING, STACK, Environ
+from wsgikit.wsgi import ROUTING, STACK, STATIC, Environ
 
 
 def url_for(
@@ -38,7 +38,8 @@ def url_for(
         _method: choose the rule of the endpoint that has this method.
         _scheme: the scheme of an external URL.
         _external: with scheme and host.
-        values: for the rule's variables; what it has none of goes into the query string. None is left out.
+        values: for the rule's variables; what it has none of goes into the query string. None is left out. For static
+            files ``v="auto"`` makes the URL change with the content of the file.
 
     Raises:
         OutsideRequestError: there is no request; a router's own `url_for` needs none.
@@ -46,6 +47,10 @@ def url_for(
     """
     exchange = CURRENT.get(None) or current_exchange("url_for()")  # the second says what is missing
     environ = exchange.environ
+    if endpoint == "static" and STATIC in environ and not _external and _anchor is None:
+        url = _url_of_layer(environ, values)
+        if url is not None:
+            return url
     matched = environ.get(ROUTING)
     if type(matched) is Matched and _scheme is None and _anchor is None and _method is None and not _external:
         # What build_url does, without what only others need.
@@ -56,6 +61,17 @@ def url_for(
             if path is not None:
                 return path if not script_name else with_script_name(script_name, path)
     return build_url(current_router(environ), endpoint, values, environ, _anchor, _method, _scheme, _external)
+
+
+def _url_of_layer(environ: Environ, values: dict[str, Any]) -> str | None:
+    """Return the URL of a file that a `StaticMiddleware` around serves; None if it has no such file."""
+    layer, script_name = environ[STATIC]
+    filename = values.get("filename")
+    if values.keys() - {"filename", "v"} or not isinstance(filename, str) or layer.find_version(filename) is None:
+        return None
+    decoded = script_name.encode("latin-1").decode("utf-8", "replace")
+    url: str = layer.url_for(filename, v=values.get("v"), script_name=decoded)
+    return url
 
 
 def current_router(environ: Environ, where: str = "url_for") -> Router:

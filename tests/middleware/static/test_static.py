@@ -13,7 +13,8 @@ from werkzeug.test import Client as WerkzeugClient
 
 from wsgikit import StaticMiddleware, build_stack, use
 from wsgikit.exceptions import ConfigurationError
-from wsgikit.middleware.static.index import choose_cache_control, is_fingerprinted
+from wsgikit.http.manifests import is_fingerprinted
+from wsgikit.middleware.static.index import choose_cache_control
 from wsgikit.middleware.static.middleware import accepts_page, is_page_path
 from wsgikit.testing import assert_conforms
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Redirect", "StaticFile", "choose_cache_control", "is_fingerprinted", "make_index", "url_key"]
+__all__ = ["Redirect", "StaticFile", "choose_cache_control", "make_index", "url_key"]
 
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,21 +13,9 @@ from urllib.parse import quote
 
 from wsgikit.http.accept import choose_encoding
 from wsgikit.http.folders import find_file, find_siblings, walk_files
-from wsgikit.http.manifests import load_manifest
+from wsgikit.http.manifests import YEAR_SECONDS, is_fingerprinted, load_manifest
 from wsgikit.http.representation import EMPTY, Representation, content_type_of, represent, send
 from wsgikit.wsgi import Environ, HeaderList, StartResponse, WSGIApplication
-
-YEAR_SECONDS = 31_536_000
-
-_HASH = re.compile(r"(?:^|[.\-_~])(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{8,}(?=[.\-_~]|$)")
-
-
-def is_fingerprinted(path: str) -> bool:
-    """Return whether the name of a file has a hash of its content in it: at least 8 hexadecimal digits.
-
-    Digits alone are taken for a date or a number, letters alone for a word.
-    """
-    return _HASH.search(path.rpartition("/")[2]) is not None
 
 
 def choose_cache_control(*, is_immutable: bool, is_page: bool, max_age_seconds: int) -> str:

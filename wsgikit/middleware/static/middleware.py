@@ -16,12 +16,12 @@ from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint
 from wsgikit.http.accept import parse_preferences
 from wsgikit.http.folders import find_file
 from wsgikit.http.headers import checked
-from wsgikit.http.manifests import fingerprint, load_manifest
-from wsgikit.middleware.static.index import Rules, find, is_fingerprinted, make_file, make_index
+from wsgikit.http.manifests import is_fingerprinted, versioned
+from wsgikit.middleware.static.index import Rules, find, make_file, make_index
 from wsgikit.onion.middleware import Middleware
 from wsgikit.options.amounts import check_amount
 from wsgikit.options.flags import check_flags
-from wsgikit.wsgi import WSGIApplication
+from wsgikit.wsgi import STATIC, WSGIApplication
 
 if TYPE_CHECKING:
     from wsgikit.onion.exchange import Exchange
@@ -52,7 +52,8 @@ class StaticMiddleware(Middleware):
     front serves the files.
 
     It belongs inside security headers and hosts, outside of the cache, compression, and everything that belongs to one
-    user. Needs no environ key, provides none.
+    user. Needs no environ key; provides ``wsgikit.static``, by which `wsgikit.url_for("static", filename=…)` builds
+    the URLs of its files.
 
     Args:
         root: the folder, or several: the first that has a file serves it.
@@ -87,6 +88,8 @@ class StaticMiddleware(Middleware):
 
         stack = build_stack(app, use(StaticMiddleware, package="django.contrib.admin"))
     """
+
+    provides = (STATIC,)
 
     def __init__(
         self,
@@ -131,6 +134,7 @@ class StaticMiddleware(Middleware):
     def before_request(self, exchange: Exchange) -> WSGIApplication | None:
         """Answer if the path is that of a file."""
         environ = exchange.environ
+        environ[STATIC] = (self, environ.get("SCRIPT_NAME", ""))
         path = environ.get("PATH_INFO", "")
         found = self._index.get(path)
         if found is not None:
@@ -158,15 +162,14 @@ class StaticMiddleware(Middleware):
                 hash. Any other text is put there as it is.
             script_name: the prefix that the application is mounted under: environ's ``SCRIPT_NAME``.
         """
-        for root in self.roots if v == "auto" else ():
-            hashed = load_manifest(root).get(filename)
-            if hashed is not None:
-                return quote(f"{script_name}{self.prefix}{hashed}")
-            file = find_file(root, filename)
-            if file is not None:
-                return f"{quote(f'{script_name}{self.prefix}{filename}')}?v={fingerprint(file)}"
-        url = quote(f"{script_name}{self.prefix}{filename}")
-        return url if v is None or v == "auto" else f"{url}?v={quote(v)}"
+        known = self.find_version(filename) if v == "auto" else None
+        path, version = known or (filename, None if v == "auto" else v)
+        url = quote(f"{script_name}{self.prefix}{path}")
+        return url if version is None else f"{url}?v={quote(version)}"
+
+    def find_version(self, filename: str) -> tuple[str, str | None] | None:
+        """Return the path and the ``v=`` that change with the content of a file; None if no folder has it."""
+        return next((found for root in self.roots if (found := versioned(root, filename)) is not None), None)
 
     def _find_fallback(self) -> WSGIApplication | None:
         name = self._fallback_name
