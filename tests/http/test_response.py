@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import webob
 import werkzeug.wrappers
 from webtest import TestApp
 
@@ -209,3 +210,18 @@ def test_a_head_of_others_is_sent_as_it_came():
     """An application's own head is its server's to judge; only control characters are refused."""
     response = Response.of_parts("200 OK", [("X odd", "1")], [b"x"])
     assert head_of(response) == ("200 OK", [("X odd", "1")])
+
+
+@pytest.mark.parametrize("text", ["ü", b"x", "", b""])
+@pytest.mark.parametrize("default", ["text/html", "text/plain", "image/png"])
+def test_a_plain_response_is_what_webob_makes(default, text):
+    made = []
+    for base in (Response, webob.Response):
+        kind = type("Mine", (base,), {"default_content_type": default, "default_charset": "utf-8"})
+        try:
+            response = kind(text)
+        except TypeError as error:
+            made.append(str(error))
+        else:
+            made.append((response.status, response.headerlist, response.app_iter, response.conditional_response))
+    assert made[0] == made[1]

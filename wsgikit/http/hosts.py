@@ -12,12 +12,14 @@ __all__ = ["Host", "host_of", "is_loopback", "is_loopback_or_ip", "is_trusted", 
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\x00-\x20\x7f\[\]:@/\\?#%]+))(?::([0-9]{0,5}))?")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")  # RFC 1035 §2.3.4: at most 63 characters
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _LONGEST_NAME = 253  # RFC 1035 §2.3.4, without the dot of the root
+_LONGEST_TEXT = 1024  # no name in Unicode is longer than the 253 characters of its IDNA form
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -47,6 +49,11 @@ def parse_host(text: str) -> Host | None:
         text: a name, an IPv4 address or an IPv6 address in brackets, with or without a port. A name in another script
             becomes its IDNA form. For a header use `host_of`.
     """
+    return _parse(text) if len(text) <= _LONGEST_TEXT else None
+
+
+@lru_cache(maxsize=512)  # a site has few hosts, and each request asks for one
+def _parse(text: str) -> Host | None:
     match = _HOST.fullmatch(text)
     if match is None:
         return None

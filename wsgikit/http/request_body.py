@@ -269,7 +269,7 @@ class BodyRequest(LenientRequest):
             raise BadRequest("The form in the request body is malformed.") from error
         finally:
             stream.seek(0)
-        uploads = Fields([(name, _uploaded(file)) for name, file in files.items(multi=True)])
+        uploads = Fields([(name, _uploaded(file)) for name, file in files.items(multi=True)]) if files else files
         for _, file in uploads.items(multi=True):
             self._close_at_end(file)
         environ[_FORM] = (environ["wsgi.input"], form, uploads)
