@@ -10,6 +10,7 @@ __all__ = [
     "CSRF",
     "DB",
     "DB_COMMIT",
+    "DEADLINE",
     "EXCHANGE",
     "LOGGED",
     "NO_REQUEST",
@@ -67,6 +68,8 @@ SESSION = "wsgikit.session"
 DB = "wsgikit.db"
 DB_COMMIT = "wsgikit.db.commit"
 """True or False decides for one request whether its transaction is committed."""
+DEADLINE = "wsgikit.deadline"
+"""When the response has to be ready: a number on the clock of `time.monotonic`. After it nothing is committed."""
 REQUEST_ID = "wsgikit.request_id"
 REQUEST_LIMITS = "wsgikit.request_limits"
 """A dict of `max_content_length`, `max_form_memory_size`, `max_form_parts` for this request's body."""

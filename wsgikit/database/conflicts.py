@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["is_conflict", "is_rolled_back"]
+__all__ = ["is_conflict", "is_rolled_back", "is_timeout"]
 
 from collections.abc import Iterator
 
@@ -11,6 +11,9 @@ _SQLSTATES = {"40001", "40P01"}
 # MariaDB: ER_LOCK_DEADLOCK, ER_LOCK_WAIT_TIMEOUT.
 _MARIADB_DEADLOCK = 1213
 _MARIADB_NUMBERS = {_MARIADB_DEADLOCK, 1205}
+# PostgreSQL: query_canceled. MariaDB: ER_STATEMENT_TIMEOUT.
+_SQLSTATE_TIMEOUT = "57014"
+_MARIADB_TIMEOUT = 1969
 _MARIADB_MODULES = ("pymysql", "MySQLdb", "mysql", "mariadb")
 _SQLITE_BUSY = 5  # the low byte of every SQLITE_BUSY_… code (sqlite.org/rescode.html)
 
@@ -23,6 +26,11 @@ def is_conflict(error: BaseException) -> bool:
         or (getattr(one, "sqlite_errorcode", 0) & 0xFF) == _SQLITE_BUSY
         for one in _chain(error)
     )
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Return whether the server gave a statement up because it took too long."""
+    return any(_sqlstate(one) == _SQLSTATE_TIMEOUT or _mariadb_number(one) == _MARIADB_TIMEOUT for one in _chain(error))
 
 
 def is_rolled_back(error: BaseException) -> bool:

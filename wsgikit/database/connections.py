@@ -6,6 +6,7 @@ __all__ = ["RequestConnection", "TracedConnection", "may_write"]
 
 import re
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,9 @@ from sqlalchemy import Connection, Engine, Select, TextClause, event
 from sqlalchemy.schema import DefaultGenerator
 
 from wsgikit.database.aborted import check_alive
-from wsgikit.database.conflicts import is_conflict, is_rolled_back
+from wsgikit.database.conflicts import is_conflict, is_rolled_back, is_timeout
 from wsgikit.database.engines import BEGIN_WORDS, WRITING_BEGIN
+from wsgikit.database.timeouts import limit_statements
 
 if TYPE_CHECKING:
     from wsgikit.database.work import Hook, Work
@@ -32,6 +34,7 @@ class RequestConnection(Connection):
     def __init__(self, engine: Engine, work: Work) -> None:
         super().__init__(engine)
         self._work = work
+        self._unlimit: Callable[[], None] | None = None  # puts back what a deadline has set on the server
         # On SQLite: the words that take the lock of the one writer, before the first statement that may write.
         self._writing_begin = self.get_execution_options().get(WRITING_BEGIN)
 
@@ -56,6 +59,8 @@ class RequestConnection(Connection):
     def close(self) -> None:
         """Roll back what wasn't committed, and give the driver's connection back."""
         was_open = self.in_transaction()
+        if self._unlimit is not None and not self.closed and not self.invalidated:
+            self._unlimit()
         super().close()
         if was_open:
             self._work.rolled_back()
@@ -66,8 +71,12 @@ class RequestConnection(Connection):
         # statement that may write waits for its turn.
         if self._writing_begin is not None:
             self.info[BEGIN_WORDS] = self._writing_begin if self._work.has_written else ""
+        left = self._work.check_deadline()
         try:
             super()._begin_impl(transaction)
+            if left is not None:
+                undo = limit_statements(self, left)
+                self._unlimit = undo or self._unlimit
         except Exception as error:
             self._note_error(error)
             raise
@@ -176,6 +185,8 @@ class RequestConnection(Connection):
 
     def _note_error(self, error: Exception) -> None:
         work = self._work
+        if is_timeout(error):
+            work.check_deadline()  # raises, if that is why the server gave the statement up
         if is_conflict(error):
             work.conflict = error
         if is_rolled_back(error):

@@ -14,6 +14,7 @@ from sqlalchemy import URL, Engine, event, exc
 from sqlalchemy.pool import Pool, QueuePool
 
 from wsgikit.database.resets import Reset, reset_connection
+from wsgikit.database.timeouts import STATEMENT_TIMEOUT, bound_answers, connect_arguments
 from wsgikit.exceptions import ConfigurationError, complaint, did_you_mean
 
 WRITING_BEGIN = "wsgikit_begin"
@@ -38,6 +39,7 @@ def build_engine(
     *,
     ping: bool,
     max_age_seconds: float | None,
+    connect_timeout_seconds: float | None,
     statement_timeout_seconds: float | None,
     reset: Reset | None,
     is_replica: bool,
@@ -51,6 +53,7 @@ def build_engine(
         url: SQLAlchemy's.
         ping: whether each connection is asked for a sign of life when it leaves the pool.
         max_age_seconds: after how long a connection is replaced.
+        connect_timeout_seconds: how long to wait for a connection, and for the answer to a ping.
         statement_timeout_seconds: when the server shall give a statement up.
         reset: what puts back what the server keeps of a connection when it goes back to the pool.
         is_replica: whether the server shall refuse to write.
@@ -81,11 +84,15 @@ def build_engine(
     }
     if max_age_seconds is not None:
         settings["pool_recycle"] = max_age_seconds
+    settings["connect_args"] = {
+        **connect_arguments(dialect.driver, parsed, connect_timeout_seconds),
+        **settings.get("connect_args", {}),
+    }
     if kind == "sqlite" and _is_memory(parsed):
         # A database in memory is one connection: requests take turns on it.
         settings = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0, **settings}
         settings.pop("pool_recycle", None)  # a new connection would be a new, empty database
-        settings["connect_args"] = {"check_same_thread": False, **settings.get("connect_args", {})}
+        settings["connect_args"] = {"check_same_thread": False, **settings["connect_args"]}
     try:
         engine = sqlalchemy.create_engine(parsed, **settings)
     except ModuleNotFoundError as error:
@@ -102,6 +109,10 @@ def build_engine(
     statements = _session_statements(where, kind, statement_timeout_seconds, is_replica)
     if statements:
         event.listen(engine, "connect", _run_on_connect(statements))
+    if statement_timeout_seconds is not None:
+        engine.update_execution_options(**{STATEMENT_TIMEOUT: statement_timeout_seconds})
+    if connect_timeout_seconds is not None:
+        bound_answers(engine, connect_timeout_seconds, statement_timeout_seconds)
     if reset is not None:
         event.listen(engine, "reset", _run_on_reset(reset, statements))
     if kind == "sqlite" and settings.get("isolation_level") is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DatabaseUnreachableError", "PoolExhaustedError", "TransactionAbortedError"]
+__all__ = ["DatabaseUnreachableError", "DeadlineExceededError", "PoolExhaustedError", "TransactionAbortedError"]
 
 from wsgikit.exceptions import ApplicationError, WsgikitError
 
@@ -11,6 +11,16 @@ class DatabaseUnreachableError(WsgikitError):
     """No connection could be made. It is of the driver's or SQLAlchemy's own class, too, and has all that theirs has.
 
     Nobody is to blame but the network, or whoever configured the database: it becomes a 503.
+
+    Attributes:
+        status: the status line that says it (``"503 Service Unavailable"``).
+    """
+
+    status = "503 Service Unavailable"
+
+
+class DeadlineExceededError(WsgikitError):
+    """The deadline of the request (``environ["wsgikit.deadline"]``) has passed: its transaction is not committed.
 
     Attributes:
         status: the status line that says it (``"503 Service Unavailable"``).

@@ -19,7 +19,7 @@ from wsgikit.database.replicas import Stickiness
 from wsgikit.database.resets import Reset
 from wsgikit.database.retries import OUTSIDE, Attempts, is_last_attempt
 from wsgikit.database.rules import Rule, rule_of
-from wsgikit.database.sources import make_source
+from wsgikit.database.sources import CONNECT_TIMEOUT, make_source
 from wsgikit.database.work import Work, logger
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
@@ -52,7 +52,8 @@ class DatabaseMiddleware(Middleware):
     It belongs inside `ErrorPagesMiddleware` (a failed commit becomes a page) and `ContextMiddleware` (for the `db`
     local), and outside of whatever works with the database.
 
-    Provides ``environ["wsgikit.db"]``; reads ``environ["wsgikit.db.commit"]``: True or False decides for one request.
+    Provides ``environ["wsgikit.db"]``; reads ``environ["wsgikit.db.commit"]``: True or False decides for one request;
+    and ``environ["wsgikit.deadline"]``, a number on the clock of `time.monotonic`.
 
     Args:
         app: the application to wrap.
@@ -76,6 +77,8 @@ class DatabaseMiddleware(Middleware):
             connection goes back to the pool, and puts back what the server keeps of it.
         exclude_paths: beginnings of paths that have no database, each with its slash: using it there is an error.
         session_options: keywords for SQLAlchemy's `Session`, such as ``{"expire_on_commit": False}``.
+        connect_timeout_seconds: how long to wait for a connection to PostgreSQL or MariaDB, in whole seconds, and with
+            psycopg for the answer to a `ping`; None is what the driver does. For ``connect=`` your function decides.
         statement_timeout_seconds: after how many seconds PostgreSQL or MariaDB gives a statement up.
         replica_url: of a replica that GET, HEAD, OPTIONS and QUERY read from, unless the client has just written or
             ``environ["wsgikit.db.primary"]`` is true. Writing there is refused by the server.
@@ -96,6 +99,7 @@ class DatabaseMiddleware(Middleware):
         PoolExhaustedError: no connection became free in time; it lists who holds them. It becomes a 503.
         DatabaseUnreachableError: no connection could be made. It is of the driver's or SQLAlchemy's class, too, and
             says which database it is. It becomes a 503.
+        DeadlineExceededError: the deadline of the request has passed, so nothing is committed. It becomes a 503.
         TransactionAbortedError: the server had rolled back by itself what was to be committed.
 
     Example::
@@ -125,6 +129,7 @@ class DatabaseMiddleware(Middleware):
         reset: Reset | None = None,
         exclude_paths: Sequence[str] = (),
         session_options: Mapping[str, Any] | None = None,
+        connect_timeout_seconds: float | None = CONNECT_TIMEOUT,
         statement_timeout_seconds: float | None = None,
         replica_url: str | URL | None = None,
         sticky_seconds: float = 5.0,
@@ -144,6 +149,7 @@ class DatabaseMiddleware(Middleware):
             retries=retries,
             retry_backoff_seconds=retry_backoff_seconds,
             max_age_seconds=max_age_seconds,
+            connect_timeout_seconds=connect_timeout_seconds,
             statement_timeout_seconds=statement_timeout_seconds,
             sticky_seconds=sticky_seconds,
             max_queries=max_queries,
@@ -175,6 +181,7 @@ class DatabaseMiddleware(Middleware):
             kind=kind,
             ping=ping,
             max_age_seconds=max_age_seconds,
+            connect_timeout_seconds=connect_timeout_seconds,
             statement_timeout_seconds=statement_timeout_seconds,
             reset=reset,
             session_options=session_options,
@@ -285,6 +292,7 @@ class DatabaseMiddleware(Middleware):
         try:
             is_wanted = self._should_commit(exchange)
             if is_wanted:
+                work.check_deadline()
                 exchange.run_before_commit()  # it may write, so what follows is decided later
         except BaseException:
             work.fail()

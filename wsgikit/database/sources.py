@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["make_source"]
+__all__ = ["CONNECT_TIMEOUT", "make_source"]
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from wsgikit.database.alchemy import AlchemySource
 
+CONNECT_TIMEOUT = 5.0  # seconds; longer than a server takes that is alive, shorter than a proxy waits for an answer
 _POOL_TIMEOUT = 30.0  # seconds; SQLAlchemy's own default
 
 
@@ -29,6 +30,7 @@ def make_source(
     kind: str,
     ping: bool,
     max_age_seconds: float | None,
+    connect_timeout_seconds: float | None,
     statement_timeout_seconds: float | None,
     reset: Reset | None,
     session_options: Mapping[str, Any] | None,
@@ -50,6 +52,8 @@ def make_source(
             complaint(where, "url, engine, connect", "exactly one of them", given, "Try url='sqlite:///app.db'")
         )
     check_reset(where, reset)
+    if url is None and connect_timeout_seconds != CONNECT_TIMEOUT:
+        _refuse(where, given[0], connect_timeout_seconds=connect_timeout_seconds)
     if connect is not None:
         _refuse(where, "connect", session_options=session_options, statement_timeout_seconds=statement_timeout_seconds)
         if kind != "session":
@@ -91,6 +95,7 @@ def make_source(
             url,  # type: ignore[arg-type]  # it is the one that was given
             ping=ping,
             max_age_seconds=max_age_seconds,
+            connect_timeout_seconds=connect_timeout_seconds,
             statement_timeout_seconds=statement_timeout_seconds,
             reset=reset,
             is_replica=is_replica,

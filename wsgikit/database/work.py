@@ -9,13 +9,15 @@ from __future__ import annotations
 __all__ = ["SAFE_METHODS", "Hook", "Source", "Work", "logger"]
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from weakref import ref
 
+from wsgikit.database.exceptions import DeadlineExceededError
 from wsgikit.exceptions import ApplicationError
-from wsgikit.wsgi import Environ, name_request
+from wsgikit.wsgi import DEADLINE, Environ, name_request
 
 if TYPE_CHECKING:
     from wsgikit.database.holders import Holders
@@ -168,6 +170,25 @@ class Work:
                 f"DatabaseMiddleware {self.source.name!r}: {self.request}: the request has ended, and its transaction "
                 "with it. Open a connection of your own for work that outlives the request."
             )
+
+    def check_deadline(self) -> float | None:
+        """Return how many seconds are left until the deadline of the request, None without one.
+
+        It is for the response: what a stream does after its head has no deadline.
+
+        Raises:
+            DeadlineExceededError: it has passed.
+        """
+        deadline = self._environ.get(DEADLINE)
+        if deadline is None or self.is_answered or self.has_failed:
+            return None
+        left: float = deadline - time.monotonic()
+        if left <= 0:
+            raise DeadlineExceededError(
+                f"DatabaseMiddleware {self.source.name!r}: {self.request}: expected to end before the deadline of the "
+                f"request, got {-left:.1f} s past it. The transaction is rolled back."
+            )
+        return left
 
     def call_on_commit(self, function: Hook) -> None:
         """Register a function for the commit."""
