@@ -27,6 +27,7 @@ __all__ = [
     "THROW_ERRORS",
     "Environ",
     "ExcInfo",
+    "FileWrapper",
     "HeaderList",
     "StartResponse",
     "WSGIApplication",
@@ -90,17 +91,38 @@ THROW_ERRORS = "x-wsgiorg.throw_errors"
 """Where true, errors are not caught, so that a test sees them."""
 
 
+class FileWrapper:
+    """A server's ``wsgi.file_wrapper`` that is a function: it remembers what it returned last in this request."""
+
+    __slots__ = ("file", "made", "wrapper")
+
+    def __init__(self, wrapper: Callable[..., Any]) -> None:
+        self.wrapper = wrapper
+        self.made: Any = None
+        self.file: Any = None
+
+    def __call__(self, file: Any, *args: Any) -> Any:
+        """Wrap a file, as PEP 3333 "Optional Platform-Specific File Handling" has it."""
+        self.file = file
+        self.made = self.wrapper(file, *args)
+        return self.made
+
+
 def is_at_rest(body: object, environ: Environ) -> bool:
     """Tell whether sending `body` runs no code of the application's.
 
     That is so for a list or tuple, and for what the server's own ``wsgi.file_wrapper`` made. Such a body may be
     handed over as the very object it is, and what the request holds may be given back before its first byte leaves.
+    A wrapper that is a function, as uWSGI's is, is recognised by what it returned in this request, see `FileWrapper`.
     """
     kind = type(body)
     if kind is list or kind is tuple:
         return True
     wrapper = environ.get("wsgi.file_wrapper")
-    # uWSGI's wrapper is a function, not a class: then it can't be told, and the body is treated as lazy.
+    if wrapper is None:
+        return False
+    if type(wrapper) is FileWrapper:
+        return body is wrapper.made and body is not None
     return isinstance(wrapper, type) and isinstance(body, wrapper)
 
 

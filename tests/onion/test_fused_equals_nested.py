@@ -33,21 +33,22 @@ class Down(BaseException):
 
 # ---------------------------------------------------------------------------------- what is drawn
 
-BEFORE = [None, None, "pass", "pass", "register", "set var", "on response", "before commit",
+BEFORE = [None, None, "pass", "pass", "register", "set var", "on response", "before commit", "on complete",
           "reply", "reply lazy", "reply write", "reply broken",
           "reply breaks", "raise", "down"]  # fmt: skip
 AFTER = [None, None, "pass", "pass", "register", "header", "status", "set var", "list", "lazy", "tuple once", "raise",
          "raise once", "down", "reply", "reply once", "reply lazy", "reply write", "reply broken", "reply breaks",
-         "on response", "before commit"]  # fmt: skip
+         "on response", "before commit", "on complete"]  # fmt: skip
 HANDLE = [None, None, "pass", "reply", "reply lazy", "reply write", "reply broken", "reply breaks", "raise", "down"]
-VIEW = [None, None, "pass", "pass", "register", "on response", "set var", "reply", "reply lazy", "reply write", "raise",
+VIEW = [None, None, "pass", "pass", "register", "on complete", "set var", "reply", "reply lazy", "reply write", "raise",
         "down"]  # fmt: skip
 TEARDOWN = [None, "pass", "pass", "raise", "down"]
 APP = ["list", "tuple", "generator", "lazy", "lazy empty", "lazy late head", "write", "write, list", "write, generator",
        "write, raise", "wrapper", "closing", "closing raises", "raise first", "raise late", "raise on chunk 0",
        "raise on chunk 1", "down on chunk 1", "down", "exc_info", "exc_info in stream", "exc_info after chunk",
        "head twice", "no head", "none", "empty chunks", "iterable", "swallowed write", "register",
-       "empty, raise", "empty, exc_info", "stubborn"]  # fmt: skip
+       "empty, raise", "empty, exc_info", "stubborn", "length",
+       "length short", "length long", "length, raise"]  # fmt: skip
 SERVER = ["exhausts", "exhausts", "closes after 1", "never starts", "never closes", "never starts or closes", "threads",
           "closes twice", "interleaves two"]  # fmt: skip
 
@@ -178,6 +179,9 @@ def make_app(kind: str, log: Log) -> Any:
                     log("app", "ended", seen_context())
 
             return generate()
+        if kind.startswith("length"):
+            length = {"length short": "5", "length long": "99"}.get(kind, "7")
+            head = ("200 OK", [("Content-Length", length)])
         write = start_response(*head)
         if kind.startswith("write") or kind == "swallowed write":
             try:
@@ -246,6 +250,10 @@ def make_app(kind: str, log: Log) -> Any:
             "down on chunk 1": lambda: stream(log, [b"one", Down("chunk 1")], "app"),
             "none": lambda: None,
             "empty chunks": lambda: stream(log, [b"", b"x", b"", b""], "app"),
+            "length": lambda: stream(log, [b"one", b"", b"four"], "app"),
+            "length short": lambda: stream(log, [b"one", b"four", b"more"], "app"),
+            "length long": lambda: stream(log, [b"one", b"four"], "app"),
+            "length, raise": lambda: stream(log, [b"one", b"four", Boom("after the end")], "app"),
             "empty, raise": lambda: stream(log, [b"", Boom("after empty"), b"never"], "app"),
             "iterable": lambda: Closing(log, [b"", b"i"], "app"),
         }
@@ -301,6 +309,8 @@ def make_layer(index: int, spec: tuple[Any, ...], log: Log, own: bool, quiet: bo
 
         if kind == "on response":
             exchange.on_response(on_response)
+        elif kind == "on complete":
+            exchange.on_complete(lambda root: log(name, "on complete", stage, seen_context(), root.status))
         elif kind == "before commit":
             exchange.before_commit(before_commit)
 
@@ -373,7 +383,8 @@ def make_layer(index: int, spec: tuple[Any, ...], log: Log, own: bool, quiet: bo
     if teardown:
 
         def teardown_request(self: Any, exchange: Any) -> None:
-            log(name, "teardown", seen_context(), repr(exchange.error), exchange.is_complete)
+            ending = exchange.is_complete, exchange.outcome, exchange.bytes_sent
+            log(name, "teardown", seen_context(), repr(exchange.error), *ending)
             act(teardown, "teardown")
 
         namespace["teardown_request"] = teardown_request

@@ -7,7 +7,9 @@ __all__ = ["Body"]
 from collections.abc import Callable, Iterator
 from itertools import chain
 
-from wsgikit.onion.exchange import OPEN, SENT, Exchange
+from wsgikit.onion.ending import OPEN, SENT
+from wsgikit.onion.exchange import Exchange
+from wsgikit.onion.length import UNKNOWN
 from wsgikit.onion.log import log_error
 from wsgikit.onion.source import Source
 
@@ -18,13 +20,15 @@ class Body:
     It may be stepped and closed on any thread. One that is never closed is when it is collected.
     """
 
-    __slots__ = ("__weakref__", "_exchange", "_source", "_step", "_unclosed")
+    __slots__ = ("__weakref__", "_counted", "_exchange", "_is_stepped", "_left", "_source", "_step", "_unclosed")
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._step: Callable[[], bytes] | None = None
         self._source: Source | None = None
         self._unclosed = [True]
+        self._is_stepped = False
+        self._counted = self._left = UNKNOWN  # what was sent is the difference; the length is reached at 0
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -34,13 +38,17 @@ class Body:
         if step is None:
             return self._first()
         try:
-            return step()
+            chunk = step()
+            left = self._left = self._left - len(chunk)
+            if left <= 0:
+                self._fill()
         except StopIteration:
-            self._exchange.is_complete = True
+            self._run_out()
             raise
         except BaseException as error:
             self._fail(error)
             raise
+        return chunk
 
     def _begin(self) -> Callable[[], bytes]:
         exchange = self._exchange
@@ -49,7 +57,33 @@ class Body:
         source = body if type(body) is Source else Source(exchange, body, None)  # type: ignore[arg-type]  # there is one
         exchange._body = self._source = source
         self._step = source.step or source.begin()
+        self._is_stepped = True
         return self._step
+
+    def _fill(self) -> None:
+        """Note that as many bytes were handed out as the head has announced."""
+        exchange = self._exchange
+        self._save_count()
+        self._counted = self._left = UNKNOWN  # more may follow, which servers cut off
+        exchange.is_complete = True
+        if exchange._innermost is None or exchange._innermost is exchange._body:
+            exchange._complete()
+
+    def _run_out(self) -> None:
+        """Note that the stream has come to its end."""
+        exchange = self._exchange
+        self._save_count()
+        exchange.is_complete = True
+        try:
+            exchange._complete(at_end=True)
+        except BaseException as error:
+            self._fail(error)
+            raise
+
+    def _save_count(self) -> None:
+        """Tell the exchange what was sent since the last time."""
+        self._exchange._sent += self._counted - self._left
+        self._counted = self._left
 
     def _first(self) -> bytes:
         """Make the first chunk. Until it is passed on, an error or a layer can put another response in its place."""
@@ -58,9 +92,11 @@ class Body:
             chunk = None
             try:
                 chunk = self._begin()()
+                if exchange._stage != OPEN:  # else another head was received, and the layers have yet to see it
+                    self._count_first(chunk)
             except StopIteration:
                 if exchange._stage != OPEN:
-                    exchange.is_complete = True
+                    self._run_out()
                     raise
             except Exception as error:
                 if exchange._stage == SENT:
@@ -91,10 +127,20 @@ class Body:
                 exchange._written = ()
             self._settle(exchange._onion.bring_out)
 
+    def _count_first(self, chunk: bytes) -> None:
+        """Count the first chunk, now that the head is known."""
+        exchange = self._exchange
+        if self._counted == UNKNOWN:
+            self._counted = self._left = exchange._length_to_send()
+        self._left -= len(chunk)
+        if self._left <= 0:
+            self._fill()
+
     def _settle(self, settle: Callable[..., Exception | None], *args: Exception) -> None:
         """Get another response and hand over its head; where there is none, end."""
         exchange = self._exchange
         self._step = self._source = None
+        self._counted = self._left = UNKNOWN
         try:
             remaining = settle(exchange, *args) or exchange._onion.conclude(exchange)
             if remaining is None and exchange._stage == OPEN:
@@ -115,6 +161,8 @@ class Body:
         exchange = self._exchange
         self._step = _stop
         self._source = None
+        exchange.is_complete = False
+        exchange._outcome = "failed"
         if not self._unclosed:  # the server closed it on another thread meanwhile: the request has ended
             return
         exchange._close_body()
@@ -130,6 +178,7 @@ class Body:
     def _give_up(self, error: BaseException) -> None:
         exchange = self._exchange
         self._step = _stop
+        exchange._outcome = "failed"
         if exchange._outer is None:
             if exchange._stage != OPEN and isinstance(error, Exception):
                 log_error(exchange.environ, error, "in a stream")
@@ -149,9 +198,13 @@ class Body:
         self._source = None
         if exchange._body is not None:
             exchange._body = ()
+        self._save_count()
+        if self._is_stepped and exchange._outcome != "failed":
+            exchange._outcome = "aborted"
         exchange._close_body()
         if exchange._failure is not None:
             exchange.is_complete = False
+            exchange._outcome = "failed"
         exchange._end()
         exchange._raise_failure()
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["CURRENT", "Ending"]
+__all__ = ["CURRENT", "HANDED", "OPEN", "SENT", "Ending"]
 
 from collections.abc import Callable, Iterable
 from contextvars import Context, ContextVar, copy_context
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from wsgikit.exceptions import ProtocolError
 from wsgikit.onion.log import log_error
@@ -15,6 +15,11 @@ from wsgikit.wsgi import EXCHANGE, LOGGED, STACK, Environ, StartResponse
 if TYPE_CHECKING:
     from wsgikit.onion.engine import Onion
     from wsgikit.onion.exchange import Exchange
+
+# How far the head of the response is on its way.
+OPEN = 0  # held back: hooks may change it
+HANDED = 1  # given to the server's start_response; PEP 3333 lets exc_info replace it
+SENT = 2  # a chunk was passed on: it is out
 
 CURRENT: ContextVar[Exchange] = ContextVar("wsgikit.exchange")
 """The exchange that the running code belongs to. Set in the context of a request, where an onion gives it one."""
@@ -34,6 +39,9 @@ class Ending:
     error: Exception | None = None
     is_complete: bool = False
     has_views: bool = False
+    _sent: int = 0  # bytes, as far as they were counted
+    _outcome: Literal["aborted", "failed", "unstarted"] = "unstarted"
+    _is_drained: bool = False  # the whole body was read before the head left
     _onion: Onion
     _server: StartResponse
     _is_plain: bool
@@ -84,6 +92,7 @@ class Ending:
             attempt, outer = outer, outer._outer
             if outer._nested is not None and attempt in outer._nested:
                 outer._nested.remove(attempt)
+            attempt._is_attempt = True
             attempt._at_home(attempt._finish)
             attempt._log_failure("while ending an attempt")
         if outer.environ is not self.environ:

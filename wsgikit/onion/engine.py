@@ -23,12 +23,12 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from wsgikit.onion.body import Body
-from wsgikit.onion.ending import CURRENT
-from wsgikit.onion.exchange import HANDED, OPEN, SENT, Exchange, Replacement
+from wsgikit.onion.ending import CURRENT, HANDED, OPEN, SENT
+from wsgikit.onion.exchange import Exchange, Replacement
 from wsgikit.onion.hooks import HOOKS, checked_app, hook_name
 from wsgikit.onion.log import log_error
 from wsgikit.onion.route import runs_before_view
-from wsgikit.wsgi import EXCHANGE, Environ, StartResponse, WSGIApplication, is_at_rest
+from wsgikit.wsgi import EXCHANGE, Environ, FileWrapper, StartResponse, WSGIApplication, is_at_rest
 
 if TYPE_CHECKING:
     from wsgikit.onion.middleware import Middleware
@@ -237,11 +237,12 @@ class Onion:
         app: what the innermost wraps.
     """
 
-    __slots__ = ("app", "has_views", "layers", "outside", "teardown", "tears_always")
+    __slots__ = ("app", "has_views", "layers", "outside", "teardown", "tears_always", "wrapper")
 
     def __init__(self, layers: Sequence[Middleware], app: WSGIApplication) -> None:
         self.layers = tuple(layers)
         self.app = app
+        self.wrapper: Any = None  # the class of the server's file wrappers, once it was seen
         own = [index for index, layer in enumerate(layers) if layer.own_context]
         if own:
             inside = Segment(layers[own[0] :], app, None)
@@ -262,12 +263,16 @@ class Onion:
         if EXCHANGE in environ and not environ[EXCHANGE]._finished:
             exchange._join(environ[EXCHANGE])
         environ[EXCHANGE] = exchange
+        if environ.get("wsgi.file_wrapper") is not self.wrapper:
+            self._note_wrapper(environ)
         if self.has_views:
             exchange.has_views = True
         try:
             self.outside.turn(exchange)
             if exchange._record is not None:
                 remaining = self.conclude(exchange)
+                if remaining is None and exchange._stage != OPEN and is_at_rest(exchange._body, environ):
+                    exchange._complete()  # it was written: nothing follows
                 try:
                     if remaining is not None:
                         raise remaining
@@ -304,6 +309,14 @@ class Onion:
         if exchange._failure is not None:
             raise exchange._pop_failure()
         return body  # type: ignore[return-value]  # a turn leaves one
+
+    def _note_wrapper(self, environ: Environ) -> None:
+        """Remember the class of the server's file wrappers; put another in front of one that is a function."""
+        wrapper = environ.get("wsgi.file_wrapper")
+        if isinstance(wrapper, type):
+            self.wrapper = wrapper
+        elif callable(wrapper) and type(wrapper) is not FileWrapper:
+            environ["wsgi.file_wrapper"] = FileWrapper(wrapper)
 
     def conclude(self, exchange: Exchange) -> Exception | None:
         """Run what waits for the head to leave, and answer an error in it; return the error that is left."""
@@ -382,6 +395,7 @@ class Onion:
 
     def _give_up(self, exchange: Exchange, error: BaseException) -> None:
         """Close and tear down, for the call ends with an exception."""
+        exchange._outcome = "failed"
         if exchange._stage == SENT and exchange._outer is None and isinstance(error, Exception):
             log_error(exchange.environ, error, "after the head was sent")
         exchange._close_body()

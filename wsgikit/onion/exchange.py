@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["HANDED", "OPEN", "SENT", "Exchange", "Replacement"]
+__all__ = ["Exchange", "Replacement"]
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wsgikit.exceptions import ApplicationError, ProtocolError, complaint
 from wsgikit.http.headers import Headers
+from wsgikit.onion.ending import HANDED, OPEN, SENT
 from wsgikit.onion.hooks import checked_app
+from wsgikit.onion.length import UNKNOWN, declared_length
 from wsgikit.onion.record import Record, Recorded
 from wsgikit.onion.reply import Reply, is_body, status_line
 from wsgikit.onion.source import Source
@@ -29,11 +31,6 @@ from wsgikit.wsgi import (
 if TYPE_CHECKING:
     from wsgikit.http.request import Request
     from wsgikit.onion.engine import Onion, Segment
-
-# How far the head of the response is on its way.
-OPEN = 0  # held back: hooks may change it
-HANDED = 1  # given to the server's start_response; PEP 3333 lets exc_info replace it
-SENT = 2  # a chunk was passed on: it is out
 
 # What an after hook returned, with the segment and level whose layers are asked about an error of it.
 Replacement: TypeAlias = "tuple[Segment, int, WSGIApplication]"
@@ -59,6 +56,7 @@ class Exchange(Recorded):
     # What most requests leave as it is stands on the class, so that making an exchange costs few assignments.
     _in_scope: frozenset[int] = frozenset()  # the layers with a scope that this request is in, by id
     _raw_headers: HeaderList | None = None
+    _app_headers: HeaderList | None = None  # as the application gave them, if a layer has taken the headers in hand
     _headers: Headers | None = None  # over the list that _raw_headers then is
     _exc_info: ExcInfo | None = None
     _body: Iterable[bytes] | None = None
@@ -151,6 +149,7 @@ class Exchange(Recorded):
         if headers is None:
             if self._status is None:
                 raise ApplicationError("exchange.headers: there is no response yet. Change headers in after_request.")
+            self._app_headers = self._raw_headers
             headers = self._headers = Headers(self._raw_headers or ())
             self._raw_headers = headers.as_list()
         return headers
@@ -159,6 +158,8 @@ class Exchange(Recorded):
     def headers(self, headers: Iterable[tuple[str, str]]) -> None:
         if self._status is None:
             raise ApplicationError("exchange.headers: there is no response yet. Change headers in after_request.")
+        if self._headers is None:
+            self._app_headers = self._raw_headers
         self._headers = headers if isinstance(headers, Headers) else Headers(headers)
         self._raw_headers = self._headers.as_list()
 
@@ -272,7 +273,7 @@ class Exchange(Recorded):
             self._note_replacement(with_inner=False)
         self._status = status
         self._raw_headers = headers
-        self._headers = None
+        self._headers = self._app_headers = None
         if exc_info is not None:
             self._check_status()
             self._exc_info = exc_info
@@ -307,6 +308,7 @@ class Exchange(Recorded):
             self._hand_over_head()
         self._server_write(data)
         self._stage = SENT
+        self._sent += len(data)
 
     def _pass_layers(self) -> bool:
         """Let the layers see a response that is written; return False if one put another in its place.
@@ -324,6 +326,18 @@ class Exchange(Recorded):
                 if self._body is not None:
                     return False
         return True
+
+    def _length_to_send(self) -> int:
+        """Return the bytes that the head announces, without those that were written."""
+        method = self.environ.get("REQUEST_METHOD", "")
+        length = declared_length(method, self._status or "", self._raw_headers or ())
+        return length if length == UNKNOWN else length - self._sent
+
+    def _length_from_inside(self) -> int:
+        """Return the bytes that the application announces, without those that were written."""
+        headers = self._raw_headers if self._app_headers is None else self._app_headers
+        length = declared_length(self.environ.get("REQUEST_METHOD", ""), self._status or "", headers or ())
+        return length if length == UNKNOWN else length - self._sent
 
     def _hand_over_head(self) -> None:
         """Give the head to the server."""
@@ -406,7 +420,8 @@ class Exchange(Recorded):
         self._close_body()
         self._log_failure("while closing the body of a response that was dropped")
         self._status = None
-        self._raw_headers = self._headers = self._body = self._pending = self._innermost = self._replacement = None
-        self._is_begun = self._has_written = False
+        self._raw_headers = self._headers = self._app_headers = None
+        self._body = self._pending = self._innermost = self._replacement = None
+        self._is_begun = self._has_written = self._is_drained = False
         self._written = ()
         self._stage = OPEN

@@ -6,18 +6,20 @@ __all__ = ["Callback", "Record", "Recorded"]
 
 from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from wsgikit.onion.ending import CURRENT, Ending
+from wsgikit.onion.ending import CURRENT, OPEN, Ending
+from wsgikit.onion.length import length_at_rest
 from wsgikit.onion.log import log_error
 from wsgikit.onion.route import NO_POLICY, TakenRoute
-from wsgikit.wsgi import ROUTING, STACK
+from wsgikit.wsgi import ROUTING, STACK, is_at_rest
 
 if TYPE_CHECKING:
     from wsgikit.onion.exchange import Exchange
     from wsgikit.onion.middleware import Middleware
     from wsgikit.onion.stack import Stack
 
+Outcome = Literal["complete", "aborted", "failed", "unstarted"]
 Callback = tuple[Context | None, Callable[["Exchange"], Any]]
 
 
@@ -28,16 +30,18 @@ class Record:
         commits: callbacks of `before_commit` that have not run.
         committed: those that ran for the transaction that is about to be committed.
         undos: what these returned, to be called if the commit fails.
+        completions: callbacks of `on_complete`.
         lasting: callbacks of `on_response` that were registered before there was a response: for every head.
         passing: those that were registered with a response, by its exchange, and are dropped with it.
     """
 
-    __slots__ = ("commits", "committed", "lasting", "passing", "undos")
+    __slots__ = ("commits", "committed", "completions", "lasting", "passing", "undos")
 
     def __init__(self) -> None:
         self.commits: list[Callback] = []
         self.committed: list[Callback] = []
         self.undos: list[Callable[[], object]] = []
+        self.completions: list[Callback] = []
         self.lasting: list[tuple[Recorded, Callback]] = []
         self.passing: list[tuple[Recorded, Callback]] = []
 
@@ -82,12 +86,19 @@ class Record:
                 self.run_commits(exchange)
             finally:
                 self.commits.clear()
+        if self.completions and (exchange._is_drained or is_at_rest(exchange._body, exchange.environ)):
+            self.run_completions(exchange)
         for callback in [*reversed(self.passing), *reversed(self.lasting)]:
             try:
                 _call(callback[1], exchange)
             except BaseException:
                 (self.passing if callback in self.passing else self.lasting).remove(callback)
                 raise
+
+    def run_completions(self, exchange: Exchange) -> None:
+        """Run what waits for the whole body, last registered first, each once."""
+        while self.completions:
+            _call(self.completions.pop(), exchange)
 
 
 class Recorded(Ending):
@@ -203,6 +214,43 @@ class Recorded(Ending):
         record = self._get_record()
         has_response = self._status is not None or self._root()._status is not None
         (record.passing if has_response else record.lasting).append((self, (_context(), function)))
+
+    def on_complete(self, function: Callable[[Exchange], object]) -> None:
+        """Call ``function(exchange)`` once when the application has handed out the whole body.
+
+        That is before the head leaves for a body at rest; before the chunk that fills its Content-Length for a stream
+        that has one; else at the end of the stream. It isn't called if the body breaks off or the client leaves. The
+        last one registered is called first. An error in it becomes an error page if nothing was sent.
+        """
+        self._get_record().completions.append((_context(), function))
+
+    @property
+    def bytes_sent(self) -> int:
+        """The bytes of the body that the server got, in `teardown_request`. For a file: what it will send."""
+        root: Exchange = self if self._is_attempt else self._root()  # type: ignore[assignment]  # each is an Exchange
+        if root._is_returned or not root.is_complete:
+            return root._sent
+        headers = () if root._has_written else root._raw_headers or ()
+        return root._sent + length_at_rest(root._body, root.environ, root._status or "", headers)
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the response ended, in `teardown_request`.
+
+        ``"complete"``; ``"failed"``: an error broke it off; ``"aborted"``: the client left; ``"unstarted"``: the server
+        never asked for the body.
+        """
+        of: Recorded = self if self._is_attempt else self._root()
+        return "complete" if of.is_complete else of._outcome
+
+    def _complete(self, at_end: bool = False) -> None:
+        """Run what waits for the whole body; before its end, only if no exchange inside this one does it."""
+        if at_end or all(nested._is_over for nested in self._nested or ()):
+            root = self._root()
+            if root._stage == OPEN:  # a layer has read it whole: it is complete when nothing can replace it any more
+                root._is_drained = True
+            elif root._record is not None:
+                root._record.run_completions(root)
 
     def before_commit(self, function: Callable[[Exchange], Callable[[], object] | None]) -> None:
         """Call ``function(exchange)`` once, right before the transaction of the request is committed.

@@ -10,6 +10,8 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from wsgikit.onion.length import UNKNOWN
+
 if TYPE_CHECKING:
     from wsgikit.onion.exchange import Exchange
 
@@ -27,7 +29,7 @@ class Source:
         context: where its steps run; None for the context they are asked from.
     """
 
-    __slots__ = ("_body", "_context", "_exchange", "_is_past", "_iterator", "_kept", "step")
+    __slots__ = ("_body", "_context", "_exchange", "_is_past", "_iterator", "_kept", "_left", "step")
 
     def __init__(self, exchange: Exchange, body: Iterable[bytes], context: Context | None) -> None:
         self._exchange = exchange
@@ -37,20 +39,33 @@ class Source:
         self._is_past = False  # the first chunk that isn't empty was followed by another
         self._iterator: Iterator[bytes] | None = None
         self.step: Callable[[], bytes] | None = None
+        self._left: int | None = None  # until the length that the application has announced; None until it is looked at
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
         step = self.step or self.begin()
-        if self._is_past:
-            return step()
-        if self._kept and self._kept[0]:
+        is_kept = not self._is_past
+        if is_kept and self._kept and self._kept[0]:
             self._kept = ()
             self._is_past = self._exchange._is_begun = True
-            return step()
-        chunk = step()
-        self._kept = (chunk,)
+            is_kept = False
+        try:
+            chunk = step()
+        except StopIteration:
+            if self._exchange._innermost is self:
+                self._exchange._complete()
+            raise
+        if is_kept:
+            self._kept = (chunk,)
+        left = self._left
+        if left is None:
+            left = self._exchange._length_from_inside() if self._exchange._innermost is self else UNKNOWN
+        left = self._left = left - len(chunk)
+        if left <= 0:
+            self._left = UNKNOWN
+            self._exchange._complete()
         return chunk
 
     def begin(self) -> Callable[[], bytes]:
