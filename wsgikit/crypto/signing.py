@@ -1,7 +1,7 @@
 """Signatures in itsdangerous' wire format, with the keys derived once.
 
 A token is ``payload.timestamp.signature``, each part base64url without padding, signed by HMAC. `itsdangerous` reads
-what is made here and the other way round; what it does anew for each token (deriving the key, building four objects)
+what is made here and the other way round; what it does for each token (deriving the key, building four objects)
 is done here when the signer is made.
 """
 
