@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from wsgikit.middleware.trusted_hosts import TrustedHostsMiddleware as TrustedHostsMiddleware
     from wsgikit.onion.exchange import Exchange as Exchange
     from wsgikit.onion.middleware import Middleware as Middleware
+    from wsgikit.onion.policies import policy as policy
     from wsgikit.onion.reply import reply as reply
     from wsgikit.onion.stack import Stack as Stack
     from wsgikit.onion.stack import build_stack as build_stack
@@ -110,6 +111,7 @@ _HOMES = {
     "wsgikit.onion.middleware": "Middleware",
     "wsgikit.onion.reply": "reply",
     "wsgikit.http.request": "Request Response",
+    "wsgikit.onion.policies": "policy",
     "wsgikit.onion.stack": "Stack build_stack use",
     "wsgikit.routing.middleware": "RouterMiddleware",
     "wsgikit.routing.router": "Router",

@@ -54,7 +54,6 @@ class Exchange(Recorded):
     """
 
     # What most requests leave as it is stands on the class, so that making an exchange costs few assignments.
-    _in_scope: frozenset[int] = frozenset()  # the layers with a scope that this request is in, by id
     _raw_headers: HeaderList | None = None
     _app_headers: HeaderList | None = None  # as the application gave them, if a layer has taken the headers in hand
     _headers: Headers | None = None  # over the list that _raw_headers then is
@@ -250,6 +249,7 @@ class Exchange(Recorded):
         if self._is_view_entered or self._is_stead or not self._onion.has_views:
             return None
         self._is_view_entered = True
+        self._is_route_seen = self.route is not None
         for hook in self._onion.views(self):
             app = hook(self)
             if app is not None:

@@ -66,6 +66,8 @@ class Middleware(metaclass=_Assembled):
         outside_of: layers that must stand inside this one if they are in the stack, likewise.
         teardown_needs_state: whether `teardown_request` has nothing to do where no layer has put anything into
             `Exchange.state`: such requests are then spared it.
+        request_policy: the keys of a view's `policy` that the layer obeys in `before_view`.
+        response_policy: the keys that it obeys in `after_request`.
         own_context: whether the request runs, from this layer inwards, in a `contextvars.Context` of its own.
 
     Raises:
@@ -82,6 +84,8 @@ class Middleware(metaclass=_Assembled):
     outside_of: ClassVar[tuple[str | type, ...]] = ()
     own_context: ClassVar[bool] = False
     teardown_needs_state: ClassVar[bool] = False
+    request_policy: ClassVar[tuple[str, ...]] = ()
+    response_policy: ClassVar[tuple[str, ...]] = ()
 
     app: WSGIApplication
     requires: tuple[str, ...] = ()
@@ -94,6 +98,10 @@ class Middleware(metaclass=_Assembled):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         check_names(cls)
+        if "request_policy" in vars(cls) or "response_policy" in vars(cls):
+            from wsgikit.onion.policies import add_policy_keys  # only layers that obey policies need it
+
+            add_policy_keys(cls)
 
     def __init__(self, app: WSGIApplication) -> None:
         if not callable(app):

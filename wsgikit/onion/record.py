@@ -108,6 +108,8 @@ class Recorded(Ending):
     _status: str | None  # of the other half, as the two that follow
     known_request: Any
     namespace: Any
+    _in_scope: frozenset[int] = frozenset()  # the layers with a scope that this request is in, by id
+    _is_route_seen: bool = False  # the before_view hooks ran when the route was known
     _is_commit_claimed: bool = False
     _is_replacement: bool = False
     _matched: object = None  # the record of a match, if environ doesn't keep it
@@ -131,9 +133,30 @@ class Recorded(Ending):
         """
         around = self._outer
         if around is None:
-            return self._onion.layers
+            return self._own_layers()
         # Those of an attempt are the inner ones of the exchange that it is an attempt of.
-        return around.layers if self._is_attempt else (*around.layers, *self._onion.layers)
+        return around.layers if self._is_attempt else (*around.layers, *self._own_layers())
+
+    def _own_layers(self) -> tuple[Middleware, ...]:
+        layers = self._onion.layers
+        if all(layer.__wsgikit_scope__ is None for layer in layers):
+            return layers
+        return tuple(layer for layer in layers if layer.__wsgikit_scope__ is None or id(layer) in self._in_scope)
+
+    def knows_route(self, key: str) -> bool:
+        """Return whether a layer that obeys a key of policies has seen the route of the request in `before_view`.
+
+        A layer around a mounted stack has run before the route was known.
+
+        Args:
+            key: a key of the request side, such as ``"login"``.
+        """
+        exchange: Recorded | None = self
+        while exchange is not None:
+            if exchange._is_route_seen and any(key in layer.request_policy for layer in exchange._own_layers()):
+                return True
+            exchange = exchange._outer
+        return False
 
     @property
     def stack(self) -> Stack | None:

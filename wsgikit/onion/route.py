@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["NO_POLICY", "TakenRoute", "find_route", "merge_policies", "printable", "runs_before_view"]
+__all__ = ["NO_POLICY", "PROTECTED", "TakenRoute", "find_route", "merge_policies", "printable", "runs_before_view"]
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 NO_POLICY: Mapping[str, Any] = MappingProxyType({})
 # An inclusion that asks for these protects its views: a view may ask for more, but not for less.
-_PROTECTING = ("csrf", "login")
+PROTECTED = frozenset(("csrf", "login"))
 
 
 class TakenRoute:
@@ -63,7 +63,7 @@ def merge_policies(
     for policy, allowed in inclusions:
         fixed -= allowed
         _lay_over(merged, policy, fixed)
-        fixed.update(key for key in _PROTECTING if merged.get(key) and key not in allowed)
+        fixed.update(key for key in PROTECTED if merged.get(key) and key not in allowed)
     for policy in views:
         _lay_over(merged, policy, fixed)
     return MappingProxyType(merged) if merged else NO_POLICY

@@ -26,6 +26,7 @@ from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.http.input import limit_input
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.log import log_error, mark_logged
+from wsgikit.onion.policies import check_obeyed
 from wsgikit.onion.route import TakenRoute
 from wsgikit.routing.answers import (
     HTML,
@@ -168,6 +169,8 @@ class Matched(Match):
         number = 0 if inclusion is None else around.index(inclusion) + 1
         if number < len(around):
             return around[number].answer(environ, start_response)
+        if self.plan.has_policy and self.error is None:
+            check_obeyed(self.plan.where, self.plan.policy_for(environ["REQUEST_METHOD"]), environ[EXCHANGE])
         return self.answer(environ)(environ, start_response)
 
     def answer(self, environ: Environ, error: Exception | None = None, result: Any = NOT_CALLED) -> WSGIApplication:

@@ -7,6 +7,9 @@ __all__ = ["Inclusion"]
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.onion.policies import check_policy
+from wsgikit.onion.route import PROTECTED
 from wsgikit.onion.stack import LayerLike, Stack, build_stack
 from wsgikit.wsgi import ROUTING, Environ, StartResponse
 
@@ -39,9 +42,12 @@ class Inclusion:
         policy: Mapping[str, Any] | None = None,
         allow_policy: Iterable[str] = (),
     ) -> None:
+        check_policy("include", policy or {})
         self.router = router
         self.policy = dict(policy or {})
         self.allow_policy = frozenset(allow_policy)
+        if not self.allow_policy <= PROTECTED:
+            raise ConfigurationError(complaint("include", "allow_policy", "'csrf' or 'login'", allow_policy))
         layers = tuple(layers)
         self.stack: Stack | None = build_stack(self._go_on, *layers) if layers else None
 

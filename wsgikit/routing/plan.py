@@ -12,6 +12,7 @@ from wsgikit.onion.route import merge_policies
 from wsgikit.routing.answers import http_code
 from wsgikit.routing.hooks import Hooks
 from wsgikit.routing.invoke import Wants, as_sync, place_of, wants_of
+from wsgikit.routing.method_view import HTTP_METHODS
 
 if TYPE_CHECKING:
     from wsgikit.routing.inclusion import Inclusion
@@ -37,6 +38,7 @@ class Plan:
         "around",
         "before",
         "endpoint",
+        "has_policy",
         "is_plain",
         "json",
         "limits",
@@ -80,7 +82,8 @@ class Plan:
         hooks = self.preprocessors or self.before or self.after or self.teardown
         # The inclusions that have layers, outermost first.
         self.around = tuple(owner for owner in reversed(owners) if owner.stack is not None)
-        is_special = hooks or self.wants or self.limits or router.request_class or self.around
+        self.has_policy = any(map(self.policy_for, HTTP_METHODS)) if view is not None else False
+        is_special = hooks or self.wants or self.limits or router.request_class or self.around or self.has_policy
         self.is_plain = view is not None and not is_special
 
     def policy_for(self, method: str) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.onion.policies import mark_routed
 from wsgikit.onion.stack import LayerLike, close_all
 from wsgikit.routing.conflicts import RuleConflictError
 from wsgikit.routing.hooks import HookRegistry
@@ -153,6 +154,7 @@ class Registry(HookRegistry):
             )
         if view_func is not None and not callable(view_func):
             raise ConfigurationError(complaint(f"rule {rule!r}", "view", "a function", view_func))
+        mark_routed(view_func)
         for name in options:
             if name not in RULE_OPTIONS:
                 raise explain_unknown(f"rule {rule!r}", "rule", name, RULE_OPTIONS)
@@ -219,6 +221,7 @@ class Registry(HookRegistry):
 
         def decorate(view: F) -> F:
             self._changed()
+            mark_routed(view)
 
             def register(router: Registry, place: Place) -> None:
                 target = router._targets.setdefault(place.dotted + endpoint, Target(None, place.owners))

@@ -13,6 +13,7 @@ from werkzeug.exceptions import NotAcceptable
 
 from wsgikit.exceptions import BadRequest, ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
+from wsgikit.onion.policies import policy_in_class
 from wsgikit.routing.invoke import as_sync, wants_of, with_wants
 from wsgikit.routing.pages import MOST_PAGES, Page
 from wsgikit.routing.parameters import Invalid, from_json, from_text, hints_of, is_body_type, is_object_type
@@ -66,6 +67,7 @@ class Action:
         self.__module__ = resource.__module__
         self.__doc__ = self.method.__doc__
         self.__wsgikit_wants__ = (("exchange", "exchange"),)
+        self.__wsgikit_policy__ = policy_in_class(resource, self.method)
         self.wants = wants_of(self.method, arguments)
         hints = hints_of(self.method)
         self.returns = hints.get("return")
