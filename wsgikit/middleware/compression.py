@@ -56,6 +56,8 @@ COMPRESSIBLE = (
 )
 """The media types that compress well. Those that are compressed already, such as images and video, don't."""
 
+# These describe the bytes before they were encoded.
+_OF_BYTES = {"content-length", "accept-ranges", "content-md5", "digest", "content-digest", "repr-digest"}
 _READ_BYTES = 65_536
 _MAX_PULLED_BYTES = 1_048_576  # what an application yields in one chunk is in memory anyway
 _SPOOLED_BYTES = 524_288  # a larger body waits on disk
@@ -72,24 +74,32 @@ def is_compressible(content_type: str | None, types: Sequence[str]) -> bool:
     )
 
 
-def may_be_encoded(status: int, headers: Headers) -> bool:
-    """Return whether a response may be given a content coding: it is whole, has none, and no one forbids it."""
+def may_be_encoded(status: int, head: Mapping[str, str]) -> bool:
+    """Return whether a response may be given a content coding: it is whole, has none, and no one forbids it.
+
+    Args:
+        status: the code.
+        head: the headers, their names in lower case.
+    """
     if status < 200 or status in (204, 205, 206, 304):
         return False
-    if headers.has("Content-Encoding") or headers.has("Content-Range"):
+    if "content-encoding" in head or "content-range" in head:
         return False
-    return "no-transform" not in ",".join(headers.get_all("Cache-Control")).lower()
+    return "no-transform" not in head.get("cache-control", "").lower()
 
 
-def describe_encoded(headers: Headers, coding: str) -> None:
-    """Change the headers of a response to those of its encoded form."""
-    headers.set("Content-Encoding", coding)
-    for name in ("Content-Length", "Accept-Ranges", "Content-MD5", "Digest", "Content-Digest", "Repr-Digest"):
-        headers.discard(name)
-    etag = headers.get("ETag")
-    if etag is not None:
-        # RFC 9110 §8.8.3.3: two forms of one resource never share a strong tag.
-        headers.set("ETag", weaken(etag))
+def encoded_head(pairs: Iterable[tuple[str, str]], coding: str) -> list[tuple[str, str]]:
+    """Return the headers of the encoded form of a response, without its length."""
+    made = []
+    for pair in pairs:
+        name = pair[0].lower()
+        if name == "etag":
+            # RFC 9110 §8.8.3.3: two forms of one resource never share a strong tag.
+            made.append((pair[0], weaken(pair[1])))
+        elif name not in _OF_BYTES:
+            made.append(pair)
+    made.append(("Content-Encoding", coding))
+    return made
 
 
 class _EncodedStream:
@@ -192,23 +202,31 @@ class CompressionMiddleware(Middleware):
             return None
         return self._decode_request(exchange)
 
-    def after_request(self, exchange: Exchange) -> WSGIApplication | None:  # type: ignore[override]
+    def after_request(self, exchange: Exchange) -> WSGIApplication | None:
         """Compress the response, if it is worth it and the client accepts it."""
-        headers = exchange.headers
-        if not self._is_known_type(headers.get("Content-Type")):
-            if exchange.status_code == 304 and not headers.has("Content-Type"):
-                describe_unmodified(headers, exchange.environ)
+        kind = None
+        for name, value in exchange.header_list:
+            if name.lower() == "content-type":
+                kind = value
+                break
+        if not self._is_known_type(kind):
+            if kind is None and exchange.status_code == 304:
+                describe_unmodified(exchange.headers, exchange.environ)
             return None
-        if not may_be_encoded(exchange.status_code, headers):
+        head = {name.lower(): value for name, value in exchange.header_list}
+        if not may_be_encoded(exchange.status_code, head):
             return None
         wanted = getattr(exchange, "policy", {}).get("compress")
         body = exchange.body
         is_whole = type(body) is list or type(body) is tuple
         if wanted is False or body is None or (not is_whole and not exchange.is_streaming and not wanted):
             return None
-        headers.vary("Accept-Encoding")
+        if "vary" in head:
+            exchange.headers.vary("Accept-Encoding")
+        else:
+            exchange.headers.add("Vary", "Accept-Encoding")
         method = exchange.environ["REQUEST_METHOD"]
-        size = _size_of(body, headers, is_whole)
+        size = _size_of(body, head.get("content-length"), is_whole)
         if size is not None and size < self._min_bytes and not (method == "HEAD" and size == 0):
             return None
         coding = choose_encoding(exchange.environ.get("HTTP_ACCEPT_ENCODING"), self._offered)
@@ -217,10 +235,11 @@ class CompressionMiddleware(Middleware):
         if coding is not None and coding != "identity":
             if method != "HEAD":
                 self._encode(exchange, coding)
-            describe_encoded(headers, coding)
+            made = encoded_head(exchange.header_list, coding)
             packed = exchange.body
             if packed is not body and type(packed) is list:
-                headers.set("Content-Length", str(len(packed[0])))
+                made.append(("Content-Length", str(len(packed[0]))))
+            exchange.headers = Headers(made)
         return None
 
     def _encode(self, exchange: Exchange, coding: str) -> None:
@@ -281,12 +300,11 @@ def describe_unmodified(headers: Headers, environ: Environ) -> None:
         headers.set("ETag", weaken(etag))
 
 
-def _size_of(body: Iterable[bytes], headers: Headers, is_whole: bool) -> int | None:
+def _size_of(body: Iterable[bytes], given: str | None, is_whole: bool) -> int | None:
     """Return the size of a body as far as it is known. A response to HEAD has it in its header."""
     size = sum(map(len, body)) if is_whole else 0
     if size:
         return size
-    given = headers.get("Content-Length")
     if given is not None and given.isascii() and given.isdigit():
         return int(given[:18])
     return 0 if is_whole else None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["ConditionalMiddleware", "describe_not_modified", "may_be_tagged"]
+__all__ = ["ConditionalMiddleware", "may_be_tagged", "unmodified_head"]
 
 import os
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from wsgikit.http.etags import evaluate_preconditions, make_etag, parse_last_modified
@@ -15,36 +16,49 @@ from wsgikit.onion.refusal import Refusal
 from wsgikit.onion.whole import take_whole
 from wsgikit.options.amounts import check_amount
 from wsgikit.options.flags import check_flags
-from wsgikit.wsgi import WSGIApplication
+from wsgikit.wsgi import Environ, WSGIApplication
 
 if TYPE_CHECKING:
     from wsgikit.onion.exchange import Exchange
 
 # RFC 9110 §15.4.5: these describe content, and a 304 has none.
-_OF_CONTENT = (
-    *("Content-Type", "Content-Length", "Content-Encoding", "Content-Language", "Content-Range", "Content-MD5"),
-    *("Content-Disposition", "Accept-Ranges", "Transfer-Encoding"),
-)
+_OF_CONTENT = {
+    *("content-type", "content-length", "content-encoding", "content-language", "content-range", "content-md5"),
+    *("content-disposition", "accept-ranges", "transfer-encoding"),
+}
 _READING = ("GET", "HEAD")
 
 
-def may_be_tagged(status: int, headers: Headers) -> bool:
-    """Return whether a response gets an entity tag: it has no validator of its own, and may be stored."""
-    if status != 200 or headers.has("ETag") or headers.has("Last-Modified"):
+def may_be_tagged(head: Mapping[str, str]) -> bool:
+    """Return whether a response gets an entity tag: it has no validator of its own, and may be stored.
+
+    Args:
+        head: the headers, their names in lower case.
+    """
+    if "etag" in head or "last-modified" in head:
         return False
-    return "no-store" not in ",".join(headers.get_all("Cache-Control")).lower()
+    return "no-store" not in head.get("cache-control", "").lower()
 
 
-def describe_not_modified(headers: Headers) -> None:
-    """Remove what describes the content. All that a cache updates stays, cookies too."""
-    for name in _OF_CONTENT:
-        headers.discard(name)
+def unmodified_head(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the headers of a 304: all that a cache updates, cookies too, and nothing about the content."""
+    return [pair for pair in pairs if pair[0].lower() not in _OF_CONTENT]
 
 
 def length_of(headers: Headers) -> int | None:
     """Return the Content-Length; None if it is missing or no number."""
     given = headers.get("Content-Length")
     return int(given[:18]) if given is not None and given.isascii() and given.isdigit() else None
+
+
+def _is_conditional(environ: Environ) -> bool:
+    return (
+        "HTTP_IF_NONE_MATCH" in environ
+        or "HTTP_IF_MODIFIED_SINCE" in environ
+        or "HTTP_RANGE" in environ
+        or "HTTP_IF_MATCH" in environ
+        or "HTTP_IF_UNMODIFIED_SINCE" in environ
+    )
 
 
 class ConditionalMiddleware(Middleware):
@@ -90,39 +104,43 @@ class ConditionalMiddleware(Middleware):
         self._ranges = ranges
         self._max_etag_bytes = check_amount(where, "max_etag_bytes", max_etag_bytes)
 
-    def after_request(self, exchange: Exchange) -> WSGIApplication | None:  # type: ignore[override]
+    def after_request(self, exchange: Exchange) -> WSGIApplication | None:
         """Tag the response, and evaluate what the request asks for."""
         environ = exchange.environ
-        method = environ["REQUEST_METHOD"]
-        if method not in _READING or exchange.status_code != 200 or exchange.body is None:
+        if environ["REQUEST_METHOD"] not in _READING or exchange.status_code != 200:
             return None
-        headers = exchange.headers
-        if self._etag and may_be_tagged(200, headers):
-            self._tag(exchange, headers)
-        etag = headers.get("ETag")
-        modified = parse_last_modified(headers.get("Last-Modified"))
+        head = {name.lower(): value for name, value in exchange.header_list}
+        etag = self._tag(exchange) if self._etag and may_be_tagged(head) else head.get("etag")
+        if not _is_conditional(environ):
+            return None
+        modified = parse_last_modified(head.get("last-modified"))
         verdict = evaluate_preconditions(environ, etag, modified)
         if verdict == 304:
-            exchange.status_code = 304
-            describe_not_modified(headers)
+            exchange.status = "304 Not Modified"
+            exchange.headers = Headers(unmodified_head(exchange.header_list))
             exchange.body = []
         elif verdict == 412:
             return _FAILED
-        elif method == "GET" and self._ranges and "HTTP_RANGE" in environ and not headers.has("Content-Encoding"):
-            return self._send_part(exchange, headers, etag, modified)
+        elif self._ranges and "HTTP_RANGE" in environ and "content-encoding" not in head:
+            return self._send_part(exchange, exchange.headers, etag, modified)
         return None
 
-    def _tag(self, exchange: Exchange, headers: Headers) -> None:
+    def _tag(self, exchange: Exchange) -> str | None:
         body = take_whole(exchange, self._max_etag_bytes)
         size = 0 if body is None else sum(map(len, body))
         # An empty body may be that of a HEAD request, whose GET has another.
-        if body is not None and 0 < size <= self._max_etag_bytes:
-            headers.set("ETag", make_etag(b"".join(body)))
+        if body is None or not 0 < size <= self._max_etag_bytes:
+            return None
+        etag = make_etag(b"".join(body))
+        exchange.headers.as_list().append(("ETag", etag))  # a digest needs no check
+        return etag
 
     def _send_part(
         self, exchange: Exchange, headers: Headers, etag: str | None, modified: int | None
     ) -> WSGIApplication | None:
         environ = exchange.environ
+        if environ["REQUEST_METHOD"] != "GET":  # RFC 9110 §14.2: ranges are defined for GET only
+            return None
         content = _content_of(exchange.body, exchange.is_streaming, headers)
         if content is None or not is_range_current(environ.get("HTTP_IF_RANGE"), etag, modified):
             return None

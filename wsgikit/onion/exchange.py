@@ -142,6 +142,11 @@ class Exchange(Recorded):
         raise ApplicationError(complaint(where, what, expected, status, remedy))
 
     @property
+    def header_list(self) -> Sequence[tuple[str, str]]:
+        """The headers of the response as they are now, to be read only. It is cheaper than `headers`."""
+        return self._raw_headers or ()
+
+    @property
     def headers(self) -> Headers:
         """The headers of the response, free to be changed: the application's own list stays as it is."""
         headers = self._headers
