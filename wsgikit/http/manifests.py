@@ -16,13 +16,17 @@ from wsgikit.http.folders import find_file
 YEAR_SECONDS = 31_536_000
 """For how long a file is kept that never changes under its name."""
 
-_HASH = re.compile(r"(?:^|[.\-_~])(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{8,}(?=[.\-_~]|$)")
+_HASH = re.compile(
+    r"(?:^|[.\-_~])"
+    r"(?!(?:19|20)[0-9]+(?:[.\-_~]|$))(?!1[0-9]{9}(?:[0-9]{3})?(?:[.\-_~]|$))"  # 20240131, and seconds since 1970
+    r"[0-9a-f]{8,}(?=[.\-_~]|$)"
+)
 
 
 def is_fingerprinted(path: str) -> bool:
     """Return whether the name of a file has a hash of its content in it: at least 8 hexadecimal digits.
 
-    Digits alone are taken for a date or a number, letters alone for a word.
+    Digits that look like a date or a time are none.
     """
     return _HASH.search(path.rpartition("/")[2]) is not None
 
