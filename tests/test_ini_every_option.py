@@ -48,6 +48,7 @@ NEEDED: dict[str, dict[str, tuple[str, Any]]] = {
     "session": {"secret_key": (SECRET, SECRET)},
     "database": {"url": ("sqlite://", "sqlite://")},
     "static": {"root": (str(FOLDER), FOLDER)},
+    "csrf": {"cookie": ("csrf", "csrf"), "secret_key": (SECRET, SECRET)},  # without a session layer
     "trusted_hosts": {"hosts": ("example.com", "example.com")},
     "sendfile": {
         "kind": ("x-sendfile", "x-sendfile"),
@@ -130,6 +131,14 @@ VALUES: dict[tuple[str, str], list[tuple[str, Any]]] = {
     ("security_headers", "permissions_policy"): [
         ("camera = ()\nusb = self https://a.example", {"camera": "()", "usb": "self https://a.example"})
     ],
+    ("csrf", "trusted_origins"): [
+        ("https://a.example", "https://a.example"),
+        ("https://a.example, https://b.example", ("https://a.example", "https://b.example")),
+    ],
+    ("csrf", "field"): [("token", "token")],
+    ("csrf", "header"): [("X-Token", "X-Token")],
+    ("csrf", "cookie"): [("__Host-csrf", "__Host-csrf")],
+    ("csrf", "secret_key"): [(SECRET, SECRET)],
     ("fetch_policy", "allow"): [
         ("/fonts/*", "/fonts/*"),
         ("/fonts/*, every_option_parts:function", ("/fonts/*", parts.function)),

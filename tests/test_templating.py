@@ -90,7 +90,7 @@ def test_what_is_in_every_template(module):
         "shop",
         page_html=(
             "{{ request.path }} {{ g.user }} {{ session.name }} {{ url_for('page') }} "
-            "{{ get_flashed_messages() }} {{ csrf_token() == session.get_csrf_token() }}"
+            "{{ get_flashed_messages() }} {{ session.check_csrf_token(csrf_token()) }}"
         ),
     )
 

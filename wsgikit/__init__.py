@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from wsgikit.middleware.conditional import ConditionalMiddleware as ConditionalMiddleware
     from wsgikit.middleware.cookie_policy import CookiePolicyMiddleware as CookiePolicyMiddleware
     from wsgikit.middleware.cors import CorsMiddleware as CorsMiddleware
+    from wsgikit.middleware.csrf import CsrfMiddleware as CsrfMiddleware
     from wsgikit.middleware.fetch_policy import FetchPolicyMiddleware as FetchPolicyMiddleware
     from wsgikit.middleware.https import HttpsMiddleware as HttpsMiddleware
     from wsgikit.middleware.method_override import MethodOverrideMiddleware as MethodOverrideMiddleware
@@ -75,6 +76,9 @@ if TYPE_CHECKING:
     from wsgikit.views import abort as abort
     from wsgikit.views import after_this_request as after_this_request
     from wsgikit.views import check_preconditions as check_preconditions
+    from wsgikit.views import csp_nonce as csp_nonce
+    from wsgikit.views import csrf_field as csrf_field
+    from wsgikit.views import csrf_token as csrf_token
     from wsgikit.views import flash as flash
     from wsgikit.views import get_flashed_messages as get_flashed_messages
     from wsgikit.views import jsonify as jsonify
@@ -107,6 +111,7 @@ _HOMES = {
     "wsgikit.middleware.cors": "CorsMiddleware",
     "wsgikit.middleware.https": "HttpsMiddleware",
     "wsgikit.middleware.security_headers": "SecurityHeadersMiddleware",
+    "wsgikit.middleware.csrf": "CsrfMiddleware",
     "wsgikit.onion.exchange": "Exchange",
     "wsgikit.onion.middleware": "Middleware",
     "wsgikit.onion.reply": "reply",
@@ -121,8 +126,8 @@ _HOMES = {
         " stream_template_string"
     ),
     "wsgikit.views": (
-        "abort after_this_request check_preconditions flash get_flashed_messages jsonify make_response redirect"
-        " send_file send_from_directory url_for"
+        "abort after_this_request check_preconditions csp_nonce csrf_field csrf_token flash get_flashed_messages"
+        " jsonify make_response redirect send_file send_from_directory url_for"
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -18,6 +18,7 @@ from wsgikit.routing.dispatch import Matched
 from wsgikit.routing.json import JsonProvider
 from wsgikit.routing.router import Router
 from wsgikit.views.flashes import get_flashed_messages
+from wsgikit.views.security import csp_nonce, csrf_field, csrf_token
 from wsgikit.views.urls import url_for
 from wsgikit.wsgi import ROUTING, SESSION
 
@@ -69,8 +70,8 @@ class MissingTemplate(ApplicationError, TemplateNotFound):
 class Templates:
     """Jinja2's environment with what pages of a web application use.
 
-    In templates there are `request`, `session`, `g`, `url_for`, `get_flashed_messages` and `csrf_token`, also in macros
-    that are imported without context.
+    In templates there are `request`, `session`, `g`, `url_for`, `get_flashed_messages`, `csrf_token`, `csrf_field` and
+    `csp_nonce`, also in macros that are imported without context.
 
     Args:
         folders: where templates are, the first one that has a name wins.
@@ -159,7 +160,8 @@ class Templates:
         except TypeError as error:
             raise ConfigurationError(f"Templates: options: {error}.") from error
         environment.policies["json.dumps_function"] = _dumps_of(router.json if router is not None else JsonProvider())
-        environment.globals.update(url_for=url_for, get_flashed_messages=get_flashed_messages, csrf_token=csrf_token)
+        environment.globals.update(url_for=url_for, get_flashed_messages=get_flashed_messages)
+        environment.globals.update(csrf_token=csrf_token, csrf_field=csrf_field, csp_nonce=csp_nonce)
         # Macros that are imported without context see globals only.
         environment.globals.update(request=request, session=session, g=g)
         # What an outer router registers goes before what those inside it do.
@@ -257,12 +259,6 @@ class Templates:
                 yield from scope.context_processors
         elif self.router is not None:
             yield from self.router.app_scope().context_processors
-
-
-def csrf_token() -> str:
-    """Return the token that a form must send back, from the session."""
-    value = session.get_csrf_token()
-    return str(value)
 
 
 def _paths(folders: Folders) -> tuple[Path, ...]:

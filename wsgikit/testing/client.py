@@ -28,6 +28,7 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 if TYPE_CHECKING:
+    from wsgikit.middleware.csrf import CsrfMiddleware
     from wsgikit.sessions.middleware import SessionMiddleware
     from wsgikit.sessions.session import Session
 
@@ -52,10 +53,12 @@ class TestClient(webtest.TestApp):  # type: ignore[misc]  # WebTest has no types
             makes it come by https.
         throw_errors: whether an exception of the application is raised here, and no error page made of it
             (``x-wsgiorg.throw_errors``).
+        csrf: whether requests by POST and the like carry the token that `CsrfMiddleware` asks for, in its header.
         options: further options of ``webtest.TestApp``.
 
     Raises:
         ModuleNotFoundError: on import, WebTest isn't installed.
+        ConfigurationError: ``csrf=True``, and there is no `CsrfMiddleware` in the application.
 
     Example:
         >>> client = TestClient(stack)
@@ -74,6 +77,7 @@ class TestClient(webtest.TestApp):  # type: ignore[misc]  # WebTest has no types
         *,
         extra_environ: Mapping[str, Any] | None = None,
         throw_errors: bool = False,
+        csrf: bool = False,
         **options: Any,
     ) -> None:
         if options.get("lint", True) is not True:
@@ -81,6 +85,7 @@ class TestClient(webtest.TestApp):  # type: ignore[misc]  # WebTest has no types
             raise ConfigurationError(complaint("TestClient", "lint", "nothing: it always is", options["lint"], remedy))
         super().__init__(app, extra_environ=dict(extra_environ or {}), **options)
         self.throw_errors = throw_errors
+        self._csrf = _csrf_layer(app) if csrf else None
         self._streams: list[StreamedResponse] = []
 
     def __enter__(self) -> TestClient:
@@ -92,6 +97,8 @@ class TestClient(webtest.TestApp):  # type: ignore[misc]  # WebTest has no types
 
     def do_request(self, req: Any, status: Any = None, expect_errors: bool | None = None) -> Any:
         """Send a request of WebTest's, take the response whole, and check what is left behind."""
+        if self._csrf is not None:
+            self._add_csrf_token(self._csrf, req)
         bodies = self._prepare(req.environ)
         with _no_local_left():
             response = super().do_request(req, status=status, expect_errors=expect_errors)
@@ -179,6 +186,18 @@ class TestClient(webtest.TestApp):  # type: ignore[misc]  # WebTest has no types
         answer: Any = _Answer(message)
         self.cookiejar.extract_cookies(answer, urllib.request.Request(request.url))
 
+    def _add_csrf_token(self, layer: CsrfMiddleware, request: Any) -> None:
+        """Send the token of this client's session or cookie, unless the test sends one itself."""
+        if request.method in ("GET", "HEAD", "OPTIONS") or layer.header in request.headers:
+            return
+        if layer.cookie is not None:
+            token, line = layer.make_cookie(is_https=request.scheme == "https")
+            self._keep_cookies(request, [line])
+            request.headers[layer.header] = token
+        elif layer.mode != "never":
+            with self.session(request.url) as session:
+                request.headers[layer.header] = session.get_csrf_token()
+
     def _prepare(self, environ: Environ) -> list[WatchedBody]:
         if self.throw_errors:
             environ[THROW_ERRORS] = True
@@ -213,6 +232,16 @@ def _check_closed(bodies: list[WatchedBody]) -> None:
         if body.closes != 1:
             remedy = "A layer between the client and the application has to close what it was given, once"
             raise AssertionError(complaint("TestClient", f"close() of {body}", "one call", body.closes, remedy))
+
+
+def _csrf_layer(app: Any) -> CsrfMiddleware:
+    from wsgikit.middleware.csrf import CsrfMiddleware  # only who uses it needs it
+
+    for layer in layers_of(app):
+        if isinstance(layer, CsrfMiddleware):
+            return layer
+    remedy = "Add use(CsrfMiddleware), or leave csrf= out"
+    raise ConfigurationError(complaint("TestClient", "csrf", "a CsrfMiddleware in the app", type(app).__name__, remedy))
 
 
 def _session_layer(app: Any, environ_key: str | None) -> SessionMiddleware:

@@ -13,6 +13,9 @@ __all__ = [
     "after_this_request",
     "as_problem",
     "check_preconditions",
+    "csp_nonce",
+    "csrf_field",
+    "csrf_token",
     "flash",
     "get_flashed_messages",
     "jsonify",
@@ -39,4 +42,5 @@ from wsgikit.views.responses import (
     send_file,
     send_from_directory,
 )
+from wsgikit.views.security import csp_nonce, csrf_field, csrf_token
 from wsgikit.views.urls import url_for
