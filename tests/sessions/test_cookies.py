@@ -61,12 +61,12 @@ BROKEN = {
 
 @pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("value", BROKEN.values(), ids=BROKEN)
-def test_s14_a_broken_cookie_is_an_empty_session_and_is_deleted(browse, options, value, caplog):
+def test_s14_a_broken_cookie_is_an_empty_session_and_is_left_alone(browse, options, value, caplog):
     browser = browse(lambda s, e: dict(s), **options)
     with caplog.at_level(logging.DEBUG, "wsgikit.sessions"):
         response = browser.send(headers={"Cookie": f"session={value}"})
     assert (response.status_int, response.text) == (200, "{}")
-    assert response.headers["Set-Cookie"].startswith("session=; Expires=Thu, 01 Jan 1970")
+    assert "Set-Cookie" not in response.headers
     assert response.headers["Vary"] == "Cookie"
     assert [record.levelname for record in caplog.records] == ["DEBUG"]
 
@@ -79,8 +79,6 @@ def test_s14_each_change_of_a_good_cookie_makes_it_worthless(browse, options):
     for index in range(len(good)):
         other = "A" if good[index] != "A" else "B"
         for bad in (good[:index] + other + good[index + 1 :], good[:index], good[:index] + good[index + 1 :]):
-            if options.get("encrypt") and index == len(good) - 1 and bad[:-1] == good[:-1]:
-                continue  # base64's last character has bits that mean nothing
             assert browser.send(headers={"Cookie": f"session={bad}"}).text == "{}", (index, bad)
     assert browser.send(headers={"Cookie": f"session={good}"}).text == "{'user': 1}"
 

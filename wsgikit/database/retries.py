@@ -11,7 +11,7 @@ __all__ = ["ATTEMPT", "ATTEMPTS", "OUTSIDE", "Attempts", "is_last_attempt"]
 import io
 import random
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
@@ -62,11 +62,14 @@ class Attempts:
             exchange.on_teardown(spool.file.let_go)
         environ.pop("wsgi.input", None)
         snapshot = dict(environ)
+        put_back = _checkpoint(environ)
         for attempt in range(1, self._total + 1):
             # The same dict, so that whoever is outside (the `request` local) sees what this attempt does; with the
             # content of a fresh copy, for applications write into it and move PATH_INFO about.
             environ.clear()
             environ.update(snapshot)
+            for function in put_back:
+                function()
             environ["wsgi.input"] = spool.rewound()
             environ[ATTEMPT], environ[ATTEMPTS], environ[OUTSIDE] = attempt, self._total, exchange.state
             begin()
@@ -92,6 +95,12 @@ class Attempts:
     def _wait(self, environ: Environ, attempt: int, error: Exception) -> None:
         logger.info("%s: attempt %d of %d: %r", name_request(environ), attempt, self._total, error)
         time.sleep(self._backoff_seconds * 2 ** (attempt - 1) * random.uniform(0.5, 1.0))
+
+
+def _checkpoint(environ: Environ) -> list[Callable[[], None]]:
+    """Return functions that put objects of the request, such as its session, back to what they are now."""
+    values = [value for value in environ.values() if hasattr(type(value), "__wsgikit_checkpoint__")]
+    return [value.__wsgikit_checkpoint__() for value in values]
 
 
 def _forget_attempt(environ: Environ) -> None:

@@ -303,7 +303,7 @@ class Onion:
                 exchange._context.run(exchange._tear_down, inside)  # type: ignore[union-attr]  # it was entered
             if outside:
                 exchange._tear_down(outside)
-            exchange._context = None  # it leads here: no cycle is left behind
+            exchange._context = exchange._record = None  # they lead here: no cycle is left behind
             if EXCHANGE in environ:
                 del environ[EXCHANGE]
         if exchange._failure is not None:

@@ -328,6 +328,10 @@ class Recorded(Ending):
             root = root._outer
         return root  # type: ignore[no-any-return]  # every Ending is an Exchange
 
+    def _let_go(self) -> None:
+        super()._let_go()
+        self._record = None  # the contexts of its callbacks lead here
+
     def _get_record(self) -> Record:
         root = self._root()
         record = root._record

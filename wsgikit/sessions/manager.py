@@ -51,7 +51,10 @@ class SessionManager:
         permanent: whether new sessions are.
         permanent_key: the key of the data that says so, in formats that have it there.
         session_class: what `new_session` makes.
+        save_early: saves a session before a database layer commits; returns what undoes that. Set by the layer.
     """
+
+    save_early: Callable[[Session, Exchange], Callable[[], None] | None] | None = None
 
     def __init__(
         self,
@@ -184,7 +187,11 @@ class SessionManager:
                 raise
             session._is_read_only = True
             return session._fill(None, None)
-        if session._is_new:
+        if not session._is_new:
+            session._is_due = self.timeouts.needs_refresh(session._saved or 0)
+            if session._is_due and not session._is_save_planned:
+                session._plan_save()
+        else:
             # Somebody else's, expired, broken or forged: all the same to us, and nothing that fills a log.
             session._is_rejected = True
             journal().debug("a cookie named %s was sent that is no valid session", self.writer.name)
@@ -195,11 +202,7 @@ class SessionManager:
 
     def has_something_to_do(self, session: Session) -> bool:
         """Tell whether `commit` would save or send something for a session that was touched."""
-        return (
-            session.modified
-            or session._is_over
-            or (not session._is_new and self.timeouts.needs_refresh(session._saved or 0))
-        )
+        return session.modified or session._is_over or session._is_due
 
     def commit(self, session: Session, *, is_https: bool = False, mount: str = "") -> list[str]:
         """Save what has changed; return the ``Set-Cookie`` values to be sent.
@@ -219,10 +222,7 @@ class SessionManager:
             for key in session._changed_inside():
                 raise SessionReadOnly(key)
             return []
-
-        def write(value: str) -> str:
-            return self.writer.write(value, is_https=is_https, mount=mount, max_age=self._max_age(session))
-
+        write = self._writer_for(session, is_https, mount)
         if session.modified:
             if session._data:
                 line = self.backend.save(session, write)
@@ -235,10 +235,31 @@ class SessionManager:
             return [self.writer.delete(is_https=is_https, mount=mount)] if session._has_cookie else []
         if session._is_over:
             return [self.writer.delete(is_https=is_https, mount=mount)]
-        if not session._is_new and self.timeouts.needs_refresh(session._saved or 0):
+        if session._is_due:
             line = self.backend.refresh(session, write)
             return [] if line is None else [line]
         return []
+
+    def commit_early(self, session: Session, *, is_https: bool, mount: str) -> Callable[[], None] | None:
+        """Save a session before a database layer commits, or check that it can be written; return what undoes it.
+
+        What is in a store is saved. A cookie is only checked, for nothing else of it can fail later. So is what is in a
+        SQLite file, which has one writer at a time, as the transaction may be in the same file.
+
+        Raises:
+            StoreUnavailable, SessionReadOnly, SessionTooLarge, SessionValueError: as `commit`.
+        """
+        if self.store is None or self.store.waits_for_commit:
+            if session._is_read_only:
+                for key in session._changed_inside():
+                    raise SessionReadOnly(key)
+            self.backend.check(session, self._writer_for(session, is_https, mount))
+            return None
+        undo = self.backend.remember(session)
+        session._early = self.commit(session, is_https=is_https, mount=mount)
+        session._is_due = False
+        session._mark_saved(True)
+        return undo
 
     def save_late(self, session: Session, exchange: Exchange) -> None:
         """Save what a stream has changed, when it has ended. No answer can tell of an error any more: it is logged."""
@@ -315,6 +336,12 @@ class SessionManager:
         """Give back the store's connections."""
         if self.store is not None:
             self.store.close()
+
+    def _writer_for(self, session: Session, is_https: bool, mount: str) -> Callable[[str], str]:
+        def write(value: str) -> str:
+            return self.writer.write(value, is_https=is_https, mount=mount, max_age=self._max_age(session))
+
+        return write
 
     def _max_age(self, session: Session) -> int | None:
         if not session._is_permanent:

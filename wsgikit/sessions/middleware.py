@@ -165,6 +165,7 @@ class SessionMiddleware(Middleware):
             sweep_probability=sweep_probability,
             session_class=session_class,
         )
+        self.manager.save_early = self._save_before_commit
         self._check_alone(app, cookie_name, environ_key)
         self._environ_key = environ_key
         self.provides = (environ_key,)
@@ -179,6 +180,7 @@ class SessionMiddleware(Middleware):
         environ = exchange.environ
         session = self._session_class()
         session._header = environ.get("HTTP_COOKIE")
+        session._exchange = ref(exchange)
         if environ.setdefault(self._environ_key, session) is not session:
             self._shadow(environ, session)
         if self._is_beaker:
@@ -200,13 +202,14 @@ class SessionMiddleware(Middleware):
             environ = exchange.environ
             session = session_class()
             session._header = environ.get("HTTP_COOKIE")
+            session._exchange = ref(exchange)
             if environ.setdefault(key, session) is not session:
                 shadow(environ, session)
 
         def after_request(exchange: Exchange) -> None:
             session: Any = exchange.environ.get(key)
             if type(session) is session_class and not session._is_touched:
-                session._committed = ref(exchange)
+                session._committed = session._exchange
             else:
                 finish(exchange)
 
@@ -226,6 +229,7 @@ class SessionMiddleware(Middleware):
         # returned, and is let out as one, so that the cookie can go along (a login that ends so must not be lost).
         if 300 <= _status_of(error) < 400 and callable(error) and session.modified:
             return error
+        session._is_dropped = True  # an answer of a layer further out doesn't pass this one, and saves nothing
         return None
 
     def close(self) -> None:
@@ -271,7 +275,12 @@ class SessionMiddleware(Middleware):
                 headers.extend([("Set-Cookie", line) for line in session._sent])
             return
         session._is_dropped = not is_kept
-        if is_kept:
+        early = session._early
+        if early is not None and not (is_kept and session.modified):
+            if is_kept or self.manager.backend.can_save_late(session):
+                headers.extend([("Set-Cookie", line) for line in early])
+            session._sent = early
+        elif is_kept:
             are_cookies_set = "set-cookie" in names
             if are_cookies_set or session._lent or self.manager.has_something_to_do(session):
                 self._commit(exchange, session, are_cookies_set)
@@ -280,6 +289,27 @@ class SessionMiddleware(Middleware):
             if session._is_rejected and exchange.environ.get("SCRIPT_NAME"):
                 warn_of_namesake(self.manager, exchange.environ["SCRIPT_NAME"])
         session._committed = ref(exchange)
+
+    def _save_before_commit(self, session: Session, exchange: Exchange) -> Callable[[], None] | None:
+        """Save a session right before a database layer commits; return what undoes that, if the commit fails."""
+        if session._committed is not None or session._is_dropped:
+            return session._undo  # the database layer is outside of this one: it is saved already
+        if exchange.status_code >= 500 and not self._save_on_error:
+            return None
+        if session._failure is not None or not (session._lent or self.manager.has_something_to_do(session)):
+            return None
+        environ = exchange.environ
+        is_https = environ.get("wsgi.url_scheme") == "https"
+        undo = self.manager.commit_early(session, is_https=is_https, mount=environ.get("SCRIPT_NAME", ""))
+        if undo is None:
+            return None
+
+        def undo_all() -> None:
+            session._early = None
+            session._is_dropped = True
+            undo()
+
+        return undo_all
 
     def _commit(self, exchange: Exchange, session: Session, are_cookies_set: bool) -> None:
         environ = exchange.environ
@@ -294,8 +324,11 @@ class SessionMiddleware(Middleware):
                 return
             if ours:
                 self.manager.merge_foreign(session, _value_of(ours[-1]))
+        if session._is_save_planned and session._early is None:
+            session._undo = self.manager.backend.remember(session)
         try:
             lines = self.manager.commit(session, is_https=is_https, mount=environ.get("SCRIPT_NAME", ""))
+            lines = lines or session._early or []
         except StoreUnavailable as error:
             if self.manager.on_store_error == "raise":
                 raise

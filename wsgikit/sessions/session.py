@@ -14,6 +14,7 @@ from wsgikit.sessions import serializer
 from wsgikit.sessions.csrf import CSRF_TOKEN, CsrfTokens
 from wsgikit.sessions.errors import SessionCommitted, SessionReadOnly, SessionValueError
 from wsgikit.sessions.messages import Messages
+from wsgikit.wsgi import EXCHANGE
 
 if TYPE_CHECKING:
     from wsgikit.onion.exchange import Exchange
@@ -40,6 +41,16 @@ class Session(Messages, CsrfTokens):
     """What stood under the environ key before: the session of a stack around this one."""
     _committed: Callable[[], Exchange | None] | None = None
     """Where the response has left or is about to: gives the exchange, while there is one."""
+    _exchange: Callable[[], Exchange | None] | None = None
+    """Gives the exchange of the layer while there is one. Not a plain reference: environ has the session in it."""
+    _is_save_planned = False
+    """The exchange will have it saved before a database layer commits, if one does."""
+    _early: list[str] | None = None
+    """The ``Set-Cookie`` values, if it was saved in a store before a database layer committed."""
+    _undo: Callable[[], None] | None = None
+    """Puts back the record that the last save replaced, for a commit that fails."""
+    _replaced: Any = None
+    """What the store had under the session's key right before the last save."""
     _data: dict[str, Any] | None = None
     _changed: set[str] | None = None
     _lent: dict[str, bytes] | None = None
@@ -50,6 +61,8 @@ class Session(Messages, CsrfTokens):
     _is_permanent = False
     _was_permanent = False
     _is_current = True
+    _is_due = False
+    """It was saved so long ago that being read is to be noted as use."""
     _is_dropped = False
     _is_read_only = False
     _id: str | None = None
@@ -318,7 +331,7 @@ class Session(Messages, CsrfTokens):
         data.clear()
         self._changed = self._lent = self._token = self._id = self._created = None
         self._is_cleared = self._is_new = True
-        self._is_rotated = False
+        self._is_rotated = self._is_due = False
         self._is_permanent = self._was_permanent = self._manager.permanent
 
     invalidate = destroy
@@ -396,11 +409,46 @@ class Session(Messages, CsrfTokens):
             self._write_late(key)
         if self._is_read_only:
             raise self._failure or SessionReadOnly(key)
+        if not self._is_save_planned:
+            self._plan_save()
         if key is not None:
             if self._changed is None:
                 self._changed = set()
             self._changed.add(key)
         return data
+
+    def _plan_save(self) -> None:
+        """Have the session saved before a database layer commits: a save that fails then leaves no row behind."""
+        self._is_save_planned = True
+        exchange = self._exchange() if self._exchange is not None else None
+        if exchange is not None and self._committed is None:
+            # A request that is repeated has an exchange for each attempt.
+            innermost: Exchange = exchange.environ.get(EXCHANGE, exchange)
+            innermost.before_commit(self._save_early)
+
+    def _save_early(self, exchange: Exchange) -> Callable[[], None] | None:
+        save = self._manager.save_early
+        return None if save is None else save(self, exchange)
+
+    def __wsgikit_checkpoint__(self) -> Callable[[], None]:
+        """Return a function that puts the session back to what it is now, for a request that is repeated."""
+        from copy import deepcopy  # only requests that may be repeated need it
+
+        kept = dict(self.__dict__)
+        data = deepcopy(self._data)
+
+        def put_back() -> None:
+            self.__dict__.clear()
+            self.__dict__.update(kept)
+            self._is_save_planned = False
+            if data is not None:
+                self._data = deepcopy(data)
+            if self._changed is not None:
+                self._changed = set(self._changed)
+            if self._lent is not None:
+                self._lent = dict(self._lent)
+
+        return put_back
 
     def _write_late(self, key: str | None) -> None:
         if not self._manager.backend.can_save_late(self) or not self._plan_late_save():
@@ -438,6 +486,8 @@ class Session(Messages, CsrfTokens):
             return
         if self._lent is None:
             self._lent = {}
+            if not self._is_save_planned:
+                self._plan_save()
         if key not in self._lent:
             self._lent[key] = serializer.dumps(value)
             if self._committed is not None:
@@ -474,13 +524,13 @@ class Session(Messages, CsrfTokens):
             if lent:
                 self._plan_late_save()
         self._changed = self._to_delete = None
-        self._is_forced = self._is_cleared = self._is_rotated = False
+        self._is_forced = self._is_cleared = self._is_rotated = self._is_due = False
         self._was_permanent = self._is_permanent
 
 
 _OF_THE_REQUEST = (
     *("_header", "_request", "_notes", "_is_touched", "_has_cookie", "_shadowed"),
-    *("_committed", "_sent", "_is_late_save_planned", "_own_id"),
+    *("_committed", "_sent", "_is_late_save_planned", "_own_id", "_exchange", "_is_save_planned", "_early", "_undo"),
 )
 _OF_A_COPY = (
     *("_header", "_is_touched", "_has_cookie", "_is_rejected", "_failure", "_is_read_only", "_token", "_created"),

@@ -67,5 +67,13 @@ class Backend(ABC):
         return isinstance(session._token, Kept)
 
     @abstractmethod
+    def check(self, session: Session, write: Callable[[str], str]) -> None:
+        """Raise what `save` would raise of the session's data, without saving it."""
+
+    def remember(self, session: Session) -> Callable[[], None]:
+        """Return a function that puts back what the next `save` or `delete` of the session will replace."""
+        return lambda: None
+
+    @abstractmethod
     def lock(self, session: Session, timeout_seconds: float, hold_seconds: float) -> AbstractContextManager[Session]:
         """Hold the session's lock."""

@@ -87,6 +87,18 @@ class CookieBackend(Backend):
         session._token = header
         return header
 
+    def check(self, session: Session, write: Callable[[str], str]) -> None:
+        if session._data and session.modified:
+            created = time.time() if session._created is None else session._created
+            session_id = session.id if self.format.has_created else None
+            envelope = Envelope(session._data, created, created, session_id, session._is_permanent)
+            header = write(self.format.dump(envelope))
+            if len(header) > self._max_bytes and self._on_oversize == "error":
+                self._too_large(session, session._data, header, write)
+
+    def remember(self, session: Session) -> Callable[[], None]:
+        return super().remember(session) if self.fallback is None else self.fallback.remember(session)
+
     def delete(self, session: Session) -> None:
         if self.fallback is not None:
             self.fallback.delete(session)

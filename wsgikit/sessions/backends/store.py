@@ -172,6 +172,34 @@ class StoreBackend(Backend):
         moved = _MOVED + key.encode("ascii")
         return self._swap(session, kept, lambda record: record._replace(data=moved, expires=until)) is not None
 
+    def check(self, session: Session, write: Callable[[str], str]) -> None:
+        if session._data and session.modified:
+            self._record(session, time.time())
+
+    def remember(self, session: Session) -> Callable[[], None]:
+        """Return a function that puts back what the next `save` or `delete` of the session will replace."""
+        before = [kept for kept in (session._token, session._to_delete) if isinstance(kept, Kept)]
+        now = time.time()
+        saved = now if session._saved is None else session._saved
+        expires = self._timeouts.ends(saved if session._created is None else session._created, saved)
+        session._replaced = None
+
+        def put_back() -> None:
+            after, replaced = session._token, session._replaced
+            if isinstance(after, Kept) and all(kept.key != after.key for kept in before):
+                self.store.delete(after.key)
+            for kept in before:
+                present = self.store.load(kept.key)
+                is_ours = present is None or present.data[: len(_MOVED)] in (b"", _MOVED)
+                if present is not None and isinstance(after, Kept) and after.key == kept.key:
+                    is_ours = present.data == after.data
+                if is_ours:  # or another request has built upon it meanwhile
+                    data = replaced.data if replaced is not None and replaced.key == kept.key else kept.data
+                    version = None if present is None else present.version
+                    self.store.save(kept.key, Record(data, saved, expires), version)
+
+        return put_back
+
     def refresh(self, session: Session, write: Callable[[str], str]) -> str | None:
         now = time.time()
         created = now if session._created is None else session._created
@@ -261,6 +289,7 @@ class StoreBackend(Backend):
             if version is not None:
                 if both is not None:
                     self._tell("merged", both)
+                session._replaced = kept
                 return Kept(kept.key, version, record.data)
             theirs = self.store.load(kept.key)
             envelope = None if theirs is None else read_record(theirs)

@@ -47,6 +47,9 @@ class SessionStore(ABC):
     is_shared = True
     """Whether several processes see the same records. False makes the layer warn where there are several."""
 
+    waits_for_commit = False
+    """Whether it can be written only when the transaction of the request is over, as an SQLite file that both use."""
+
     @abstractmethod
     def load(self, key: str) -> Record | None:
         """Return the record, with its version, or None where there is none or it has expired."""

@@ -92,6 +92,7 @@ class SqlStore(SessionStore):
             options = self._options_for(url, engine_options)
             self.is_shared = not _is_in_memory(url)
             self._name = hide_credentials(url.render_as_string())
+            self.waits_for_commit = url.get_backend_name() == "sqlite" and self.is_shared
 
             def connect() -> Engine:
                 # Set when a connection is made: asked for at each use it would be sent each time, on pymysql.
@@ -103,6 +104,7 @@ class SqlStore(SessionStore):
             given = where
             self.is_shared = not _is_in_memory(given.url)
             self._name = hide_credentials(given.url.render_as_string())
+            self.waits_for_commit = given.url.get_backend_name() == "sqlite"
             owner = os.getpid()
 
             def adopt() -> Engine:
