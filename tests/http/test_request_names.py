@@ -130,3 +130,11 @@ def test_the_first_use_of_request_warns_of_nothing():
             timeout=60,
         )
         assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("script_name", "root"), [("", ""), ("/", ""), ("/app", "/app"), ("/app/", "/app")])
+def test_the_root_of_the_script_has_no_slash_at_its_end(script_name, root):
+    environ = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": script_name, "PATH_INFO": "/x", "HTTP_HOST": "example.org"}
+    request = Request({**environ, "wsgi.url_scheme": "http"})
+    assert request.script_root == root
+    assert request.url_root == f"http://example.org{root}/"

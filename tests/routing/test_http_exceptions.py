@@ -146,3 +146,15 @@ def test_throw_errors_raises_bugs_and_answers_http_exceptions(client):
     assert test_app.get_any("/nowhere").status_int == 404
     with pytest.raises(ZeroDivisionError):
         test_app.get_any("/bug")
+
+
+def test_throw_errors_answers_http_exceptions_with_error_pages_too(client):
+    router = Router("app")
+    router.add_url_rule("/bug", "bug", lambda: 1 / 0)
+    router.add_url_rule("/teapot", "teapot", lambda: abort(418))
+    app = build_stack(router, use(ErrorPagesMiddleware), use(ContextMiddleware))
+    test_app = client(app, **{"x-wsgiorg.throw_errors": True})
+    assert test_app.get_any("/teapot").status_int == 418
+    assert test_app.get_any("/nowhere").status_int == 404
+    with pytest.raises(ZeroDivisionError):
+        test_app.get_any("/bug")

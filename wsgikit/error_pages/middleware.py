@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.exceptions import BadRequest, ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
 from wsgikit.options.flags import check_flags
@@ -168,8 +168,8 @@ class ErrorPagesMiddleware(Middleware):
 
     def handle_exception(self, exchange: Exchange, error: Exception) -> WSGIApplication | None:
         """Answer an exception with a page; log it and report it."""
-        if exchange.environ.get(THROW_ERRORS):
-            return None
+        if exchange.environ.get(THROW_ERRORS) and not (callable(error) or isinstance(error, BadRequest)):
+            return None  # a test wants bugs; an HTTP exception is an answer, as in Flask's testing mode
         from wsgikit.error_pages.handling import answer_error  # an error's cost, not a start's
 
         return answer_error(self, exchange, error)

@@ -168,7 +168,7 @@ class Request(BodyRequest):
     @property
     def script_root(self) -> str:
         """The prefix that the application is mounted under, as text."""
-        return self.script_name
+        return self.script_name.rstrip("/")
 
     @property
     def full_path(self) -> str:
@@ -183,7 +183,7 @@ class Request(BodyRequest):
     @property
     def url_root(self) -> str:
         """The address of the application's root, with a slash at its end."""
-        return self.application_url + "/"
+        return self.application_url.rstrip("/") + "/"
 
     @property
     def is_secure(self) -> bool:
