@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsgikit import CompressionMiddleware, build_stack, use
+from wsgikit import CompressionMiddleware, ContextMiddleware, Router, build_stack, policy, send_file, use
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.http import codings
 from wsgikit.http.codings import CodingError, TooLongError, compress, decode, load_coding, make_encoder
@@ -237,6 +237,22 @@ def test_a_file_is_left_to_the_server():
     body = CompressionMiddleware(app)(environ, lambda *head: None)
     assert type(body) is FileWrapper
     body.close()
+
+
+@pytest.mark.parametrize("wants", [True, False])
+def test_the_policy_of_a_view_decides(wants, tmp_path):
+    (tmp_path / "a.txt").write_bytes(TEXT)
+    router = Router("site", static_folder=None)
+    router.add_url_rule("/", "page", policy(compress=wants)(lambda: send_file(tmp_path / "a.txt")))
+    stack = build_stack(router, use(CompressionMiddleware), use(ContextMiddleware))
+    _, headers, chunks = ask(stack, checked=False, **{"wsgi.file_wrapper": FileWrapper})
+    body = b"".join(chunks)
+    if wants:
+        assert (headers["content-encoding"], gzip.decompress(body)) == ("gzip", TEXT)
+        assert "content-length" not in headers
+    else:
+        assert body == TEXT
+        assert "content-encoding" not in headers
 
 
 def test_padding_makes_lengths_differ():

@@ -6,7 +6,7 @@ __all__ = ["COMPRESSIBLE", "CompressionMiddleware", "is_compressible", "may_be_e
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from wsgikit.exceptions import ConfigurationError, complaint, did_you_mean
 from wsgikit.http.accept import choose_encoding
@@ -168,6 +168,8 @@ class CompressionMiddleware(Middleware):
         stack = build_stack(app, use(CompressionMiddleware, levels={"gzip": 5}))
     """
 
+    response_policy: ClassVar[tuple[str, ...]] = ("compress",)
+
     def __init__(
         self,
         app: WSGIApplication,
@@ -216,7 +218,7 @@ class CompressionMiddleware(Middleware):
         head = {name.lower(): value for name, value in exchange.header_list}
         if not may_be_encoded(exchange.status_code, head):
             return None
-        wanted = getattr(exchange, "policy", {}).get("compress")
+        wanted = exchange.policy.get("compress")
         body = exchange.body
         is_whole = type(body) is list or type(body) is tuple
         if wanted is False or body is None or (not is_whole and not exchange.is_streaming and not wanted):
