@@ -229,6 +229,36 @@ def test_a_nonce_that_was_used_before_can_be_used_in_a_stream(ask):
     assert body[: len(body) // 2] * 2 == body
 
 
+def view_with(policy):
+    from wsgikit import Router
+
+    router = Router(None)
+
+    def view():
+        return "x"
+
+    view.__wsgikit_policy__ = policy
+    router.add_url_rule("/", "view", view)
+    return router
+
+
+def test_a_view_changes_the_policy_of_its_responses(ask):
+    changes = {"script-src": ["'self'", "https://cdn.example"], "img-src": None}
+    stacks = [build_stack(view_with({"csp": changes}), use(SecurityHeadersMiddleware, csp_report_only={}))]
+    for _ in range(2):
+        answer = ask(lambda app: stacks[0])
+        for name in (CSP, "Content-Security-Policy-Report-Only"):
+            assert "script-src 'self' https://cdn.example;" in answer[name]
+            assert "img-src" not in answer[name]
+            assert "object-src 'none'" in answer[name]
+    assert ask(lambda app: build_stack(view_with({"csp": False}), use(SecurityHeadersMiddleware)))[CSP] is None
+
+
+def test_a_view_with_a_policy_that_cannot_work_is_an_error_of_the_application(ask):
+    with pytest.raises(ApplicationError, match=r"policy: csp\['script-src'\]: expected sources of CSP"):
+        ask(lambda app: build_stack(view_with({"csp": {"script-src": "self"}}), use(SecurityHeadersMiddleware)))
+
+
 def test_our_error_page_under_a_nonce_keeps_its_own_policy(ask):
     def failing(environ, start_response):
         raise ValueError

@@ -17,6 +17,8 @@ from wsgikit.options.flags import check_flags
 from wsgikit.wsgi import CSP_NONCE, WSGIApplication
 
 _NONCE_BYTES = 18  # 144 bits; CSP3 §2.3.1 asks for at least 128, and 18 bytes are base64 without padding
+_UNCHANGED = object()
+_MOST_VIEWS = 1000  # a view makes its policy once; more than this are made for each request
 _CSP = "Content-Security-Policy"
 _REPORT_ONLY = "Content-Security-Policy-Report-Only"
 _REFERRER = frozenset(
@@ -129,7 +131,8 @@ class SecurityHeadersMiddleware(Middleware):
         ConfigurationError: an option that can't work: an unknown directive, a keyword without quotes, …
 
     A header that the application set itself stays as it is. Nothing is added to a 304: the stored response has its
-    headers. If the nonce was used, the response gets ``Cache-Control: private``.
+    headers. If the nonce was used, the response gets ``Cache-Control: private``. ``policy(csp={…})`` on a view changes
+    the policy of its responses.
 
     Example::
 
@@ -139,6 +142,8 @@ class SecurityHeadersMiddleware(Middleware):
     """
 
     outside_of = ("CsrfMiddleware", "TrustedHostsMiddleware", "HttpsMiddleware", "AccessListMiddleware")
+
+    response_policy = ("csp",)
 
     def __init__(
         self,
@@ -187,6 +192,8 @@ class SecurityHeadersMiddleware(Middleware):
             value = build_permissions_policy(permissions_policy, where, "permissions_policy")
             self._pairs.append(("Permissions-Policy", value))
         self._names = frozenset(name.lower() for name, _ in self._pairs)
+        # By the identity of the mapping of a view, which is kept beside so that it stays the only one of its id.
+        self._of_views: dict[tuple[int, str], tuple[object, Csp]] = {}
         self._warned: set[str] = set()
         self.provides = (CSP_NONCE,) if self._policies else ()
 
@@ -206,7 +213,9 @@ class SecurityHeadersMiddleware(Middleware):
         items = headers.as_list()
         for name, policy in self._policies:
             if name.lower() not in present:
-                items.append((name, self._value_of(exchange, name, policy)))
+                value = self._value_of(exchange, name, policy)
+                if value is not None:
+                    items.append((name, value))
         if present.isdisjoint(self._names):
             items.extend(self._pairs)
         else:
@@ -215,8 +224,13 @@ class SecurityHeadersMiddleware(Middleware):
         if isinstance(nonce, Nonce) and nonce.is_used:
             headers.set("Cache-Control", make_private(headers.get("Cache-Control")))
 
-    def _value_of(self, exchange: Exchange, name: str, policy: Csp) -> str:
-        """Return the value of a policy for this response."""
+    def _value_of(self, exchange: Exchange, name: str, policy: Csp) -> str | None:
+        """Return the value of a policy for this response; None if the view wants none."""
+        changes = exchange.policy.get("csp", _UNCHANGED)
+        if changes is None or changes is False:
+            return None
+        if changes is not _UNCHANGED:
+            policy = self._changed(policy, name, changes)
         environ = exchange.environ
         nonce: Any = environ.get(CSP_NONCE)
         is_used = nonce.is_used if isinstance(nonce, Nonce) else nonce is not None
@@ -224,6 +238,20 @@ class SecurityHeadersMiddleware(Middleware):
             self._warn_of_nonce(name)
         upgrades = self._always_upgrades or environ["wsgi.url_scheme"] == "https"
         return policy.header(str(nonce) if is_used else None, upgrades=upgrades)
+
+    def _changed(self, policy: Csp, name: str, changes: Any) -> Csp:
+        """Return the policy with the changes of a view."""
+        key = (id(changes), name)
+        known = self._of_views.get(key)
+        if known is None:
+            try:
+                merged = build_csp(changes, "policy", "csp", policy.directives)
+            except ConfigurationError as error:
+                raise ApplicationError(str(error)) from error
+            if len(self._of_views) >= _MOST_VIEWS:
+                self._of_views.clear()
+            known = self._of_views[key] = (changes, merged)
+        return known[1]
 
     def _warn_of_nonce(self, name: str) -> None:
         if name in self._warned:

@@ -1,0 +1,49 @@
+"""The code of the pages on security runs, and what they say is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from wsgikit.testing import TestClient
+
+HOWTO = Path(__file__).parents[2] / "docs" / "howto"
+PAGES = ["secure.md", "proxy.md", "csrf.md"]
+HTTPS = {"wsgi.url_scheme": "https", "HTTP_HOST": "www.example.com:443", "REMOTE_ADDR": "127.0.0.1"}
+
+
+def run(page):
+    namespace = {"__name__": "page"}
+    for block in re.findall(r"^```python\n(.*?)^```", (HOWTO / page).read_text(), re.MULTILINE | re.DOTALL):
+        exec(compile(block, page, "exec"), namespace)
+    return namespace
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_code_of_a_page_runs(page):
+    assert run(page)["stack"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_pages_that_exist(page):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", (HOWTO / page).read_text()):
+        assert (HOWTO / target).exists(), target
+
+
+def test_the_legacy_application_is_secured():
+    client = TestClient(run("secure.md")["stack"], extra_environ=HTTPS)
+    response = client.get("/")
+    assert response.headers["Set-Cookie"] == "sid=1; Path=/; SameSite=Lax; HttpOnly; Secure"
+    assert "Content-Security-Policy" not in response.headers
+    assert "script-src 'self'" in response.headers["Content-Security-Policy-Report-Only"]
+    assert response.headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert client.get("/", extra_environ={"HTTP_HOST": "example.com"}, status=308)
+    client.post("/", {}, headers={"Origin": "https://evil.example"}, status=403)
+
+
+def test_the_client_behind_the_proxy_is_known():
+    environ = {"HTTP_HOST": "example.com:443", "REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_PROTO": "https"}
+    client = TestClient(run("proxy.md")["stack"], extra_environ=environ)
+    assert client.get("/", headers={"X-Forwarded-For": "6.6.6.6, 192.0.2.1"}).text == "192.0.2.1 by https"
