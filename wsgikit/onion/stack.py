@@ -229,7 +229,7 @@ class Stack:
         """
         from wsgikit.onion.visit import make_environ, visit  # for scripts and tests only
 
-        return visit(self.layers, {**make_environ(path), STACK: self, **environ})
+        return visit(self.layers, {**make_environ(path), STACK: self, **environ}, self._leaving())
 
     def app_context(self) -> AbstractContextManager[Exchange]:
         """Enter the application without a request: `g`, `db` and `current_app` can be used, `request` can't.
@@ -239,7 +239,12 @@ class Stack:
         """
         from wsgikit.onion.visit import make_environ, visit  # for scripts and tests only
 
-        return visit(self.layers, {**make_environ("/"), STACK: self, NO_REQUEST: True})
+        return visit(self.layers, {**make_environ("/"), STACK: self, NO_REQUEST: True}, self._leaving())
+
+    def _leaving(self) -> list[Callable[[Exchange], object]]:
+        """Return what the parts of the stack do at the end of such a context, as a router's `teardown_request`."""
+        found = (getattr(part, "__wsgikit_leave__", None) for part in (self.app, *reversed(self.layers)))
+        return [leave for leave in found if leave is not None]
 
     def close(self) -> None:
         """Give back what the layers hold across requests, innermost first. The stack can be used again after it."""

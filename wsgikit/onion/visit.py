@@ -10,7 +10,7 @@ __all__ = ["make_environ", "visit"]
 
 import io
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -24,12 +24,15 @@ from wsgikit.wsgi import EXCHANGE, Environ
 
 
 @contextmanager
-def visit(layers: Iterable[Any], environ: Environ) -> Iterator[Exchange]:
+def visit(
+    layers: Iterable[Any], environ: Environ, leaving: Sequence[Callable[[Exchange], object]] = ()
+) -> Iterator[Exchange]:
     """Enter those of the layers that provide something, and leave them at the end of the block.
 
     Args:
         layers: of one stack, outermost first.
         environ: a complete environ; layers write to it.
+        leaving: called at the end of the block, before the layers are left.
 
     Raises:
         ConfigurationError: no layer binds the locals.
@@ -54,7 +57,7 @@ def visit(layers: Iterable[Any], environ: Environ) -> Iterator[Exchange]:
             exchange.error = error
             raise
         finally:
-            exchange._teardown = ((), tuple(layer.teardown_request for layer in reversed(entered)))
+            exchange._teardown = ((), (*leaving, *(layer.teardown_request for layer in reversed(entered))))
             is_complete = exchange.is_complete
             exchange._finish()
             if is_complete:

@@ -190,7 +190,7 @@ class Matched(Match):
         if plan.router.request_class is not None:
             exchange.known_request = _other_request(plan.router.request_class, environ, plan.limits)
         if plan.teardown and error is None:
-            exchange.on_teardown(partial(self._tear_down, exchange))
+            exchange.on_teardown(partial(self.tear_down, exchange))
         try:
             try:
                 if error is not None:
@@ -360,7 +360,8 @@ class Matched(Match):
             return partial(send_parts, line, head, chunks)
         return partial(send_parts, *with_head(line, head, chunks, status, headers, plan.where))
 
-    def _tear_down(self, exchange: Exchange) -> None:
+    def tear_down(self, exchange: Exchange) -> None:
+        """Run the functions of `teardown_request`; the first error is raised when all have run."""
         error = self.raised or (exchange.error if not exchange.is_complete else None)
         self.raised = None
         first: BaseException | None = None

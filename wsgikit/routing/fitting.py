@@ -24,7 +24,7 @@ def misfits(router: Router) -> Iterator[str]:
     for endpoint in router.prefixless:
         remedy = "Include the router with prefix=, or write '/'"
         yield complaint("rule ''", f"endpoint {endpoint!r}", "a prefix before it", "", remedy)
-    shared = router._app_scope()
+    shared = router.app_scope()
     if shared.before or shared.preprocessors:
         return
     for bound, target in _called(router):

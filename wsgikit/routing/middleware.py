@@ -69,6 +69,10 @@ class RouterMiddleware(Middleware):
     def __wsgikit_router__(self) -> Router:
         return self.router
 
+    def __wsgikit_leave__(self, exchange: Exchange) -> None:
+        """Run the functions of `teardown_request` at the end of `Stack.request_context` or `app_context`."""
+        self.router.__wsgikit_leave__(exchange)
+
     def before_request(self, exchange: Exchange) -> WSGIApplication | None:
         """Answer with the matched view; None lets the request through."""
         return self._match(exchange)

@@ -189,6 +189,16 @@ class Router(Registry):
     def __wsgikit_router__(self) -> Router:
         return self
 
+    def __wsgikit_leave__(self, exchange: Exchange) -> None:
+        """Run the functions of `teardown_request` at the end of `Stack.request_context` or `app_context`."""
+        record = exchange.environ.get(ROUTING)
+        if type(record) is Matched and record.rule is not None and record.router is self:
+            record.tear_down(exchange)
+            return
+        matched = Matched()
+        matched.plan = Plan(self, None, None, [self.app_scope()])
+        matched.tear_down(exchange)
+
     # ------------------------------------------------------------------ a request
 
     def __call__(self, environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]:
@@ -288,9 +298,9 @@ class Router(Registry):
     def _make_plan(self, endpoint: str | None, target: Target, arguments: frozenset[str] = frozenset()) -> Plan:
         self._start_serving()
         scopes = [owner.router.hooks for owner in target.owners]
-        return Plan(self, endpoint, target.view, [*scopes, self._app_scope()], arguments, target.owners)
+        return Plan(self, endpoint, target.view, [*scopes, self.app_scope()], arguments, target.owners)
 
-    def _app_scope(self) -> Hooks:
+    def app_scope(self) -> Hooks:
         """Return the hooks that are for all views: this router's, and those that included ones hang on it."""
         merged = Hooks()
         everyone = [self.hooks, *(router.app_hooks for router in self.iter_included())]

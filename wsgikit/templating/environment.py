@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsgikit.context.locals import current_exchange, g, has_request_context, request, session
+from wsgikit.context.locals import current_exchange, g, has_app_context, has_request_context, request, session
 from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint
 from wsgikit.options.flags import check_flags
 from wsgikit.routing.dispatch import Matched
@@ -244,15 +244,21 @@ class Templates:
             full["g"] = g
             if SESSION in environ:
                 full["session"] = session
-            matched = environ.get(ROUTING)
-            if type(matched) is Matched:
-                for scope in reversed(matched.plan.scopes):
-                    for processor in scope.context_processors:
-                        full.update(processor())
-        for processor in self._context_processors:
+        for processor in (*self._processors_of_router(), *self._context_processors):
             full.update(processor())
         full.update(context)
         return full
+
+    def _processors_of_router(self) -> Iterator[Callable[[], Mapping[str, Any]]]:
+        """Iterate over the context processors of the view's routers; where no view answers, of the router."""
+        if not has_app_context():
+            return
+        matched = current_exchange().environ.get(ROUTING)
+        if type(matched) is Matched and matched is not matched.router.nowhere:
+            for scope in reversed(matched.plan.scopes):
+                yield from scope.context_processors
+        elif self.router is not None:
+            yield from self.router.app_scope().context_processors
 
 
 def _paths(folders: Folders) -> tuple[Path, ...]:
