@@ -189,3 +189,23 @@ def test_a_header_of_an_exception_that_can_not_be_sent_costs_the_looks_and_itsel
     assert got.headers.get("Content-Type") == "text/plain; charset=utf-8"
     assert (got.headers.get("X-Name"), got.headers.get("X-Other")) == (None, "1")
     assert "headers: X-Name: expected latin-1 text" in str(records(logging.ERROR)[0].exc_info[1])
+
+
+@pytest.mark.parametrize(
+    ("content_type", "has_hint"),
+    [("application/x-www-form-urlencoded", True), ("multipart/form-data; boundary=x", False), (None, False)],
+)
+def test_a_missing_field_is_explained_to_a_developer(ask, failing, content_type, has_hint):
+    error = werkzeug.exceptions.BadRequestKeyError("photo")
+    got = ask(ErrorPagesMiddleware(failing(error), debug=True), accept="text/plain", CONTENT_TYPE=content_type)
+    assert "The request has no field 'photo'." in got.text
+    assert ('the form needs enctype="multipart/form-data"' in got.text) is has_hint
+    assert "photo" not in ask(ErrorPagesMiddleware(failing(error)), CONTENT_TYPE=content_type).text
+
+
+def test_the_text_of_a_bad_request_is_for_developers(ask, failing):
+    error = BadRequest("form: expected UTF-8, token=geheim4711")
+    shown = ask(ErrorPagesMiddleware(failing(error), debug=True), accept="text/plain").text
+    assert "form: expected UTF-8, token=***" in shown
+    assert "form" not in ask(ErrorPagesMiddleware(failing(error)), accept="text/plain").text
+    assert "form" not in ask(ErrorPagesMiddleware(failing(error), debug=True), REMOTE_ADDR="10.0.0.7").text

@@ -180,7 +180,21 @@ def test_an_error_response_without_a_body_gets_a_page(ask, answering, chunks):
     assert got.headers.get("WWW-Authenticate") == "Basic"
     assert got.headers.get_all("Content-Type") == ["text/html; charset=utf-8"]
     assert got.headers.get("Content-Length") == str(len(got.body))
-    assert not got.headers.has("ETag")
+    assert got.headers.get("ETag") == '"x"'
+
+
+@pytest.mark.parametrize(
+    ("language", "title"), [("fr", "Cela n’a pas marché"), ("ja", "That did not work"), (None, "That did not work")]
+)
+def test_headers_of_a_response_without_a_body_stay(ask, answering, language, title):
+    about = [("ETag", '"v2"'), ("Last-Modified", "Mon, 30 Nov 2026 10:00:00 GMT"), ("Content-Encoding", "gzip")]
+    headers = [*about, *([("Content-Language", language)] if language else [])]
+    got = ask(ErrorPagesMiddleware(answering("412 Precondition Failed", headers=headers)), HTTP_ACCEPT_LANGUAGE="en")
+    assert got.headers.get("ETag") == '"v2"'
+    assert got.headers.get("Last-Modified") == "Mon, 30 Nov 2026 10:00:00 GMT"
+    assert got.headers.get_all("Content-Language") == ["fr" if language == "fr" else "en"]
+    assert not got.headers.has("Content-Encoding")
+    assert title in got.text
 
 
 def test_the_page_for_an_empty_response_may_be_an_application(ask, answering):

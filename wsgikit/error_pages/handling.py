@@ -14,13 +14,14 @@ from wsgikit.error_pages.answers import Answer, find_answer, is_client_disconnec
 from wsgikit.error_pages.render import ErrorPage, Rendered, find_page, render_problem, render_visitor_page, text_page
 from wsgikit.error_pages.report import ErrorReport
 from wsgikit.error_pages.texts import DEFAULT_LANGUAGE, load_texts, texts_for
-from wsgikit.exceptions import ApplicationError, complaint
+from wsgikit.exceptions import ApplicationError, BadRequest, complaint
 from wsgikit.http.accept import choose_form, choose_language
 from wsgikit.http.addresses import debug_refusal
 from wsgikit.http.headers import Headers
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.log import exc_info_of
 from wsgikit.onion.reply import Reply
+from wsgikit.options.masking import hide_credentials
 from wsgikit.wsgi import CSP_NONCE, REFUSAL, REQUEST_ID, Environ, HeaderList, StartResponse, WSGIApplication
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ def answer_error(layer: ErrorPagesMiddleware, exchange: Exchange, error: Excepti
     except Exception:  # noqa: BLE001 - an exception's own methods may raise anything
         _logger().exception("%s could not be asked for its answer: 500 is sent", type(error).__name__)
         answer = Answer(status_line(500), [])
-    if isinstance(error, KeyError) and answer.is_expected:  # Werkzeug's BadRequestKeyError: a missing field
-        answer = _with_its_field(layer, environ, error, answer)
+    if answer.is_expected and 400 <= answer.status_code < 500:
+        answer = _with_reason(layer, environ, error, answer)
     is_failure = answer.status_code >= 500 or not is_answerable
     error_id = None
     known = None
@@ -78,7 +79,7 @@ def fill_empty(layer: ErrorPagesMiddleware, exchange: Exchange) -> None:
     status = exchange.status or ""
     refused = environ.get(REFUSAL)
     detail = refused[0].detail if refused is not None and refused[1] is exchange.body else None
-    page = _page(layer, environ, Answer(status, [], detail), None)
+    page = _page(layer, environ, Answer(status, [], detail), None, headers.get("Content-Language"))
     try:
         app = _answer_visitor(layer, environ, [], page)
     except Exception as failure:  # noqa: BLE001 - as above
@@ -86,7 +87,8 @@ def fill_empty(layer: ErrorPagesMiddleware, exchange: Exchange) -> None:
         app = _fallback(page, [])
 
     def take_head(status: str, pairs: HeaderList, exc_info: Any = None, /) -> Any:
-        for name in ("Content-Type", "Content-Length", "Content-Encoding", "Content-Language", "ETag", "Last-Modified"):
+        # ETag and Last-Modified stay: those of a 412 are of the resource, not of this body (RFC 9110 §8.8).
+        for name in ("Content-Type", "Content-Length", "Content-Encoding"):
             headers.discard(name)
         for name, value in pairs:
             if name == "Vary":
@@ -102,9 +104,12 @@ def fill_empty(layer: ErrorPagesMiddleware, exchange: Exchange) -> None:
     exchange.body = list(app(environ, take_head))
 
 
-def _page(layer: ErrorPagesMiddleware, environ: Environ, answer: Answer, error_id: str | None) -> ErrorPage:
+def _page(
+    layer: ErrorPagesMiddleware, environ: Environ, answer: Answer, error_id: str | None, language: str | None = None
+) -> ErrorPage:
     texts = layer.texts or load_texts(None)
-    language = choose_language(environ.get("HTTP_ACCEPT_LANGUAGE"), texts, DEFAULT_LANGUAGE)
+    if language is None or language not in texts:  # else it is the application's own Content-Language
+        language = choose_language(environ.get("HTTP_ACCEPT_LANGUAGE"), texts, DEFAULT_LANGUAGE)
     title, text, labels = texts_for(texts, language, answer.status_code)
     request_id = environ.get(REQUEST_ID)
     return ErrorPage(
@@ -249,14 +254,22 @@ def _tell_reporters(layer: ErrorPagesMiddleware, known: ErrorReport) -> None:
             _logger().exception("report= %r failed for error %s", reporter, known.error_id)
 
 
-def _with_its_field(layer: ErrorPagesMiddleware, environ: Environ, error: KeyError, answer: Answer) -> Answer:
-    """Log the name of a field that the request lacks; show it to a developer only, as Flask does."""
-    named = ascii(error.args[0] if error.args else "")
-    if report.mark_logged(error, environ):
-        path = report.request_path(environ)
-        _logger().info("%s %s: %s: no field %s", environ.get("REQUEST_METHOD", "?"), path, answer.status, named)
+def _with_reason(layer: ErrorPagesMiddleware, environ: Environ, error: Exception, answer: Answer) -> Answer:
+    """Show a developer why a request is refused, if the error says it, as Flask does; log a missing field."""
+    if isinstance(error, KeyError):  # Werkzeug's BadRequestKeyError
+        named = ascii(error.args[0] if error.args else "")
+        shown = f"The request has no field {named}."
+        if str(environ.get("CONTENT_TYPE", "")).lower().startswith("application/x-www-form-urlencoded"):
+            shown += ' If it is a file, the form needs enctype="multipart/form-data".'
+        if report.mark_logged(error, environ):
+            path = report.request_path(environ)
+            _logger().info("%s %s: %s: no field %s", environ.get("REQUEST_METHOD", "?"), path, answer.status, named)
+    elif isinstance(error, BadRequest):  # wsgikit's own
+        shown = hide_credentials(str(error))
+    else:
+        return answer
     show = layer.debug and debug_refusal(environ, layer.debug_networks) is None
-    return replace(answer, detail=f"The request has no field {named}." if show else None)
+    return replace(answer, detail=shown if show else None)
 
 
 def _note_disconnect(environ: Environ, error: Exception) -> None:
