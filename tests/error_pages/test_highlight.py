@@ -7,12 +7,13 @@ import importlib
 import io
 import linecache
 import re
+import sys
 import tokenize
 
 import pytest
 
 import wsgikit.error_pages.frames
-from wsgikit.error_pages.highlight import highlight
+from wsgikit.error_pages.highlight import highlight, highlight_template
 
 
 def uncoloured(html):
@@ -49,3 +50,18 @@ def test_colours_agree_with_pythons_own_tokens():
     expected = [t.string for t in tokenize.generate_tokens(io.StringIO(text).readline) if t.type == tokenize.COMMENT]
     coloured = "\n".join(highlight(text.splitlines()))
     assert [html.unescape(found) for found in re.findall(r'<span class="c">(.*?)</span>', coloured)] == expected
+
+
+TEMPLATE = ["<p title='a'>{% if user %}", "  {{ user.name }} &amp; {# who #}", "", "{% endif %}</p>"]
+
+
+def test_a_template_is_coloured_by_pygments_and_nothing_of_it_changed():
+    lines = highlight_template(TEMPLATE)
+    assert [html.unescape(uncoloured(line)) for line in lines] == TEMPLATE
+    assert '<span class="k">if</span>' in lines[0]
+    assert '<span class="c">{# who #}</span>' in lines[1]
+
+
+def test_a_template_is_escaped_without_pygments(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pygments.lexers.templates", None)
+    assert highlight_template(TEMPLATE) == [html.escape(line) for line in TEMPLATE]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["highlight"]
+__all__ = ["highlight", "highlight_template"]
 
 import builtins
 import keyword
@@ -38,6 +38,35 @@ def highlight(lines: Sequence[str], before: Sequence[str] = ()) -> list[str]:
         pieces, state = _line(line, state)
         coloured.append(pieces)
     return coloured
+
+
+# Our class for each kind of token of Pygments; the nearest kind above counts.
+_PYGMENTS = (
+    ("Comment", "c"),
+    ("Keyword", "k"),
+    ("String", "s"),
+    ("Number", "n"),
+    ("Name.Tag", "b"),
+    ("Operator.Word", "k"),
+)
+
+
+def highlight_template(lines: Sequence[str]) -> list[str]:
+    """Return each line of a Jinja2 template as HTML: in colours if Pygments is installed, else only escaped."""
+    try:
+        from pygments.lexers.templates import HtmlDjangoLexer  # for developers, if they have it
+        from pygments.token import string_to_tokentype
+    except ImportError:
+        return [escape(line) for line in lines]
+    kinds = [(string_to_tokentype(name), css) for name, css in _PYGMENTS]
+    coloured = [""]
+    for token, text in HtmlDjangoLexer(stripnl=False, ensurenl=False).get_tokens("\n".join(lines)):
+        css = next((css for kind, css in kinds if token in kind), "")
+        for number, part in enumerate(text.split("\n")):
+            if number:
+                coloured.append("")
+            coloured[-1] += (_span(css, part) if css else escape(part)) if part else ""
+    return coloured if len(coloured) == len(lines) else [escape(line) for line in lines]
 
 
 def _open_quote(lines: Sequence[str]) -> str:

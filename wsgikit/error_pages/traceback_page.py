@@ -15,7 +15,7 @@ from urllib.parse import quote
 from wsgikit.error_pages.debug import DebugView, OnionLayer
 from wsgikit.error_pages.debug_formats import as_dict, as_markdown, as_text
 from wsgikit.error_pages.frames import Frame, Problem
-from wsgikit.error_pages.highlight import highlight
+from wsgikit.error_pages.highlight import highlight, highlight_template
 from wsgikit.error_pages.render import Rendered, fill, html_headers, load_asset, raw, render_problem, text_page
 from wsgikit.exceptions import ConfigurationError, complaint, did_you_mean
 
@@ -163,7 +163,7 @@ def _source(frame: Frame) -> str:
         return '<p class="tools">There is no source.</p>'
     texts = [text for _, text in frame.lines]
     if frame.function == "template" or not frame.path.endswith(".py"):
-        coloured = [escape(text) for text in texts]
+        coloured = highlight_template(texts)
     else:
         first = frame.lines[0][0]
         start = frame.first_line if frame.first_line < first else first
