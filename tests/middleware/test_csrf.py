@@ -14,6 +14,7 @@ from wsgikit import (
     build_stack,
     csrf_field,
     csrf_token,
+    policy,
     render_template_string,
     use,
 )
@@ -105,11 +106,10 @@ def make_router():
 
         return f"saved {request.form.get('name', '')}"
 
+    @router.post("/hook")
+    @policy(csrf=False)
     def hook():
         return "hooked"
-
-    hook.__wsgikit_policy__ = {"csrf": False}
-    router.add_url_rule("/hook", "hook", hook, methods=["POST"])
 
     return router
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["AccessListMiddleware"]
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.http.addresses import is_in, parse_address, parse_networks
@@ -12,6 +13,8 @@ from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
 from wsgikit.onion.refusal import Refusal
 from wsgikit.wsgi import WSGIApplication
+
+_MOST_ADDRESSES = 1024  # whose decision is kept: reading an address takes longer than all the rest
 
 
 class AccessListMiddleware(Middleware):
@@ -61,10 +64,11 @@ class AccessListMiddleware(Middleware):
         self.status = status
         detail = "There is nothing here." if status in (404, 410) else "Your address may not use this site."
         self._refusal = Refusal(status, detail)
+        self._decide = lru_cache(_MOST_ADDRESSES)(self.is_allowed)
 
     def before_request(self, exchange: Exchange) -> WSGIApplication | None:
         """Refuse a client that may not come in."""
-        return None if self.is_allowed(exchange.environ.get("REMOTE_ADDR")) else self._refusal
+        return None if self._decide(exchange.environ.get("REMOTE_ADDR")) else self._refusal
 
     def is_allowed(self, address: str | None) -> bool:
         """Return whether a client of this address may come in."""

@@ -213,7 +213,11 @@ class CorsMiddleware(Middleware):
 
 def _vary(exchange: Exchange) -> None:
     """Note that another origin might get another response."""
-    exchange.headers.vary("Origin")
+    headers = exchange.headers
+    if headers.has("Vary"):
+        headers.vary("Origin")
+    else:
+        headers.add("Vary", "Origin")
 
 
 def _names(names: str | Iterable[str], where: str, option: str) -> tuple[str, ...] | None:

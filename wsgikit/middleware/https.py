@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["HttpsMiddleware", "hsts_value"]
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 from wsgikit.exceptions import ConfigurationError, complaint
@@ -105,7 +106,7 @@ class HttpsMiddleware(Middleware):
         """Redirect to https; have HSTS added to a response that goes by https."""
         environ = exchange.environ
         if environ["wsgi.url_scheme"] == "https":
-            if self.hsts is not None:
+            if self.hsts is not None and _takes_hsts(environ.get("HTTP_HOST", "")):
                 exchange.on_response(self._add_hsts)
             return None
         if not self.redirect:
@@ -124,9 +125,7 @@ class HttpsMiddleware(Middleware):
     def _add_hsts(self, exchange: Exchange) -> None:
         headers = exchange.headers
         if not headers.has(_HSTS):
-            host = host_of(exchange.environ)
-            if host is not None and not is_loopback_or_ip(host):  # RFC 6797 §8.1.1 has browsers ignore it there
-                headers.add(_HSTS, self.hsts or "")
+            headers.add(_HSTS, self.hsts or "")
 
     def _warn_of_circle(self, environ: Environ) -> None:
         """Log, once, that a request that is redirected to https seems to have come by https."""
@@ -139,6 +138,13 @@ class HttpsMiddleware(Middleware):
             "A request that seems to have come by https is redirected to https, which leads in a circle: the proxy "
             "ends TLS, and nothing says so. Add ProxyHeadersMiddleware with the proxy's address in trusted_proxies"
         )
+
+
+@lru_cache(256)
+def _takes_hsts(text: str) -> bool:
+    """Return whether browsers remember HSTS for a host: not for an address (RFC 6797 §8.1.1)."""
+    host = parse_host(text) if text.isascii() else None
+    return host is not None and not is_loopback_or_ip(host)
 
 
 def _always(environ: Environ) -> bool:
