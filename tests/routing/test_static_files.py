@@ -37,6 +37,7 @@ PLACES = {
     "another folder": ({"static_folder": "assets"}, "assets", "/assets/a.css"),
     "another folder with a slash": ({"static_folder": "assets/"}, "assets", "/assets/a.css"),
     "another URL": ({"static_url_path": "/files"}, "static", "/files/a.css"),
+    "the module's own folder": ({"static_folder": ""}, ".", "/a.css"),
     "the root": ({"static_url_path": ""}, "static", "/a.css"),
     "no URL": ({"static_url_path": None}, "static", "/static/a.css"),
 }

@@ -157,7 +157,7 @@ class Router(Registry):
         self.template_options = dict(template_options or {})
         self.static_folder = self._beside(static_folder)
         if static_url_path is None:
-            static_url_path = f"/{self.static_folder.name}" if self.static_folder is not None else "/static"
+            static_url_path = f"/{Path(static_folder).name}" if static_folder is not None else "/static"
         if not isinstance(static_url_path, str):
             raise ConfigurationError(complaint("Router", "static_url_path", "a path", static_url_path))
         if static_max_age_seconds is not None and not (
