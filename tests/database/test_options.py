@@ -24,7 +24,7 @@ def app(environ, start_response):
         ({}, "url, engine, connect: expected exactly one of them, got []"),
         ({"url": "sqlite://", "connect": list}, "expected exactly one of them, got ['url', 'connect']"),
         ({"url": "sqlite://", "kind": "orm"}, "kind: expected 'session' or 'connection', got 'orm'"),
-        ({"url": "sqlite://", "release": "now"}, "release: expected 'close' or 'response', got 'now'"),
+        ({"url": "sqlite://", "release": "now"}, "release: expected 'complete', 'response' or 'close', got 'now'"),
         ({"url": "sqlite://", "commit": "always"}, "commit: expected 'success', 'no-exception', 'manual'"),
         ({"url": "sqlite://", "name": "commit"}, "name: expected a name of the database, other than 'attempt'"),
         ({"url": "nonsense"}, "url: expected 'dialect+driver://user:password@host/database'"),

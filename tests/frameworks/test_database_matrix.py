@@ -404,6 +404,18 @@ FOOT = """\
 - The view's row is committed before the head of the response leaves. What a stream writes is a second transaction,
   committed at the end of the body, and rolled back where the stream raises or the client leaves.
 - Raised redirects are redirects: they commit. Django has none that can be raised.
+
+## Who holds what while a slow client downloads
+
+It is the same in the six frameworks, for GET and POST, on the three databases
+(`tests/frameworks/test_database_release.py`). Django's pages have a Content-Length if `CommonMiddleware` is on, as it
+is in a new project.
+
+| the response | its transaction ends | its connection goes back |
+|---|---|---|
+| a page, small or large | at the head | before its last chunk leaves |
+| HEAD, 304 | at the head | when the body is read to its end, or closed |
+| a stream that reads from an open cursor | at the end of the body | at the end of the body |
 """
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from weakref import ref
 
 from wsgikit.database.budgets import Budgets
 from wsgikit.database.handle import Excluded, Handle
@@ -41,10 +42,10 @@ class DatabaseMiddleware(Middleware):
     """Gives each request one database connection and one transaction, opened when it is first used.
 
     The transaction is committed before the head of the response leaves, so that a commit that fails is still a clean
-    error page. It is rolled back where an exception escapes and where the status is 400 or above, so that frameworks
-    which turn exceptions into error pages leave no rows behind. The connection is always given back: with a list as the
-    body before its first byte leaves, with a stream when that is closed. What a stream writes is a second transaction,
-    committed at its end, rolled back where it breaks off or the client leaves.
+    error page. It is rolled back if an exception escapes and if the status is 400 or above, so that frameworks
+    which turn exceptions into error pages leave no rows behind. The connection is always given back: before the last
+    byte of the body leaves, so that a slow client holds none. What a stream writes is a second transaction, committed
+    at its end, rolled back if it breaks off or the client leaves.
 
     Use it around any application that works with a relational database. Don't use it where one request needs several
     transactions of its own making: ``commit="manual"`` leaves them to you, and so does an engine of your own.
@@ -63,7 +64,9 @@ class DatabaseMiddleware(Middleware):
         kind: ``"session"`` for the ORM, ``"connection"`` for Core.
         name: of the database, where there are several; the environ key of any but the default is ``wsgikit.db.<name>``.
         commit: ``"success"`` (status below 400), ``"no-exception"``, ``"manual"``, or a function of the exchange.
-        release: ``"close"`` keeps the connection until the body is closed, ``"response"`` gives it back at the head.
+        release: when the connection goes back. ``"complete"``: when the application has handed out its body; if that
+            has a Content-Length, that is before its last chunk leaves. ``"response"``: at the head. ``"close"``: when
+            the server closes the body, for a stream that uses a connection after its last chunk.
         retries: how often a request is repeated whose transaction lost against another: serialization failures and
             deadlocks (SQLSTATE 40001 and 40P01, MariaDB 1213 and 1205, SQLite busy), never after the head has left. The
             request body is kept for it; what layers outside this one remember of the request stays as it is.
@@ -119,7 +122,7 @@ class DatabaseMiddleware(Middleware):
         kind: Literal["session", "connection"] = "session",
         name: str = "default",
         commit: Literal["success", "no-exception", "manual"] | Rule = "success",
-        release: Literal["close", "response"] = "close",
+        release: Literal["complete", "response", "close"] = "complete",
         retries: int = 0,
         retry_methods: Sequence[str] = ("GET", "HEAD", "OPTIONS", "QUERY", "PUT", "DELETE"),
         retry_backoff_seconds: float = 0.05,
@@ -168,6 +171,7 @@ class DatabaseMiddleware(Middleware):
         self._commit_key = f"{environ_key}.commit"
         self._queries_key = f"{environ_key}.queries"
         self._is_released_early = release == "response"
+        self._is_released_at_end = release == "complete"
         self._excluded = paths_of(where, exclude_paths)
         self._budgets = Budgets(name, max_queries, slow_query_seconds, held_warning_seconds)
         self._is_traced = record_queries or self._budgets.need_texts
@@ -281,6 +285,8 @@ class DatabaseMiddleware(Middleware):
                 queries.slow_query_seconds = self._budgets.slow_query_seconds
             # One step: two threads of a request get the same one.
             kept: Work = state.setdefault(self, Work(source, exchange.environ, queries))
+            if self._is_released_at_end and exchange.is_head_sent:
+                exchange.on_complete(partial(self._complete, ref(exchange), kept))
             state[self._queries_key] = outside[self._queries_key] = kept.queries
             return kept
         return work
@@ -314,6 +320,8 @@ class DatabaseMiddleware(Middleware):
         work.is_answered = True
         if self._replica is not None and work.has_saved:
             self._stickiness.remember(exchange)
+        if is_streaming and self._is_released_at_end:
+            exchange.on_complete(partial(self._complete, ref(exchange), work))
         if is_kept_open:
             return
         work.is_settled = not is_streaming
@@ -333,11 +341,8 @@ class DatabaseMiddleware(Middleware):
         try:
             if work.has_failed or not exchange.is_complete:
                 work.rollback()
-            elif work.on_commit or work.on_rollback or (work.target is not None and work.source.in_transaction(work)):
-                if self._should_commit(exchange):
-                    self._commit(exchange, work)
-                else:
-                    work.rollback()
+            else:
+                self._conclude_rest(exchange, work)
         except BaseException:
             work.rollback()
             raise
@@ -349,6 +354,29 @@ class DatabaseMiddleware(Middleware):
             work.end()
             if work.outer is not None:
                 exchange.environ[self.environ_key] = work.outer
+
+    def _complete(self, of: ref[Exchange], work: Work, _outermost: Exchange) -> None:
+        """Conclude a stream that has handed out its whole body, and give the connection back before its last chunk."""
+        exchange = of()
+        if exchange is None or work.is_over:
+            return
+        work.is_interrupted = False
+        try:
+            if not work.has_failed:
+                self._conclude_rest(exchange, work)
+            self._budgets.warn_of_holding(work)
+        except BaseException:
+            work.fail()
+            raise
+        work.release()
+
+    def _conclude_rest(self, exchange: Exchange, work: Work) -> None:
+        """Commit or roll back what a stream has done since its head."""
+        if work.on_commit or work.on_rollback or (work.target is not None and work.source.in_transaction(work)):
+            if self._should_commit(exchange):
+                self._commit(exchange, work)
+            else:
+                work.rollback()
 
     def _commit(self, exchange: Exchange, work: Work) -> None:
         try:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from wsgikit.exceptions import ConfigurationError, complaint
 
-_CHOICES = {"kind": ("session", "connection"), "release": ("close", "response")}
+_CHOICES = {"kind": ("session", "connection"), "release": ("complete", "response", "close")}
 _TAKEN = ("attempt", "attempts", "commit", "primary")  # environ keys of another meaning end so
 _METHOD = re.compile(r"[A-Z][A-Z-]*")  # stricter than RFC 9110 §9.1: a list in one text is no method
 
@@ -25,7 +25,8 @@ def check_choices(where: str, **options: object) -> None:
     """Raise where one of the options is none of the words that it may be."""
     for name, value in options.items():
         if value not in _CHOICES[name]:
-            raise ConfigurationError(complaint(where, name, " or ".join(map(repr, _CHOICES[name])), value))
+            *first, last = map(repr, _CHOICES[name])
+            raise ConfigurationError(complaint(where, name, f"{', '.join(first)} or {last}", value))
 
 
 def check_name(where: str, name: str) -> None:
