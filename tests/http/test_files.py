@@ -230,10 +230,11 @@ def test_the_media_type_is_that_of_the_name(name, kind):
 
 
 DISPOSITIONS = {
+    "a.txt": "inline; filename=a.txt",
     "a b.txt": 'inline; filename="a b.txt"',
-    "中文.txt": "inline; filename=\".txt\"; filename*=UTF-8''%E4%B8%AD%E6%96%87.txt",
-    'q"uo\\te.txt': "inline; filename=\"quote.txt\"; filename*=UTF-8''q%22uo%5Cte.txt",
-    "new\nline.txt": "inline; filename=\"newline.txt\"; filename*=UTF-8''new%0Aline.txt",
+    "中文.txt": "inline; filename=.txt; filename*=UTF-8''%E4%B8%AD%E6%96%87.txt",
+    'q"uo\\te.txt': "inline; filename=quote.txt; filename*=UTF-8''q%22uo%5Cte.txt",
+    "new\nline.txt": "inline; filename=newline.txt; filename*=UTF-8''new%0Aline.txt",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["FileAnswer", "content_disposition", "file_headers", "send_from_folder"]
 
 import os
+import re
 import stat
 import unicodedata
 import zlib
@@ -25,6 +26,7 @@ from wsgikit.http.headers import checked
 from wsgikit.http.representation import UNKNOWN_TYPE, Representation, content_type_of, printable_time, send
 from wsgikit.wsgi import Environ, HeaderList, StartResponse
 
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2: needs no quotes
 _PLAIN = (BufferedReader, BufferedRandom, FileIO)
 
 
@@ -153,7 +155,7 @@ def content_disposition(kind: str, name: str | None) -> str:
         return kind
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     plain = "".join(letter for letter in plain if letter.isprintable() and letter not in '"\\')
-    value = f'{kind}; filename="{plain}"'
+    value = f"{kind}; filename={plain}" if _TOKEN.fullmatch(plain) else f'{kind}; filename="{plain}"'
     return value if plain == name else f"{value}; filename*=UTF-8''{quote(name, safe='')}"
 
 
