@@ -38,7 +38,7 @@ BEFORE = [None, None, "pass", "pass", "register", "set var", "on response", "bef
           "reply breaks", "raise", "down"]  # fmt: skip
 AFTER = [None, None, "pass", "pass", "register", "header", "status", "set var", "list", "lazy", "tuple once", "raise",
          "raise once", "down", "reply", "reply once", "reply lazy", "reply write", "reply broken", "reply breaks",
-         "on response", "before commit", "on complete"]  # fmt: skip
+         "on response", "before commit", "on complete", "filter", "filter"]  # fmt: skip
 HANDLE = [None, None, "pass", "reply", "reply lazy", "reply write", "reply broken", "reply breaks", "raise", "down"]
 VIEW = [None, None, "pass", "pass", "register", "on complete", "set var", "reply", "reply lazy", "reply write", "raise",
         "down"]  # fmt: skip
@@ -126,6 +126,24 @@ class Closing:
         self.log(self.name, "closed", seen_context())
         if self.raises:
             raise Boom("close")
+
+
+class Bracket:
+    """A body filter that holds back the first chunk, and adds something at the end."""
+
+    def __init__(self, log: Log, name: str) -> None:
+        self.log, self.name, self.held = log, name, b"("
+
+    def feed(self, chunk: bytes) -> bytes:
+        held, self.held = self.held, chunk
+        return held
+
+    def finish(self) -> bytes:
+        self.log(self.name, "finished")
+        return self.held + b")"
+
+    def abandon(self) -> None:
+        self.log(self.name, "abandoned")
 
 
 class Stubborn(Closing):
@@ -363,6 +381,8 @@ def make_layer(index: int, spec: tuple[Any, ...], log: Log, own: bool, quiet: bo
                 if name not in exchange.environ:
                     exchange.environ[name] = True
                     raise Boom(f"{name} once")
+            elif after == "filter":
+                exchange.filter_body(Bracket(log, name))
             elif after == "reply once":
                 if name not in exchange.environ:
                     exchange.environ[name] = True
@@ -530,7 +550,9 @@ def observe(spec: Spec, fused: bool) -> list[Any]:
         logger.removeHandler(handler)
         logger.propagate = propagate
     log("logged", sorted(set(records)))
-    return log.events
+    # When a filter is finished or abandoned isn't compared: nested layers close their bodies before those outside act.
+    ends = [event for event in log.events if event[1] in ("finished", "abandoned")]
+    return [*(event for event in log.events if event not in ends), *sorted(ends)]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["Exchange", "Replacement"]
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import Context
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from wsgikit.exceptions import ApplicationError, ProtocolError, complaint
 from wsgikit.http.headers import Headers
 from wsgikit.onion.ending import HANDED, OPEN, SENT
+from wsgikit.onion.filters import BodyFilter, Filtered, as_filter, feed_first, filter_list
 from wsgikit.onion.hooks import checked_app
-from wsgikit.onion.length import UNKNOWN, declared_length
+from wsgikit.onion.length import UNKNOWN, declared_length, is_bodiless
 from wsgikit.onion.record import Record, Recorded
 from wsgikit.onion.reply import Reply, is_body, status_line
 from wsgikit.onion.source import Source
@@ -69,6 +70,8 @@ class Exchange(Recorded):
     _is_stead: bool = False  # what answers was returned by a handle_exception
     _written: Sequence[bytes] = ()
     _pending: dict[Segment, Iterator[Any]] | None = None  # the after hooks that the response has yet to pass
+    _writing: Filtered | None = None  # the filters that written data passes
+    _first_written: bytes = b""  # while the layers see the head
     _has_written: bool = False  # its head left, or was dropped, because the application wrote
     _replacement: Replacement | None = None  # returned by a hook while the application wrote
     _entry: tuple[Segment, int, int] | None = None
@@ -194,6 +197,7 @@ class Exchange(Recorded):
             remedy = "Assign a list: [body]"
             raise ApplicationError(complaint("exchange", "body", "an iterable of bytes", body, remedy))
         self._body = body
+        self._writing = None
         if is_at_rest(body, self.environ):
             self._innermost = None
             self._close_body()
@@ -207,6 +211,49 @@ class Exchange(Recorded):
                 if self._closers is None:
                     self._closers = []
                 self._closers.append((None, close))
+
+    def filter_body(self, body_filter: BodyFilter | Callable[[bytes], bytes]) -> None:
+        """Change the body chunk for chunk, in `after_request`: a list at once, a stream and what is written on its way.
+
+        The filter of a layer further in is fed first. Content-Length is set for a list and removed otherwise. For HEAD,
+        204 and 304 nothing is fed. A file becomes a stream. Empty chunks pass as they are.
+
+        Args:
+            body_filter: a function chunk → chunk, or an object with ``feed(chunk)``, ``finish()`` and ``abandon()``.
+
+        Raises:
+            ApplicationError: it is neither, or there is no response.
+        """
+        made = as_filter(body_filter)
+        if self._status is None:
+            raise ApplicationError("exchange.filter_body: there is no response yet. Filter it in after_request.")
+        body = self._body
+        if self.environ.get("REQUEST_METHOD") == "HEAD" or is_bodiless(self._status):
+            self.headers.discard("Content-Length")
+            made.abandon()
+        elif isinstance(body, (list, tuple)):
+            self.body = chunks = filter_list(body, made)
+            self.headers.set("Content-Length", str(sum(map(len, chunks))))
+        else:
+            self.headers.discard("Content-Length")
+            self._filter_stream(made)
+
+    def _filter_stream(self, made: BodyFilter) -> None:
+        running = self._writing if self._body is None else self._body
+        if self._body is None and self._first_written:
+            self._first_written = feed_first(made, self._first_written)
+        if isinstance(running, Filtered) and not running.is_begun:
+            running.add(made)
+            return
+        filtered = Filtered(made)
+        if self._body is not None:
+            filtered.attach(self.body)  # type: ignore[arg-type]  # there is one
+            self.body = filtered
+            return
+        self._writing = filtered
+        if self._closers is None:
+            self._closers = []
+        self._closers.append((None, filtered.close))
 
     @property
     def is_streaming(self) -> bool:
@@ -261,6 +308,28 @@ class Exchange(Recorded):
                 return checked_app(app, hook)
         return None
 
+    def early_hints(self, links: Iterable[str]) -> bool:
+        """Send the client ``103 Early Hints`` (RFC 8297), if the server can: it has ``wsgi.early_hints`` in environ.
+
+        Args:
+            links: values of ``Link`` headers, such as ``"</style.css>; rel=preload; as=style"``.
+
+        Returns:
+            whether they were sent. They aren't after the head of the response.
+
+        Raises:
+            ApplicationError: a value can't be sent.
+        """
+        if isinstance(links, str):
+            remedy = "Pass a list: [link]"
+            raise ApplicationError(complaint("exchange.early_hints", "links", "a list of values", links, remedy))
+        pairs = Headers.of(("Link", link) for link in links).as_list()
+        send = self.environ.get("wsgi.early_hints")
+        if send is None or self._root()._stage != OPEN or not pairs:
+            return False
+        send(pairs)
+        return True
+
     # ------------------------------------------------------------------ for the engine
 
     def _receive_head(self, status: str, headers: HeaderList, /, exc_info: ExcInfo | None = None) -> Write:
@@ -287,7 +356,7 @@ class Exchange(Recorded):
             self._replacement = None
             if self._has_written:  # a write() failed on the way out, or a layer put a body in its stead
                 self._has_written = False
-                self._pending = None
+                self._pending = self._writing = None
                 self._close_body()
                 self._body = None
                 self._raise_failure()
@@ -305,12 +374,16 @@ class Exchange(Recorded):
                 return  # a layer put another response in its place
             self._has_written = True
             self._check_status()
+            self._first_written = data
             if not self._pass_layers():
                 return
+            data, self._first_written = self._first_written, b""
             record: Record | None = self._record
             if record is not None and self._root() is self:
                 record.run_last(self)
             self._hand_over_head()
+        elif self._writing is not None:
+            data = self._writing.feed(data)
         self._server_write(data)
         self._stage = SENT
         self._sent += len(data)
@@ -386,6 +459,9 @@ class Exchange(Recorded):
                 del self._closers[0]  # type: ignore[union-attr]  # inserted above
                 close()
             return self._body
+        if self._writing is not None:
+            self._writing.attach(body)
+            return self._writing
         if self._written:
             written, self._written = self._written, ()
             return chain(written, body)
@@ -426,7 +502,7 @@ class Exchange(Recorded):
         self._log_failure("while closing the body of a response that was dropped")
         self._status = None
         self._raw_headers = self._headers = self._app_headers = None
-        self._body = self._pending = self._innermost = self._replacement = None
+        self._body = self._pending = self._innermost = self._replacement = self._writing = None
         self._is_begun = self._has_written = self._is_drained = False
         self._written = ()
         self._stage = OPEN

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["UNKNOWN", "declared_length", "length_at_rest"]
+__all__ = ["UNKNOWN", "declared_length", "is_bodiless", "length_at_rest"]
 
 from collections.abc import Iterable
 from typing import Any
