@@ -253,7 +253,7 @@ class Recorded(Ending):
         root: Exchange = self if self._is_attempt else self._root()  # type: ignore[assignment]  # each is an Exchange
         if root._is_returned or not root.is_complete:
             return root._sent
-        headers = () if root._has_written else root._raw_headers or ()
+        headers = () if root._sent else root._raw_headers or ()
         return root._sent + length_at_rest(root._body, root.environ, root._status or "", headers)
 
     @property
