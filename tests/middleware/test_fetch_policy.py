@@ -76,8 +76,8 @@ def test_other_requests_pass_untouched(ask):
     ("options", "text"),
     [
         ({"allow_navigation": "yes"}, "allow_navigation: expected True or False"),
-        ({"allow": ["/a*b"]}, "expected a path such as '/api/*'"),
-        ({"allow": [3]}, "expected a path such as '/api/*'"),
+        ({"allow": ["/a*b"]}, "allow: expected a path such as '/api/*'"),
+        ({"allow": [3]}, "allow: expected a path such as '/api/*'"),
     ],
 )
 def test_an_option_that_cannot_work_is_refused_while_building(options, text):

@@ -146,7 +146,7 @@ def test_the_value_of_hsts_is_written_as_its_rfc_has_it():
         ({"host": "https://example.com"}, "host: expected a host without a port"),
         ({"host": "example.com:443"}, "The port is in port="),
         ({"redirect": "on"}, "redirect: expected True or False"),
-        ({"exempt": ["health"]}, "expected a path such as '/api/*'"),
+        ({"exempt": ["health"]}, "exempt: expected a path such as '/api/*'"),
     ],
 )
 def test_an_option_that_cannot_work_is_refused_while_building(options, text):

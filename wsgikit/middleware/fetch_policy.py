@@ -77,7 +77,9 @@ class FetchPolicyMiddleware(Middleware):
         self.allow_navigation = allow_navigation
         patterns: Any = (allow,) if isinstance(allow, str) or callable(allow) else tuple(allow)
         self.allow = patterns
-        self._is_judged = Scope("FetchPolicyMiddleware", None, patterns).matches if patterns else None
+        self._is_judged = (
+            Scope("FetchPolicyMiddleware", None, patterns, unless_name="allow").matches if patterns else None
+        )
         self._refusal = Refusal(
             403,
             "This address may not be loaded by another site. Open it from its own site.",

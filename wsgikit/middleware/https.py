@@ -96,7 +96,7 @@ class HttpsMiddleware(Middleware):
         self._port = None if port == 443 else port
         patterns: Any = (exempt,) if isinstance(exempt, str) or callable(exempt) else tuple(exempt)
         self.exempt = patterns
-        self._is_redirected = Scope(where, None, patterns).matches if patterns else _always
+        self._is_redirected = Scope(where, None, patterns, unless_name="exempt").matches if patterns else _always
         self.hsts: str | None = None
         if hsts_seconds is not None:
             self.hsts = hsts_value(hsts_seconds, subdomains=hsts_subdomains, preload=hsts_preload)

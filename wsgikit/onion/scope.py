@@ -41,11 +41,13 @@ class Scope:
 
     __slots__ = ("matches", "only", "unless")
 
-    def __init__(self, where: str, only: Patterns | None, unless: Patterns | None) -> None:
+    def __init__(
+        self, where: str, only: Patterns | None, unless: Patterns | None, *, unless_name: str = "unless"
+    ) -> None:
         self.only = only
         self.unless = unless
         wanted = None if only is None else _compile(where, "only", only, any)
-        spared = None if unless is None else _compile(where, "unless", unless, all)
+        spared = None if unless is None else _compile(where, unless_name, unless, all)
         if spared is None:
             self.matches: Predicate = wanted or _always
         elif wanted is None:
