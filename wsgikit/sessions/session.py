@@ -419,10 +419,12 @@ class Session(Messages, CsrfTokens):
 
     def _plan_save(self) -> None:
         """Have the session saved before a database layer commits: a save that fails then leaves no row behind."""
-        self._is_save_planned = True
         exchange = self._exchange() if self._exchange is not None else None
-        if exchange is not None and self._committed is None:
-            # A request that is repeated has an exchange for each attempt.
+        if exchange is None or self._committed is not None:
+            self._is_save_planned = True
+        elif exchange._root()._is_commit_claimed:  # if not, the next change asks again
+            self._is_save_planned = True
+            # A request that is repeated may have an exchange for each attempt.
             innermost: Exchange = exchange.environ.get(EXCHANGE, exchange)
             innermost.before_commit(self._save_early)
 
