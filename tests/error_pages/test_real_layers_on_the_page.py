@@ -86,14 +86,14 @@ def fails_to_be_committed(environ, start_response):
 
 
 @pytest.mark.parametrize(
-    ("app", "layer", "error"),
+    ("app", "layer", "hook", "error"),
     [
-        (fails_to_be_saved, "SessionMiddleware", "SessionValueError"),
-        (fails_to_be_committed, "DatabaseMiddleware", "IntegrityError"),
+        (fails_to_be_saved, "SessionMiddleware", "before_commit", "SessionValueError"),
+        (fails_to_be_committed, "DatabaseMiddleware", "after_request", "IntegrityError"),
     ],
     ids=["session", "database"],
 )
-def test_an_error_while_a_layer_saves_is_said_to_be_that_layers(ask, records, app, layer, error):
+def test_an_error_while_a_layer_saves_is_said_to_be_that_layers(ask, records, app, layer, hook, error):
     engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
     sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys = on"))
     stack = build_stack(
@@ -106,5 +106,5 @@ def test_an_error_while_a_layer_saves_is_said_to_be_that_layers(ask, records, ap
     assert ask(stack).status == "500 Internal Server Error"
     engine.dispose()
     (record,) = records(logging.ERROR)
-    assert (record.layer, record.hook) == (layer, "after_request")
-    assert f"{error} in {layer}.after_request: 500" in record.getMessage()
+    assert (record.layer, record.hook) == (layer, hook)
+    assert f"{error} in {layer}.{hook}: 500" in record.getMessage()

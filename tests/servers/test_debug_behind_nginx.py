@@ -15,9 +15,10 @@ import time
 
 import pytest
 
+NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")  # not on every user's PATH
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed"),
+    pytest.mark.skipif(NGINX is None, reason="nginx is not installed"),
 ]
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -124,7 +125,7 @@ def served(request, tmp_path_factory):
     (folder / "nginx.conf").write_text(nginx_conf(folder, proxies, port), "utf-8")
     script, *arguments = SERVERS[request.param]
     command = [str(pathlib.Path(sys.executable).with_name(script)), *(part.format(port=port) for part in arguments)]
-    nginx = [shutil.which("nginx"), "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    nginx = [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf")]
     with running(command, folder, port), running(nginx, folder, proxies[0]):
         yield request.param, port, dict(zip(PROXIES, proxies, strict=True))
 

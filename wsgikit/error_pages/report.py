@@ -173,18 +173,24 @@ def find_site(error: BaseException) -> tuple[Middleware | None, str | None]:
     """
     found: tuple[Middleware | None, str | None] = (None, None)
     traceback = error.__traceback__
+    caller: FrameType | None = None
+    is_committing = False
     while traceback is not None:
-        code = traceback.tb_frame.f_code
-        if code.co_name in HOOKS and code.co_argcount:
-            owner = _owner_of_hook(traceback.tb_frame)
+        frame = traceback.tb_frame
+        code = frame.f_code
+        is_ours = code.co_filename.startswith(_PACKAGE)
+        if code.co_argcount and (code.co_name in HOOKS or is_committing):
+            owner = _owner_of_hook(frame)
             if owner is not None:
-                found = (owner, code.co_name)
-        elif code.co_qualname == "Segment.receive" and code.co_filename.startswith(_PACKAGE):
-            owner = getattr(traceback.tb_frame.f_locals.get("hook"), "__self__", None)
+                found = (owner, "before_commit" if is_committing else code.co_name)
+        elif is_ours and code.co_qualname == "Segment.receive" and caller is not None:
+            owner = getattr(caller.f_locals.get("hook"), "__self__", None)  # whose hook returned what answers
             if isinstance(owner, Middleware):
                 found = (owner, "answer")
-        elif code.co_qualname == "Onion.answer" and code.co_filename.startswith(_PACKAGE):
+        elif is_ours and code.co_qualname == "Onion.answer":
             found = (None, None)  # layers of its own answer: an attempt of a retry, a stack that is mounted
+        is_committing = is_committing or (is_ours and code.co_name == "run_before_commit")
+        caller = frame
         traceback = traceback.tb_next
     return found
 
