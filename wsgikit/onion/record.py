@@ -296,7 +296,7 @@ class Recorded(Ending):
     @property
     def awaits_commit(self) -> bool:
         """Whether functions of `before_commit` have not run yet."""
-        record = self._root()._record
+        record = self._record if self._outer is None else self._root()._record
         return record is not None and bool(record.commits)
 
     def run_before_commit(self) -> None:
