@@ -86,7 +86,8 @@ class Record:
                 self.run_commits(exchange)
             finally:
                 self.commits.clear()
-        if self.completions and (exchange._is_drained or is_at_rest(exchange._body, exchange.environ)):
+        is_whole = exchange._is_drained or is_at_rest(exchange._body, exchange.environ)
+        if self.completions and is_whole and not exchange._is_returned:  # else the server steps it as a stream
             self.run_completions(exchange)
         for callback in [*reversed(self.passing), *reversed(self.lasting)]:
             try:
