@@ -88,7 +88,7 @@ def of_django():
         return HttpResponse("deleted" if request.method == "DELETE" else TEXT)
 
     if not settings.configured:
-        settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="x" * 50)
+        settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=(), SECRET_KEY="x" * 50)
         django.setup()
     urls = types.ModuleType("delivery_urls")
     urls.urlpatterns = [path("", view)]
