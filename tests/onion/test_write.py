@@ -132,3 +132,18 @@ def test_write_streams_through_stacks_in_stacks(environ, log, onion):
 
     onion(app, CallsOnItsOwn, CallsOnItsOwn, Header)(environ, lambda *head: log.append)
     assert log == [b"a", "returned"]
+
+
+def test_write_inside_a_body_is_a_protocol_error(call):
+    def app(environ, start_response):
+        write = start_response("200 OK", [])
+
+        def generate():
+            yield b"first"
+            write(b"late")
+
+        return generate()
+
+    error = call(Middleware(app)).finish().error
+    assert type(error).__name__ == "ProtocolError"
+    assert "write: the call has returned" in str(error)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import Context
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from wsgikit.exceptions import ApplicationError, ProtocolError, complaint
 from wsgikit.http.headers import Headers
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 Replacement: TypeAlias = "tuple[Segment, int, WSGIApplication]"
 
 
+def _late_write(*_: object) -> NoReturn:
+    raise ProtocolError("write: the call has returned, and the body is on its way. Yield the data instead (PEP 3333).")
+
+
 class Exchange(Recorded):
     """A request on its way in and its response on its way out.
 
@@ -62,7 +66,7 @@ class Exchange(Recorded):
     _body: Iterable[bytes] | None = None
     _stage: int = OPEN
     _was_handed: bool = False
-    _server_write: Write
+    _server_write: Write = staticmethod(_late_write)  # until the server has given one
     _innermost: Source | None = None  # the first that a layer read of this response
     _is_begun: bool = False  # the application went on past its first chunk, which a layer keeps back
     _is_returned: bool = False  # the call is over, the server has the body
