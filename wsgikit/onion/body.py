@@ -63,27 +63,25 @@ class Body:
     def _fill(self) -> None:
         """Note that as many bytes were handed out as the head has announced."""
         exchange = self._exchange
-        self._save_count()
-        self._counted = self._left = UNKNOWN  # more may follow, which servers cut off
+        self._counted += UNKNOWN  # more may follow, which servers cut off
+        self._left += UNKNOWN
         exchange.is_complete = True
+        if exchange._record is None and exchange._outer is None:
+            return  # nobody waits for it
         if exchange._innermost is None or exchange._innermost is exchange._body:
             exchange._complete()
 
     def _run_out(self) -> None:
         """Note that the stream has come to its end."""
         exchange = self._exchange
-        self._save_count()
         exchange.is_complete = True
+        if exchange._record is None and exchange._outer is None:
+            return  # nobody waits for it
         try:
             exchange._complete(at_end=True)
         except BaseException as error:
             self._fail(error)
             raise
-
-    def _save_count(self) -> None:
-        """Tell the exchange what was sent since the last time."""
-        self._exchange._sent += self._counted - self._left
-        self._counted = self._left
 
     def _first(self) -> bytes:
         """Make the first chunk. Until it is passed on, an error or a layer can put another response in its place."""
@@ -93,7 +91,11 @@ class Body:
             try:
                 chunk = self._begin()()
                 if exchange._stage != OPEN:  # else another head was received, and the layers have yet to see it
-                    self._count_first(chunk)
+                    if self._counted == UNKNOWN:
+                        self._counted = self._left = exchange._length_to_send()
+                    self._left -= len(chunk)
+                    if self._left <= 0:
+                        self._fill()
             except StopIteration:
                 if exchange._stage != OPEN:
                     self._run_out()
@@ -126,15 +128,6 @@ class Body:
                 exchange._body = chain(exchange._written, exchange._body)
                 exchange._written = ()
             self._settle(exchange._onion.bring_out)
-
-    def _count_first(self, chunk: bytes) -> None:
-        """Count the first chunk, now that the head is known."""
-        exchange = self._exchange
-        if self._counted == UNKNOWN:
-            self._counted = self._left = exchange._length_to_send()
-        self._left -= len(chunk)
-        if self._left <= 0:
-            self._fill()
 
     def _settle(self, settle: Callable[..., Exception | None], *args: Exception) -> None:
         """Get another response and hand over its head; where there is none, end."""
@@ -198,7 +191,8 @@ class Body:
         self._source = None
         if exchange._body is not None:
             exchange._body = ()
-        self._save_count()
+        exchange._sent += self._counted - self._left
+        self._counted = self._left
         if self._is_stepped and exchange._outcome != "failed":
             exchange._outcome = "aborted"
         exchange._close_body()

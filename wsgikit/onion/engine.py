@@ -122,14 +122,19 @@ class Segment:
                     kind = type(body)
                     if kind is not list and kind is not tuple:
                         exchange._leave_context()
-            is_plain = exchange._is_plain
-            hooks = iter(after) if is_plain or exchange._pending is None else exchange._pending[self]
-            if is_plain or exchange._replacement is None:
-                for level, hook in hooks:
-                    app = hook(exchange)
-                    if app is not None:
-                        exchange._replacement = self, level, checked_app(app, hook)
-                        break
+            if exchange._is_plain or exchange._pending is None:
+                waiting = hooks = iter(after)
+            else:
+                hooks = exchange._pending[self]
+                waiting = hooks if exchange._replacement is None else iter(())
+            for level, hook in waiting:
+                app = hook(exchange)
+                if app is not None:
+                    exchange._replacement = self, level, checked_app(app, hook)
+                    break
+            else:
+                if exchange._is_plain:
+                    return
         except Exception as error:  # noqa: BLE001  # the layers are asked about any
             if on_the_way_in:
                 exchange._entry = (self, level, level)

@@ -9,17 +9,27 @@ from typing import Any
 
 from wsgikit.wsgi import Environ, FileWrapper
 
-UNKNOWN = 1 << 62  # bytes; more than any response has, so that counting down never reaches 0
+UNKNOWN = 1 << 59  # bytes; more than any response has, so that counting down never reaches 0
 
 
 def declared_length(method: str, status: str, headers: Iterable[tuple[str, str]]) -> int:
     """Return the Content-Length, or `UNKNOWN` if no such number of bytes follows the head (RFC 9110 §6.4.1, §8.6)."""
-    if method == "HEAD" or is_bodiless(status):
+    if method == "HEAD" or (status[:1] != "2" and is_bodiless(status)) or status[:3] == "204":
         return UNKNOWN
-    found = [value for name, value in headers if len(name) == 14 and name.lower() == "content-length"]
-    if len(found) != 1 or not (found[0].isascii() and found[0].isdigit()) or len(found[0]) > 18:
+    return _declared(headers)
+
+
+def _declared(headers: Iterable[tuple[str, str]]) -> int:
+    found = None
+    for name, value in headers:
+        if len(name) == 14 and name.lower() == "content-length":
+            if found is not None:
+                return UNKNOWN
+            found = value
+    # 18 digits: what is longer isn't a length, and int() of a very long text is slow.
+    if found is None or len(found) > 18 or not (found.isascii() and found.isdigit()):
         return UNKNOWN
-    return int(found[0])
+    return int(found)
 
 
 def length_at_rest(body: Any, environ: Environ, status: str, headers: Iterable[tuple[str, str]]) -> int:
