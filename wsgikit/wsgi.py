@@ -25,6 +25,7 @@ __all__ = [
     "STATIC",
     "TEMPLATES",
     "THROW_ERRORS",
+    "USAGE",
     "Environ",
     "ExcInfo",
     "FileWrapper",
@@ -72,6 +73,8 @@ DB_COMMIT = "wsgikit.db.commit"
 DEADLINE = "wsgikit.deadline"
 """When the response has to be ready: a number on the clock of `time.monotonic`. After it nothing is committed."""
 REQUEST_ID = "wsgikit.request_id"
+USAGE = "wsgikit.usage"
+"""The `wsgikit.onion.usage.Usage` of the request, if a layer measures what it uses."""
 REQUEST_LIMITS = "wsgikit.request_limits"
 """A dict of `max_content_length`, `max_form_memory_size`, `max_form_parts` for this request's body."""
 CSRF = "wsgikit.csrf"

@@ -85,7 +85,7 @@ class AlchemySource:
     def connect(self, work: Work, engine: Engine) -> RequestConnection:
         """Take a connection from the pool, for the request to keep."""
         try:
-            is_traced = work.queries.log is not None
+            is_traced = work.queries.is_timed
             connection = TracedConnection(engine, work) if is_traced else RequestConnection(engine, work)
         except exc.TimeoutError as error:
             raise self.holders.exhausted(work.request, str(error)) from error

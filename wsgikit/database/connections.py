@@ -204,7 +204,7 @@ class TracedConnection(RequestConnection):
         started = self._starts.pop() if self._starts else None
         statement = getattr(error, "statement", None)
         if started is not None and statement is not None:
-            self._work.queries.record(statement, time.perf_counter() - started)
+            self._work.queries.record(statement, time.perf_counter() - started, error)
         super()._note_error(error)
 
 

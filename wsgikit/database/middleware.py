@@ -27,7 +27,7 @@ from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
 from wsgikit.options.flags import check_flags
 from wsgikit.options.secrets import Secret
-from wsgikit.wsgi import DB, DB_COMMIT, WSGIApplication, name_request
+from wsgikit.wsgi import DB, DB_COMMIT, USAGE, WSGIApplication, name_request
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
@@ -283,6 +283,9 @@ class DatabaseMiddleware(Middleware):
             if self._is_traced or SQL in state or SQL in outside:
                 queries.log = state.setdefault(SQL, outside.setdefault(SQL, []))
                 queries.slow_query_seconds = self._budgets.slow_query_seconds
+            usage = exchange.environ.get(USAGE)
+            if usage is not None:
+                queries.usage, queries.database = usage, self.name
             # One step: two threads of a request get the same one.
             kept: Work = state.setdefault(self, Work(source, exchange.environ, queries))
             if self._is_released_at_end and exchange.is_head_sent:

@@ -7,6 +7,9 @@ __all__ = ["SQL", "Queries"]
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from wsgikit.onion.usage import Usage
+
 SQL = "wsgikit.sql"
 """In ``exchange.state``: a list of ``(statement, seconds)`` of all its databases, where they are recorded."""
 
@@ -20,7 +23,8 @@ class Queries:
     """The statements of one request on one database.
 
     It is in ``exchange.state["wsgikit.db.queries"]`` (the environ key of the database, with ``.queries``), for other
-    layers to show. Texts and seconds are kept only where the layer has a budget to watch.
+    layers to show. Texts and seconds are kept only if the layer has a budget to watch, or if a layer outside measures
+    what the request uses (``wsgikit.usage``).
 
     Attributes:
         count: how many statements were run.
@@ -30,12 +34,16 @@ class Queries:
         slow_query_seconds: the limit, if there is one.
         log: ``(statement, seconds)`` in order, shared with the other databases of the request; None where texts and
             seconds aren't kept.
+        usage: what the request used of all databases, if a layer measures it.
+        database: the name of the database.
     """
 
     count = 0
     seconds = 0.0
     slow_query_seconds: float | None = None
     log: list[tuple[str, float]] | None = None
+    usage: Usage | None = None
+    database = "default"
 
     if TYPE_CHECKING:
         slow: list[tuple[float, str]]
@@ -54,9 +62,18 @@ class Queries:
     def __repr__(self) -> str:
         return f"<Queries: {self.count} in {self.seconds * 1000:.1f} ms>"
 
-    def record(self, statement: str, seconds: float) -> None:
+    @property
+    def is_timed(self) -> bool:
+        """Whether the texts and times of statements are wanted."""
+        return self.log is not None or self.usage is not None
+
+    def record(self, statement: str, seconds: float, error: BaseException | None = None) -> None:
         """Keep the text and the time of a statement."""
         self.seconds += seconds
+        if self.usage is not None:
+            self.usage.note_statement(self.database, statement, seconds, error)
+            if self.log is None:
+                return
         self.statements[statement] += 1
         if self.slow_query_seconds is not None and seconds >= self.slow_query_seconds:
             self.slow.append((seconds, statement))

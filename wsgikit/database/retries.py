@@ -19,7 +19,16 @@ from typing import IO, Any
 from wsgikit.database.conflicts import is_conflict
 from wsgikit.database.work import logger
 from wsgikit.onion.exchange import Exchange
-from wsgikit.wsgi import EXCHANGE, Environ, HeaderList, StartResponse, Write, WSGIApplication, name_request
+from wsgikit.wsgi import (
+    EXCHANGE,
+    USAGE,
+    Environ,
+    HeaderList,
+    StartResponse,
+    Write,
+    WSGIApplication,
+    name_request,
+)
 
 ATTEMPT = "wsgikit.db.attempt"
 """Which attempt this is, from 1 on. Only where the request may be repeated."""
@@ -93,6 +102,9 @@ class Attempts:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _wait(self, environ: Environ, attempt: int, error: Exception) -> None:
+        usage = environ.get(USAGE)
+        if usage is not None:
+            usage.attempts += 1
         logger.info("%s: attempt %d of %d: %r", name_request(environ), attempt, self._total, error)
         time.sleep(self._backoff_seconds * 2 ** (attempt - 1) * random.uniform(0.5, 1.0))
 

@@ -60,8 +60,14 @@ class Segment:
         "views_from",
     )
 
-    def __init__(self, layers: Sequence[Middleware], app: WSGIApplication | None, inside: Segment | None) -> None:
-        hooks = {name: _overridden(layers, name) for name in HOOKS}
+    def __init__(
+        self,
+        layers: Sequence[Middleware],
+        app: WSGIApplication | None,
+        inside: Segment | None,
+        around: Sequence[Middleware] = (),
+    ) -> None:
+        hooks = {name: _overridden(layers, name, around) for name in HOOKS}
         levels = range(len(layers))
 
         def outwards(name: str, level: int) -> list[Leveled]:
@@ -92,6 +98,7 @@ class Segment:
                 app = hook(exchange)
                 if app is not None:
                     on_the_way_in = False
+                    exchange._root()._answerer = hook
                     exchange._entry = (self, level, level)
                     exchange._teardown = self.teardown_from[level]
                     self.receive(exchange, app if callable(app) else checked_app(app, hook))
@@ -131,6 +138,7 @@ class Segment:
                 app = hook(exchange)
                 if app is not None:
                     exchange._replacement = self, level, checked_app(app, hook)
+                    exchange._root()._answerer = hook
                     break
             else:
                 if exchange._is_plain:
@@ -196,6 +204,7 @@ class Segment:
                     app = hook(exchange)
                     if app is not None:
                         exchange._replacement = self, at, checked_app(app, hook)
+                        exchange._root()._answerer = hook
                         break
                 else:
                     return None
@@ -216,6 +225,7 @@ class Segment:
                 if app is None:
                     continue
                 exchange._entry = (self, at, outer)
+                exchange._root()._answerer = hook
                 exchange._is_stead = True
                 self.receive(exchange, checked_app(app, hook))
             except Exception as another:  # noqa: BLE001  # the layers further out are asked about any
@@ -250,7 +260,7 @@ class Onion:
         self.wrapper: Any = None  # the class of the server's file wrappers, once it was seen
         own = [index for index, layer in enumerate(layers) if layer.own_context]
         if own:
-            inside = Segment(layers[own[0] :], app, None)
+            inside = Segment(layers[own[0] :], app, None, layers[: own[0]])
             self.outside = Segment(layers[: own[0]], None, inside)
             _, always = self.outside.teardown_from[self.outside.last]
             inside.teardown_from = tuple((hooks, always) for _, hooks in inside.teardown_from)
@@ -426,7 +436,7 @@ def _tears_always(layer: Middleware) -> bool:
     return False
 
 
-def _overridden(layers: Sequence[Middleware], name: str) -> list[Leveled]:
+def _overridden(layers: Sequence[Middleware], name: str, around: Sequence[Middleware] = ()) -> list[Leveled]:
     from wsgikit.onion.middleware import Middleware  # that module imports this one
 
     def is_own(layer: Middleware) -> bool:  # on the class, or on the instance by its __init__
@@ -435,7 +445,15 @@ def _overridden(layers: Sequence[Middleware], name: str) -> list[Leveled]:
     def is_needed(layer: Middleware) -> bool:
         return is_own(layer) or (layer.__wsgikit_scope__ is not None and name == "before_request")
 
-    return [(n, _hook_of(layer, name)) for n, layer in enumerate(layers) if is_needed(layer)]
+    return [(n, _watched((*around, *layers[:n]), layer, name)) for n, layer in enumerate(layers) if is_needed(layer)]
+
+
+def _watched(around: Sequence[Middleware], layer: Middleware, name: str) -> Callable[..., Any]:
+    """Return a hook of a layer, as the layers around it want to have it called (`Middleware.watch_hook`)."""
+    hook = _hook_of(layer, name)
+    for watcher in reversed(around):
+        hook = watcher.watch_hook(layer, name, hook)
+    return hook
 
 
 def _hook_of(layer: Middleware, name: str) -> Callable[..., Any]:

@@ -309,6 +309,7 @@ class Exchange(Recorded):
         for hook in self._onion.views(self):
             app = hook(self)
             if app is not None:
+                self._root()._answerer = hook
                 return checked_app(app, hook)
         return None
 
@@ -404,6 +405,7 @@ class Exchange(Recorded):
                 app = hook(self)
                 if app is not None:
                     self._replacement = segment, level, checked_app(app, hook)
+                    self._root()._answerer = hook
                     self._body = ()
                 if self._body is not None:
                     return False

@@ -138,6 +138,19 @@ class Middleware(metaclass=_Assembled):
     def teardown_request(self, exchange: Exchange) -> None:
         """Give back what the request held: always, exactly once, on whatever thread."""
 
+    def watch_hook(self, layer: Middleware, name: str, hook: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a hook of a layer inside this one, or a function to be called instead of it that calls it.
+
+        It is asked once for each hook, while the onion is compiled: a layer that measures others overrides it. Only
+        layers that are fused with this one are asked about.
+
+        Args:
+            layer: the layer inside.
+            name: the name of the hook, such as ``"before_request"``.
+            hook: what the engine would call.
+        """
+        return hook
+
     def close(self) -> None:
         """Give back what the layer holds across requests: pools, connections. For tests and shutdown."""
 

@@ -113,6 +113,7 @@ class Recorded(Ending):
     _is_route_seen: bool = False  # the before_view hooks ran when the route was known
     _is_commit_claimed: bool = False
     _is_replacement: bool = False
+    _answerer: Callable[..., Any] | None = None  # the hook that returned what answers, if one did
     _matched: object = None  # the record of a match, if environ doesn't keep it
     _policy: Mapping[str, Any] = NO_POLICY  # of an endpoint that no router serves
 
@@ -120,6 +121,15 @@ class Recorded(Ending):
     def is_replacement(self) -> bool:
         """Whether a response was dropped in this request, and this is another one."""
         return self._root()._is_replacement
+
+    @property
+    def answered_by(self) -> str:
+        """The class name of the layer whose hook returned the response, or ``"application"``.
+
+        A router in a `RouterMiddleware` is that layer. A layer that changes a response hasn't answered.
+        """
+        answerer = self._root()._answerer
+        return "application" if answerer is None else type(getattr(answerer, "__self__", answerer)).__name__
 
     @property
     def is_finished(self) -> bool:
@@ -209,6 +219,7 @@ class Recorded(Ending):
 
         def begin() -> None:
             self.error, self.known_request = error, None
+            root._answerer = None
             if self.namespace is not None:
                 vars(self.namespace).clear()
                 vars(self.namespace).update(names)

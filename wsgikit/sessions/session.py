@@ -7,7 +7,7 @@ __all__ = ["Session"]
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from wsgikit.crypto.random import new_id
 from wsgikit.sessions import serializer
@@ -75,6 +75,8 @@ class Session(Messages, CsrfTokens):
     _has_cookie = False
     _moved: Any = None
     """The record under the id that the client sent, if the session was rotated from it a moment ago."""
+    _was_changed = False
+    """There was something to save, and it was saved."""
     _is_rejected = False
     """The client sent a cookie of our name, and none was valid."""
     _is_over = False
@@ -141,6 +143,12 @@ class Session(Messages, CsrfTokens):
     def __wsgikit_peek__(self) -> list[str] | None:
         """Return the keys, for a debug page; None where nobody has read the session, which this doesn't do either."""
         return None if self._data is None else list(self._data)
+
+    def __wsgikit_use__(self) -> Literal["untouched", "read", "changed"]:
+        """Return what the request did with the session, for layers that report it."""
+        if self._data is None:
+            return "untouched"
+        return "changed" if self._was_changed or self.modified else "read"
 
     def __wsgikit_copy__(self) -> Session:
         """Return a session with the data as it is now, for work in the background. Nothing saves its changes."""
@@ -517,6 +525,8 @@ class Session(Messages, CsrfTokens):
 
     def _mark_saved(self, is_watched: bool) -> None:
         """Begin anew to look for changes, where there can be any: those in a stream."""
+        if self.modified:
+            self._was_changed = True
         if is_watched:
             data = self._data or {}
             keys = set(self._lent or ()) | (self._changed or set())

@@ -18,6 +18,7 @@ from wsgikit.sessions.formats.base import Envelope
 from wsgikit.sessions.formats.signed import pack
 from wsgikit.sessions.journal import journal
 from wsgikit.sessions.stores.base import Record, SessionStore, store_key
+from wsgikit.sessions.stores.observed import ObservedStore
 
 if TYPE_CHECKING:
     from wsgikit.sessions.session import Session
@@ -53,7 +54,7 @@ class StoreBackend(Backend):
         on_conflict: Callable[[Conflict], object] | None = None,
         is_revoked: Callable[[Session], bool] | None = None,
     ) -> None:
-        self.store = store
+        self.store = ObservedStore(store)
         self._signer = signer
         self._timeouts = timeouts
         self._on_conflict = on_conflict
