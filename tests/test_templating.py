@@ -16,8 +16,8 @@ from webtest import TestApp
 from wsgikit.context.locals import g, request, session
 from wsgikit.context.middleware import ContextMiddleware
 from wsgikit.exceptions import ConfigurationError, OutsideRequestError
+from wsgikit.http.json_provider import JsonProvider
 from wsgikit.onion.stack import build_stack, use
-from wsgikit.routing.json import JsonProvider
 from wsgikit.routing.middleware import RouterMiddleware
 from wsgikit.routing.router import Router
 from wsgikit.sessions.middleware import SessionMiddleware

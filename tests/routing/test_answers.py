@@ -25,9 +25,9 @@ from webtest import TestApp
 from wsgikit.context.locals import request
 from wsgikit.context.middleware import ContextMiddleware
 from wsgikit.exceptions import ApplicationError
+from wsgikit.http.json_provider import JsonProvider
 from wsgikit.http.request import Response
 from wsgikit.onion.stack import build_stack, use
-from wsgikit.routing.json import JsonProvider
 from wsgikit.routing.router import Router
 from wsgikit.views import make_response
 

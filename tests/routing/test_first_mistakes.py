@@ -22,7 +22,7 @@ from wsgikit import (
     use,
 )
 from wsgikit.exceptions import ConfigurationError, OutsideRequestError
-from wsgikit.routing.json import JsonProvider
+from wsgikit.http.json_provider import JsonProvider
 from wsgikit.routing.matcher import RouteMap
 
 # ---------------------------------------------------------------------- keywords

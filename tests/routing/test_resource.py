@@ -15,8 +15,8 @@ from webtest import TestApp
 from werkzeug.exceptions import NotFound
 
 from wsgikit.exceptions import BadRequest, ConfigurationError
+from wsgikit.http import parameters
 from wsgikit.http.request import Request
-from wsgikit.routing import parameters
 from wsgikit.routing.pages import Page, paginate
 from wsgikit.routing.router import Router
 from wsgikit.views import Problem

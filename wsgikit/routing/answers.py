@@ -26,9 +26,9 @@ from wsgikit.exceptions import ApplicationError, BadRequest, complaint
 from wsgikit.http.encoded import EncodedStream
 from wsgikit.http.files import FileAnswer
 from wsgikit.http.headers import Headers, is_latin
+from wsgikit.http.json_provider import JsonProvider, is_model
 from wsgikit.onion.reply import status_line as line_of
 from wsgikit.routing.bodies import Parts, capture, without_body
-from wsgikit.routing.json import JsonProvider, is_model
 from wsgikit.routing.pages import Page
 from wsgikit.wsgi import Environ, HeaderList, StartResponse, WSGIApplication
 

@@ -12,11 +12,11 @@ from uuid import UUID
 from werkzeug.exceptions import NotAcceptable
 
 from wsgikit.exceptions import BadRequest, ConfigurationError, complaint
+from wsgikit.http.parameters import Invalid, from_json, from_text, hints_of, is_body_type, is_object_type
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.policies import policy_in_class
 from wsgikit.routing.invoke import as_sync, wants_of, with_wants
 from wsgikit.routing.pages import MOST_PAGES, Page
-from wsgikit.routing.parameters import Invalid, from_json, from_text, hints_of, is_body_type, is_object_type
 from wsgikit.routing.problem import Problem, as_problem
 from wsgikit.routing.urls import build_url
 from wsgikit.wsgi import ROUTING

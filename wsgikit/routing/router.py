@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.exceptions import NotFound
 
 from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint
+from wsgikit.http.json_provider import JsonProvider
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
 from wsgikit.options.flags import check_flags
@@ -24,7 +25,6 @@ from wsgikit.routing.answers import http_answer
 from wsgikit.routing.dispatch import Matched, make_response
 from wsgikit.routing.fitting import misfits
 from wsgikit.routing.hooks import Hooks
-from wsgikit.routing.json import JsonProvider
 from wsgikit.routing.keywords import refuses_unknown
 from wsgikit.routing.match import Match, Miss
 from wsgikit.routing.matcher import RouteMap

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from wsgikit.context.locals import current_exchange, g, has_app_context, has_request_context, request, session
 from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint
+from wsgikit.http.json_provider import JsonProvider
 from wsgikit.options.flags import check_flags
 from wsgikit.routing.dispatch import Matched
-from wsgikit.routing.json import JsonProvider
 from wsgikit.routing.router import Router
 from wsgikit.views.flashes import get_flashed_messages
 from wsgikit.views.security import csp_nonce, csrf_field, csrf_token

@@ -27,7 +27,7 @@ __all__ = [
     "url_for",
 ]
 
-from wsgikit.routing.json import JsonProvider
+from wsgikit.http.json_provider import JsonProvider
 from wsgikit.routing.method_view import MethodView, View
 from wsgikit.routing.pages import Page, paginate
 from wsgikit.routing.problem import Problem, as_problem

@@ -16,9 +16,9 @@ from werkzeug.exceptions import abort as abort_with
 from wsgikit.context.locals import current_exchange, has_request_context
 from wsgikit.exceptions import ApplicationError, complaint
 from wsgikit.http.files import FileAnswer, send_from_folder
+from wsgikit.http.json_provider import JsonProvider
 from wsgikit.routing.dispatch import Matched
 from wsgikit.routing.dispatch import make_response as make_response_of
-from wsgikit.routing.json import JsonProvider
 from wsgikit.wsgi import ROUTING
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint
+from wsgikit.http.csrf_decision import ALLOWED, SAFE_METHODS, explain, judge
 from wsgikit.http.origins import required_origin
-from wsgikit.middleware.csrf.decision import ALLOWED, SAFE_METHODS, explain, judge
 from wsgikit.middleware.csrf.form_field import find_field
 from wsgikit.middleware.csrf.tokens import CookieTokens, NoTokens, SessionTokens, TokenKeeper
 from wsgikit.onion.exchange import Exchange
@@ -97,7 +97,7 @@ class CsrfMiddleware(Middleware):
         ConfigurationError: an origin with a path, a slash at its end or without a scheme; another option that can't
             work.
 
-    The decision is that of Go's ``http.CrossOriginProtection``; `wsgikit.middleware.csrf.decision` has it as a table.
+    The decision is that of Go's ``http.CrossOriginProtection``; `wsgikit.http.csrf_decision` has it as a table.
     Each refusal is logged with its reason (logger ``wsgikit.csrf``). ``policy(csrf=False)`` exempts a view. A form is
     read as far as its token, at most 1 MiB, and can be read again.
 

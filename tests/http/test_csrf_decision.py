@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wsgikit.http.csrf_decision import ALLOWED, judge
 from wsgikit.http.origins import required_origin
-from wsgikit.middleware.csrf.decision import ALLOWED, judge
 
 TRUSTED = frozenset({required_origin("https://trusted.example", "test", "trusted_origins")})
 
