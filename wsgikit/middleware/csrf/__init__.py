@@ -1,4 +1,4 @@
-"""Protection against cross-site request forgery: `http.csrf_decision` judges by headers, `tokens` and `form_field` by a token."""
+"""Protection against cross-site request forgery; the decision itself is `wsgikit.http.csrf_decision`."""
 
 from __future__ import annotations
 
