@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from wsgikit.context.middleware import ContextMiddleware as ContextMiddleware
     from wsgikit.database.middleware import DatabaseMiddleware as DatabaseMiddleware
     from wsgikit.error_pages.middleware import ErrorPagesMiddleware as ErrorPagesMiddleware
+    from wsgikit.http.event_stream import EventStream as EventStream
     from wsgikit.http.request import Request as Request
     from wsgikit.http.request import Response as Response
     from wsgikit.middleware.access_list import AccessListMiddleware as AccessListMiddleware
@@ -115,6 +116,7 @@ _HOMES = {
     "wsgikit.onion.exchange": "Exchange",
     "wsgikit.onion.middleware": "Middleware",
     "wsgikit.onion.reply": "reply",
+    "wsgikit.http.event_stream": "EventStream",
     "wsgikit.http.request": "Request Response",
     "wsgikit.onion.policies": "policy",
     "wsgikit.onion.stack": "Stack build_stack use",
