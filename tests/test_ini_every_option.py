@@ -99,6 +99,9 @@ VALUES: dict[tuple[str, str], list[tuple[str, Any]]] = {
     ("access_list", "allow"): [("10.0.0.7, 192.168.0.0/16", ("10.0.0.7", "192.168.0.0/16")), ("::1", "::1")],
     ("access_list", "deny"): [("10.0.0.7", "10.0.0.7")],
     ("access_list", "status"): [("404", 404)],
+    ("body_limit", "max_body_bytes"): [("2KiB", 2048), ("0", 0)],
+    ("body_limit", "max_seconds"): [("2m", 120), ("250ms", 0.25)],
+    ("body_limit", "min_bytes_per_second"): [("500", 500)],
     ("cors", "origins"): [
         ("*", "*"),
         ("https://a.example, https://*.b.example", ("https://a.example", "https://*.b.example")),

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from wsgikit.http.request import Request as Request
     from wsgikit.http.request import Response as Response
     from wsgikit.middleware.access_list import AccessListMiddleware as AccessListMiddleware
+    from wsgikit.middleware.body_limit import BodyLimitMiddleware as BodyLimitMiddleware
     from wsgikit.middleware.compression import CompressionMiddleware as CompressionMiddleware
     from wsgikit.middleware.conditional import ConditionalMiddleware as ConditionalMiddleware
     from wsgikit.middleware.cookie_policy import CookiePolicyMiddleware as CookiePolicyMiddleware
@@ -113,6 +114,7 @@ _HOMES = {
     "wsgikit.middleware.https": "HttpsMiddleware",
     "wsgikit.middleware.security_headers": "SecurityHeadersMiddleware",
     "wsgikit.middleware.csrf": "CsrfMiddleware",
+    "wsgikit.middleware.body_limit": "BodyLimitMiddleware",
     "wsgikit.onion.exchange": "Exchange",
     "wsgikit.onion.middleware": "Middleware",
     "wsgikit.onion.reply": "reply",

@@ -10,7 +10,7 @@ import pytest
 from wsgikit.testing import TestClient
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
-PAGES = ["secure.md", "proxy.md", "csrf.md"]
+PAGES = ["secure.md", "proxy.md", "csrf.md", "limits.md"]
 HTTPS = {"wsgi.url_scheme": "https", "HTTP_HOST": "www.example.com:443", "REMOTE_ADDR": "127.0.0.1"}
 
 

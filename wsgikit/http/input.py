@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["LimitedInput", "RefusedInput", "SpoolReader", "declared_length", "input_of", "limit_input"]
+__all__ = ["LimitedInput", "RefusedInput", "SpoolReader", "declared_length", "input_of", "limit_input", "lower_limits"]
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import BytesIO, RawIOBase
 from typing import IO, Any, NoReturn
 
 from wsgikit.wsgi import Environ
+
+_LONGEST_LENGTH = 30  # digits of a Content-Length; Python makes no number of more than 4,300
 
 
 class LimitedInput:
@@ -18,18 +20,25 @@ class LimitedInput:
         source: the input, which ends by itself (``wsgi.input_terminated``).
         max_bytes: the most bytes that are read of it.
 
+    Attributes:
+        source: the input itself.
+        max_bytes: the limit. It may be changed while the body is read.
+        is_exceeded: whether a reader has got more, and so an exception.
+
     Raises:
         RequestEntityTooLarge: it has more (413), while it is read.
     """
 
     def __init__(self, source: IO[bytes], max_bytes: int) -> None:
         self.source = source
-        self._left = max_bytes
+        self.max_bytes = max_bytes
+        self.is_exceeded = False
+        self._count_read = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read up to `size` bytes, or all."""
         if size is not None and size >= 0:
-            return self._count(self.source.read(min(size, self._left + 1)))
+            return self._count(self.source.read(min(size, self._most())))
         parts = []
         while part := self.read(65536):
             parts.append(part)
@@ -37,7 +46,7 @@ class LimitedInput:
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """Read up to the end of a line."""
-        most = self._left + 1
+        most = self._most()
         return self._count(self.source.readline(most if size is None or size < 0 else min(size, most)))
 
     def readlines(self, hint: int | None = -1, /) -> list[bytes]:
@@ -47,9 +56,14 @@ class LimitedInput:
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.readline, b"")
 
+    def _most(self) -> int:
+        """Return how many bytes one reading may ask for: one more than are left, to notice that there are more."""
+        return max(self.max_bytes - self._count_read, 0) + 1
+
     def _count(self, data: bytes) -> bytes:
-        self._left -= len(data)
-        if self._left < 0:
+        self._count_read += len(data)
+        if self._count_read > self.max_bytes:
+            self.is_exceeded = True
             raise _too_large()
         return data
 
@@ -59,12 +73,15 @@ class RefusedInput:
 
     Attributes:
         source: the input itself.
+        is_exceeded: whether a reader has asked for it, and so got an exception.
     """
 
     def __init__(self, source: IO[bytes]) -> None:
         self.source = source
+        self.is_exceeded = False
 
     def _refuse(self, *_: object) -> NoReturn:
+        self.is_exceeded = True
         raise _too_large()
 
     read = readline = readlines = seek = __iter__ = _refuse
@@ -125,6 +142,22 @@ def limit_input(environ: Environ, max_bytes: int) -> None:
         environ["wsgi.input"] = LimitedInput(source, max_bytes)
 
 
+def lower_limits(known: Mapping[str, Any] | None, own: dict[str, Any]) -> dict[str, Any]:
+    """Return the limits of a request (``wsgikit.request_limits``) with those of a layer or router further in.
+
+    The length of the body may only be lowered; of the other limits those further in count.
+
+    Args:
+        known: the limits so far, or None.
+        own: `max_content_length` and others.
+    """
+    if not known:
+        return own
+    lengths = [m for limits in (known, own) if (m := limits.get("max_content_length")) is not None]
+    merged = {**known, **own}
+    return {**merged, "max_content_length": min(lengths)} if lengths else merged
+
+
 def input_of(environ: Environ, max_bytes: int | None) -> Any:
     """Return the body as a file that ends where the body does.
 
@@ -158,7 +191,10 @@ def declared_length(environ: Environ) -> int | None:
     text = environ.get("CONTENT_LENGTH")
     if not text:
         return None
-    return int(text) if str(text).isascii() and str(text).isdigit() else 0
+    text = str(text)
+    if not (text.isascii() and text.isdigit()):
+        return 0
+    return int(text[:_LONGEST_LENGTH]) if len(text) > _LONGEST_LENGTH else int(text)
 
 
 def _too_large() -> Exception:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.exceptions import InternalServerError
 
 from wsgikit.exceptions import ApplicationError, complaint
-from wsgikit.http.input import limit_input
+from wsgikit.http.input import limit_input, lower_limits
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.log import log_error, mark_logged
 from wsgikit.onion.policies import check_obeyed
@@ -183,7 +183,7 @@ class Matched(Match):
         exchange: Exchange = environ[EXCHANGE]
         plan = self.plan
         if plan.limits:
-            environ[REQUEST_LIMITS] = plan.limits
+            environ[REQUEST_LIMITS] = lower_limits(environ.get(REQUEST_LIMITS), plan.limits)
             max_bytes = plan.limits.get("max_content_length")
             if max_bytes is not None:
                 limit_input(environ, max_bytes)
