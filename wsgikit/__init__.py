@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from wsgikit.http.request import Request as Request
     from wsgikit.http.request import Response as Response
     from wsgikit.middleware.access_list import AccessListMiddleware as AccessListMiddleware
+    from wsgikit.middleware.access_log.middleware import AccessLogMiddleware as AccessLogMiddleware
     from wsgikit.middleware.body_limit import BodyLimitMiddleware as BodyLimitMiddleware
     from wsgikit.middleware.compression import CompressionMiddleware as CompressionMiddleware
     from wsgikit.middleware.conditional import ConditionalMiddleware as ConditionalMiddleware
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from wsgikit.middleware.https import HttpsMiddleware as HttpsMiddleware
     from wsgikit.middleware.method_override import MethodOverrideMiddleware as MethodOverrideMiddleware
     from wsgikit.middleware.proxy_headers import ProxyHeadersMiddleware as ProxyHeadersMiddleware
+    from wsgikit.middleware.request_id import RequestIdMiddleware as RequestIdMiddleware
     from wsgikit.middleware.security_headers import SecurityHeadersMiddleware as SecurityHeadersMiddleware
     from wsgikit.middleware.sendfile import SendfileMiddleware as SendfileMiddleware
     from wsgikit.middleware.static.middleware import StaticMiddleware as StaticMiddleware
@@ -105,6 +107,8 @@ _HOMES = {
     "wsgikit.middleware.method_override": "MethodOverrideMiddleware",
     "wsgikit.middleware.sendfile": "SendfileMiddleware",
     "wsgikit.middleware.static.middleware": "StaticMiddleware",
+    "wsgikit.middleware.access_log.middleware": "AccessLogMiddleware",
+    "wsgikit.middleware.request_id": "RequestIdMiddleware",
     "wsgikit.middleware.access_list": "AccessListMiddleware",
     "wsgikit.middleware.cookie_policy": "CookiePolicyMiddleware",
     "wsgikit.middleware.fetch_policy": "FetchPolicyMiddleware",

@@ -46,7 +46,7 @@ class Reporter(Middleware):
 
 
 class Replies(Middleware):
-    """Replies in the hook that it is told to."""
+    """Replies in one hook."""
 
     def __init__(self, app, *, hook):
         super().__init__(app)
@@ -156,7 +156,7 @@ def test_statements_of_all_databases_are_counted_and_timed():
     ]
 
 
-def test_a_statement_that_fails_is_told_with_its_error():
+def test_a_failed_statement_is_reported_with_its_error():
     calls = []
 
     def query(environ, start_response):

@@ -6,12 +6,14 @@ __all__ = ["command"]
 
 import click
 
+from wsgikit.cli.access_lines import FORMATS, with_access_log
 from wsgikit.cli.inside import reload_templates
 from wsgikit.cli.target import is_ini, load_target, split_ini, target_files, with_settings
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.ini.loading import setup_logging
 from wsgikit.ini.servers import HOST, PORT, WAITRESS_THREADS, run_dev_server, run_gunicorn, run_waitress
 from wsgikit.onion.stack import Stack
+from wsgikit.wsgi import WSGIApplication
 
 
 @click.command("serve")
@@ -31,6 +33,13 @@ from wsgikit.onion.stack import Stack
 @click.option("--debugger", is_flag=True, help="Open an interactive debugger on errors (dev, this machine only).")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes (gunicorn).")
 @click.option("--threads", type=click.IntRange(1), help="Threads in each process (waitress: 4, gunicorn: 1).")
+@click.option(
+    "--access-log",
+    type=click.Choice(FORMATS),
+    default="combined",
+    show_default=True,
+    help="A line for each request, on standard output.",
+)
 @click.option("--logging", "with_logging", is_flag=True, help="Set up logging by the [loggers] of the ini file.")
 @with_settings
 def command(
@@ -42,6 +51,7 @@ def command(
     debugger: bool,
     workers: int,
     threads: int | None,
+    access_log: str,
     with_logging: bool,
     settings: dict[str, str],
 ) -> None:
@@ -60,22 +70,31 @@ def command(
     def load() -> Stack:
         return load_target(target, settings)
 
+    def load_logged() -> WSGIApplication:
+        return with_access_log(load(), access_log)
+
     if server == "gunicorn":
-        run_gunicorn(load, host, port, workers=workers, threads=threads or 1)
+        run_gunicorn(load_logged, host, port, workers=workers, threads=threads or 1)
     elif server == "waitress":
         with load() as stack:
-            run_waitress(stack, host, port, threads or WAITRESS_THREADS)
+            run_waitress(with_access_log(stack, access_log), host, port, threads or WAITRESS_THREADS)
     else:
         files = _files(target)
 
-        def load_for_development() -> Stack:
+        def load_for_development() -> WSGIApplication:
             stack = load()
             if reload is not False:
                 reload_templates(stack)
-            return stack
+            return with_access_log(stack, access_log)
 
         run_dev_server(
-            load_for_development, host, port, reload=reload is not False, debugger=debugger, watched_files=files
+            load_for_development,
+            host,
+            port,
+            reload=reload is not False,
+            debugger=debugger,
+            watched_files=files,
+            is_quiet=True,
         )
 
 

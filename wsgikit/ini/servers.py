@@ -12,12 +12,16 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.http.addresses import LOOPBACK, is_in, is_local, peer_of
+from wsgikit.onion.middleware import Middleware
 from wsgikit.onion.stack import Stack
 from wsgikit.wsgi import THROW_ERRORS, Environ, StartResponse, WSGIApplication
+
+if TYPE_CHECKING:
+    from werkzeug.serving import WSGIRequestHandler
 
 HOST = "127.0.0.1"
 PORT = 5000
@@ -55,6 +59,7 @@ def run_dev_server(
     reload: bool = False,
     debugger: bool = False,
     watched_files: Sequence[str] = (),
+    is_quiet: bool = False,
 ) -> None:
     """Run Werkzeug's development server: one process, a thread for each request.
 
@@ -68,6 +73,7 @@ def run_dev_server(
         reload: whether changes of code and of `watched_files` are noticed.
         debugger: whether an error opens Werkzeug's interactive debugger, to visitors from this machine only.
         watched_files: files besides Python modules.
+        is_quiet: whether Werkzeug's own lines about requests are left out, because the application has an access log.
 
     Raises:
         ConfigurationError: a debugger was asked for on an address that others can reach.
@@ -90,10 +96,28 @@ def run_dev_server(
         app = _Debugged(app)
     try:
         with _ended_by_sigterm():
-            run_simple(host, port, app, use_reloader=reload, threaded=True, extra_files=watched_files)
+            run_simple(
+                host,
+                port,
+                app,
+                use_reloader=reload,
+                threaded=True,
+                extra_files=watched_files,
+                request_handler=_quiet_handler() if is_quiet else None,
+            )
     finally:
-        if isinstance(loaded, Stack):
+        if isinstance(loaded, (Stack, Middleware)):
             loaded.close()
+
+
+def _quiet_handler() -> type[WSGIRequestHandler]:
+    from werkzeug.serving import WSGIRequestHandler
+
+    class QuietHandler(WSGIRequestHandler):
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+            """Log nothing."""
+
+    return QuietHandler
 
 
 def run_waitress(app: WSGIApplication, host: str = HOST, port: int = PORT, threads: int = WAITRESS_THREADS) -> None:

@@ -1,0 +1,1 @@
+"""The access log: its fields, its formats, and the layer."""
