@@ -38,6 +38,11 @@ def test_an_onion_in_order_exits_with_0(check):
     assert check(*SESSION) == (0, ["one.ini: 1 layer, no problem."], "")
 
 
+def test_an_option_of_a_few_words_is_no_weak_secret(check):
+    """`tokens` of `CsrfMiddleware` is named like a secret."""
+    assert check("use = egg:wsgikit#csrf", "tokens = never", "only = POST")[0] == 0
+
+
 SESSION_LIKE = ("use = egg:wsgikit#layer", "factory = cli_app:Signed", "secret_key = env:CLI_SECRET")
 SIGNED = ("use = egg:wsgikit#layer", "factory = cli_app:Signed")
 

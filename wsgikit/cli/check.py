@@ -93,12 +93,14 @@ def _is_installed(module: str) -> bool:
 def _unsafe_options(stack: Stack) -> Iterator[Finding]:
     for layer in stack.layers:
         name = type(layer).__name__
-        options = {option.name: option.default for option in describe_options(type(layer)) if not option.is_required}
+        described = describe_options(type(layer))
+        public = {option.name for option in described if not option.is_secret}
+        options = {option.name: option.default for option in described if not option.is_required}
         options |= getattr(layer, "_options", {})
         yield from _unsafe_switches(name, options)
         yield from _unsafe_cookie(name, options)
         for key, value in options.items():
-            if is_secret(key):
+            if is_secret(key) and key not in public:
                 yield from _weak_secrets(name, key, value)
 
 

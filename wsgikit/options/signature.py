@@ -14,7 +14,7 @@ from typing import Any
 
 from wsgikit.exceptions import ConfigurationError, complaint, did_you_mean
 from wsgikit.options.annotations import home_of, resolve
-from wsgikit.options.masking import mask
+from wsgikit.options.masking import is_secret, mask
 from wsgikit.options.words import words_of
 
 REQUIRED: Any = inspect.Parameter.empty
@@ -41,9 +41,14 @@ class Option:
         return self.default is REQUIRED
 
     @property
+    def is_secret(self) -> bool:
+        """Whether its value must not be shown. One of a few known words is no secret, whatever the option's name is."""
+        return is_secret(self.name) and typing.get_origin(self.annotation) is not typing.Literal
+
+    @property
     def default_text(self) -> str:
-        """The default as a reader may see it, empty where there is none."""
-        return "" if self.is_required else mask(self.name, self.default)
+        """The default as a reader may see it; empty if it has none."""
+        return "" if self.is_required else mask(self.name if self.is_secret else "", self.default)
 
     @property
     def words(self) -> str:
