@@ -50,6 +50,7 @@ NEEDED: dict[str, dict[str, tuple[str, Any]]] = {
     "static": {"root": (str(FOLDER), FOLDER)},
     "csrf": {"cookie": ("csrf", "csrf"), "secret_key": (SECRET, SECRET)},  # without a session layer
     "trusted_hosts": {"hosts": ("example.com", "example.com")},
+    "maintenance": {"flag": ("/run/app/maintenance", "/run/app/maintenance")},
     "sendfile": {
         "kind": ("x-sendfile", "x-sendfile"),
         "mappings": ("/srv/files = /protected/", {"/srv/files": "/protected/"}),
@@ -110,6 +111,22 @@ VALUES: dict[tuple[str, str], list[tuple[str, Any]]] = {
     ("body_limit", "max_body_bytes"): [("2KiB", 2048), ("0", 0)],
     ("body_limit", "max_seconds"): [("2m", 120), ("250ms", 0.25)],
     ("body_limit", "min_bytes_per_second"): [("500", 500)],
+    ("health", "live"): [("/live", "/live"), ("none", None)],
+    ("health", "ready"): [("/up", "/up"), ("none", None)],
+    ("health", "warmup"): [("/warm", "/warm"), ("none", None)],
+    ("health", "checks"): [
+        ("database", "database"),
+        ("database, every_option_parts:function", ("database", parts.function)),
+    ],
+    ("health", "allow"): [("10.0.0.7", "10.0.0.7"), ("local, 10.0.0.0/8", ("local", "10.0.0.0/8"))],
+    ("health", "drain_file"): [("/run/app/drain", "/run/app/drain")],
+    ("maintenance", "flag"): [
+        ("/run/app/maintenance", "/run/app/maintenance"),
+        ("every_option_parts:function", parts.function),
+    ],
+    ("maintenance", "allow"): [("10.0.0.7, 10.1.0.0/16", ("10.0.0.7", "10.1.0.0/16"))],
+    ("maintenance", "page"): [("page.html", "page.html")],
+    ("maintenance", "secret_key"): [(SECRET, SECRET)],
     ("cors", "origins"): [
         ("*", "*"),
         ("https://a.example, https://*.b.example", ("https://a.example", "https://*.b.example")),
@@ -259,6 +276,7 @@ def places(tmp_path, monkeypatch):
 
     (tmp_path / "every_option_texts.ini").write_text("[de]\n404 = Nichts|Hier ist nichts.\n")
     (tmp_path / "templates").mkdir()
+    (tmp_path / "page.html").write_text("<h1>Later</h1>")
     monkeypatch.chdir(tmp_path)
     engine = create_engine("sqlite://")
     monkeypatch.setattr(parts, "engine", engine, raising=False)

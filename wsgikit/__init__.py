@@ -51,8 +51,11 @@ if TYPE_CHECKING:
     from wsgikit.middleware.cookie_policy import CookiePolicyMiddleware as CookiePolicyMiddleware
     from wsgikit.middleware.cors import CorsMiddleware as CorsMiddleware
     from wsgikit.middleware.csrf import CsrfMiddleware as CsrfMiddleware
+    from wsgikit.middleware.deadline import DeadlineMiddleware as DeadlineMiddleware
     from wsgikit.middleware.fetch_policy import FetchPolicyMiddleware as FetchPolicyMiddleware
+    from wsgikit.middleware.health import HealthMiddleware as HealthMiddleware
     from wsgikit.middleware.https import HttpsMiddleware as HttpsMiddleware
+    from wsgikit.middleware.maintenance import MaintenanceMiddleware as MaintenanceMiddleware
     from wsgikit.middleware.method_override import MethodOverrideMiddleware as MethodOverrideMiddleware
     from wsgikit.middleware.proxy_headers import ProxyHeadersMiddleware as ProxyHeadersMiddleware
     from wsgikit.middleware.request_id import RequestIdMiddleware as RequestIdMiddleware
@@ -119,6 +122,9 @@ _HOMES = {
     "wsgikit.middleware.security_headers": "SecurityHeadersMiddleware",
     "wsgikit.middleware.csrf": "CsrfMiddleware",
     "wsgikit.middleware.body_limit": "BodyLimitMiddleware",
+    "wsgikit.middleware.deadline": "DeadlineMiddleware",
+    "wsgikit.middleware.health": "HealthMiddleware",
+    "wsgikit.middleware.maintenance": "MaintenanceMiddleware",
     "wsgikit.onion.exchange": "Exchange",
     "wsgikit.onion.middleware": "Middleware",
     "wsgikit.onion.reply": "reply",

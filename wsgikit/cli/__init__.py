@@ -24,6 +24,8 @@ COMMANDS = {
     "show": "wsgikit.cli.show:command",
     "check": "wsgikit.cli.check:command",
     "routes": "wsgikit.cli.routes:command",
+    "drain": "wsgikit.cli.drain:command",
+    "maintenance": "wsgikit.cli.maintenance:group",
     "shell": "wsgikit.cli.shell:command",
     "options": "wsgikit.cli.options:command",
     "secret": "wsgikit.cli.secret:command",

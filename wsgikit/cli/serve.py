@@ -11,7 +11,15 @@ from wsgikit.cli.inside import reload_templates
 from wsgikit.cli.target import is_ini, load_target, split_ini, target_files, with_settings
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.ini.loading import setup_logging
-from wsgikit.ini.servers import HOST, PORT, WAITRESS_THREADS, run_dev_server, run_gunicorn, run_waitress
+from wsgikit.ini.servers import (
+    HOST,
+    NOTICE_SECONDS,
+    PORT,
+    WAITRESS_THREADS,
+    run_dev_server,
+    run_gunicorn,
+    run_waitress,
+)
 from wsgikit.onion.stack import Stack
 from wsgikit.wsgi import WSGIApplication
 
@@ -40,6 +48,14 @@ from wsgikit.wsgi import WSGIApplication
     show_default=True,
     help="A line for each request, on standard output.",
 )
+@click.option(
+    "--notice",
+    "notice_seconds",
+    type=click.FloatRange(0),
+    default=NOTICE_SECONDS,
+    show_default=True,
+    help="Seconds from SIGTERM, which turns /readyz to 503, to the end (with HealthMiddleware).",
+)
 @click.option("--logging", "with_logging", is_flag=True, help="Set up logging by the [loggers] of the ini file.")
 @with_settings
 def command(
@@ -52,6 +68,7 @@ def command(
     workers: int,
     threads: int | None,
     access_log: str,
+    notice_seconds: float,
     with_logging: bool,
     settings: dict[str, str],
 ) -> None:
@@ -74,10 +91,11 @@ def command(
         return with_access_log(load(), access_log)
 
     if server == "gunicorn":
-        run_gunicorn(load_logged, host, port, workers=workers, threads=threads or 1)
+        run_gunicorn(load_logged, host, port, workers=workers, threads=threads or 1, notice_seconds=notice_seconds)
     elif server == "waitress":
         with load() as stack:
-            run_waitress(with_access_log(stack, access_log), host, port, threads or WAITRESS_THREADS)
+            app = with_access_log(stack, access_log)
+            run_waitress(app, host, port, threads or WAITRESS_THREADS, notice_seconds=notice_seconds)
     else:
         files = _files(target)
 
@@ -95,6 +113,7 @@ def command(
             debugger=debugger,
             watched_files=files,
             is_quiet=True,
+            notice_seconds=notice_seconds,
         )
 
 

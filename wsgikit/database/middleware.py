@@ -111,6 +111,7 @@ class DatabaseMiddleware(Middleware):
     """
 
     teardown_needs_state: ClassVar[bool] = True
+    health_name: ClassVar[str] = "database"
 
     def __init__(
         self,
@@ -261,6 +262,12 @@ class DatabaseMiddleware(Middleware):
         state = exchange.state
         if self in state:
             self.settle(exchange, state[self])
+
+    def check_health(self) -> None:
+        """Ask the database, and the replica if there is one, for a sign of life."""
+        self.source.ping()
+        if self._replica is not None:
+            self._replica.ping()
 
     def close(self) -> None:
         """Dispose of the pool of this process."""

@@ -6,17 +6,22 @@ __all__ = ["run_dev_server", "run_gunicorn", "run_server", "run_waitress"]
 
 import errno
 import logging
+import os
 import signal
 import sys
+import tempfile
 import threading
+import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.http.addresses import LOOPBACK, is_in, is_local, peer_of
+from wsgikit.onion import drain_file
 from wsgikit.onion.middleware import Middleware
+from wsgikit.onion.shutdown import drains_of
 from wsgikit.onion.stack import Stack
 from wsgikit.wsgi import THROW_ERRORS, Environ, StartResponse, WSGIApplication
 
@@ -26,6 +31,11 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 PORT = 5000
 WAITRESS_THREADS = 4  # waitress's own default
+NOTICE_SECONDS = 5.0
+"""How long a server that was asked to end still takes requests, so that a load balancer sees that it isn't ready."""
+LAST_REQUESTS_SECONDS = 30.0
+"""How long it then waits for the requests that are running."""
+_POLL_SECONDS = 0.05  # between two looks at what is running
 
 
 def run_server(
@@ -60,6 +70,7 @@ def run_dev_server(
     debugger: bool = False,
     watched_files: Sequence[str] = (),
     is_quiet: bool = False,
+    notice_seconds: float = NOTICE_SECONDS,
 ) -> None:
     """Run Werkzeug's development server: one process, a thread for each request.
 
@@ -74,6 +85,7 @@ def run_dev_server(
         debugger: whether an error opens Werkzeug's interactive debugger, to visitors from this machine only.
         watched_files: files besides Python modules.
         is_quiet: whether Werkzeug's own lines about requests are left out, because the application has an access log.
+        notice_seconds: how long SIGTERM waits for load balancers (see `run_waitress`).
 
     Raises:
         ConfigurationError: a debugger was asked for on an address that others can reach.
@@ -94,8 +106,9 @@ def run_dev_server(
     loaded = app
     if debugger:
         app = _Debugged(app)
+    app = sent = _Sent(app)
     try:
-        with _ended_by_sigterm():
+        with _ended_by_sigterm(loaded, notice_seconds, lambda: not sent.running):
             run_simple(
                 host,
                 port,
@@ -120,10 +133,25 @@ def _quiet_handler() -> type[WSGIRequestHandler]:
     return QuietHandler
 
 
-def run_waitress(app: WSGIApplication, host: str = HOST, port: int = PORT, threads: int = WAITRESS_THREADS) -> None:
+def run_waitress(
+    app: WSGIApplication,
+    host: str = HOST,
+    port: int = PORT,
+    threads: int = WAITRESS_THREADS,
+    *,
+    notice_seconds: float = NOTICE_SECONDS,
+) -> None:
     """Serve by waitress: one process, a fixed number of threads, on every system.
 
-    At its end it finishes the requests that are under way, for which waitress waits five seconds.
+    At its end it finishes the requests that are under way, for which waitress waits five seconds. SIGTERM first has a
+    `HealthMiddleware` say that the process isn't ready, and goes on for a while. A second SIGTERM ends at once.
+
+    Args:
+        app: the application.
+        host: the address to listen on.
+        port: the port.
+        threads: how many requests are answered at once.
+        notice_seconds: how long requests are still taken after SIGTERM, if there is a `HealthMiddleware`.
     """
     try:
         import waitress  # an extra
@@ -132,10 +160,16 @@ def run_waitress(app: WSGIApplication, host: str = HOST, port: int = PORT, threa
     logger = logging.getLogger("waitress")
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)  # as waitress-serve does: it says where it serves
+    logging.basicConfig()  # as waitress.serve does
+    sockets: dict[int, Any] = {}
     try:
-        with _ended_by_sigterm():
+        with _ended_by_sigterm(app, notice_seconds, lambda: _has_sent_all(sockets)):
             # waitress would delete forwarded headers: ProxyHeadersMiddleware, which decides whom to trust, needs them.
-            waitress.serve(app, host=host, port=port, threads=threads, clear_untrusted_proxy_headers=False)
+            server = waitress.create_server(
+                app, sockets, host=host, port=port, threads=threads, clear_untrusted_proxy_headers=False
+            )
+            server.print_listen("Serving on http://{}:{}")
+            server.run()
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
             raise
@@ -152,6 +186,7 @@ def run_gunicorn(
     *,
     workers: int = 1,
     threads: int = 1,
+    notice_seconds: float = NOTICE_SECONDS,
 ) -> None:
     """Serve by gunicorn: a process for each worker, each of which loads the application itself.
 
@@ -161,14 +196,25 @@ def run_gunicorn(
         port: the port.
         workers: how many processes.
         threads: how many threads in each.
+        notice_seconds: how long SIGTERM waits for load balancers (see `run_waitress`).
     """
     try:
         from gunicorn.app.base import BaseApplication  # an extra, and not for Windows
+        from gunicorn.arbiter import Arbiter
         from gunicorn.errors import AppImportError
     except ImportError as error:
         raise _not_installed("gunicorn") from error
 
-    class Served(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
+        """Tells the workers to drain before it ends them: their layers look at a file."""
+
+        def handle_term(self) -> None:
+            drain_file.write(os.environ[drain_file.VARIABLE])
+            if os.path.exists(asked):
+                time.sleep(notice_seconds)
+            super().handle_term()
+
+    class Served(BaseApplication):  # type: ignore[misc]  # as above
         def load_config(self) -> None:
             settings = {"bind": f"{host}:{port}", "workers": workers, "threads": threads}
             for key, value in settings.items():
@@ -176,11 +222,21 @@ def run_gunicorn(
 
         def load(self) -> Any:
             try:
-                return load()
+                app = load()
             except ConfigurationError as error:  # gunicorn prints the text of this one, and ends
                 raise AppImportError(f"wsgikit: {error}") from error
+            if any(drains_of(app)):
+                with open(asked, "w", encoding="ascii"):
+                    pass  # the master, which doesn't load the application, sees that somebody looks at its file
+            return app
 
-    Served().run()
+        def run(self) -> None:
+            Master(self).run()
+
+    with tempfile.TemporaryDirectory(prefix="wsgikit-") as folder:
+        asked = os.path.join(folder, "asked")
+        os.environ[drain_file.VARIABLE] = os.path.join(folder, "drain")
+        Served().run()
 
 
 class _Debugged:
@@ -203,18 +259,86 @@ class _Debugged:
         return body
 
 
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Have SIGTERM, by which systemd and containers end a process, end the server as Ctrl-C does.
+class _Sent:
+    """Counts the responses of an application that have not been sent whole. The development server would drop them."""
 
-    By itself it ends the process in the middle of requests, and no pool is closed.
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+        self.running: set[object] = set()
+
+    def __call__(self, environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]:
+        body = _SentBody(self.running)
+        try:
+            body.take(self._app(environ, start_response))
+        except BaseException:
+            body.leave()
+            raise
+        return body
+
+
+class _SentBody:
+    def __init__(self, running: set[object]) -> None:
+        self._running = running
+        self._body: Iterable[bytes] = ()
+        running.add(self)
+
+    def take(self, body: Iterable[bytes]) -> None:
+        self._body = body
+
+    def leave(self) -> None:
+        self._running.discard(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    def close(self) -> None:
+        """Close the body: the server has sent it."""
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                close()
+        finally:
+            self.leave()
+
+
+def _has_sent_all(sockets: Mapping[int, Any]) -> bool:
+    """Return whether no channel of waitress has a request that runs or a response that isn't sent whole."""
+    channels = [part for part in [*sockets.values()] if hasattr(part, "total_outbufs_len")]
+    return not any(channel.requests or channel.total_outbufs_len for channel in channels)
+
+
+@contextmanager
+def _ended_by_sigterm(app: WSGIApplication, notice_seconds: float, is_idle: Callable[[], bool]) -> Iterator[None]:
+    """Have SIGTERM, by which systemd and containers end a process, drain an application and then end its server.
+
+    By itself it ends the process in the middle of requests, and no pool is closed. A second one ends at once.
+
+    Args:
+        app: the application. Without a `HealthMiddleware` nobody can learn of the end, so it comes at once.
+        notice_seconds: how long load balancers have to see that the process isn't ready.
+        is_idle: returns whether the server has sent all responses.
     """
     if threading.current_thread() is not threading.main_thread():  # only the main thread may
         yield
         return
+    drains = [*drains_of(app)]
+    is_ending = False
+
+    def drain() -> None:
+        for begin in drains:
+            begin(0)
+        time.sleep(notice_seconds)
+        end = time.monotonic() + LAST_REQUESTS_SECONDS
+        while time.monotonic() < end and not (is_idle() and all(wait(0) for wait in drains)):
+            time.sleep(_POLL_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def end(number: int, frame: object) -> None:
-        sys.exit(0)
+        nonlocal is_ending
+        if is_ending or not drains:
+            sys.exit(0)
+        is_ending = True
+        threading.Thread(target=drain, name="wsgikit-drain", daemon=True).start()
 
     before = signal.signal(signal.SIGTERM, end)
     try:

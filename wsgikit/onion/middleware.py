@@ -68,6 +68,8 @@ class Middleware(metaclass=_Assembled):
             `Exchange.state`: such requests are then spared it.
         request_policy: the keys of a view's `policy` that the layer obeys in `before_view`.
         response_policy: the keys that it obeys in `after_request`.
+        health_name: what `HealthMiddleware` calls the layer's `check_health`, such as ``"database"``; empty if the
+            layer depends on nothing.
         own_context: whether the request runs, from this layer inwards, in a `contextvars.Context` of its own.
 
     Raises:
@@ -82,6 +84,7 @@ class Middleware(metaclass=_Assembled):
 
     inside_of: ClassVar[tuple[str | type, ...]] = ()
     outside_of: ClassVar[tuple[str | type, ...]] = ()
+    health_name: ClassVar[str] = ""
     own_context: ClassVar[bool] = False
     teardown_needs_state: ClassVar[bool] = False
     request_policy: ClassVar[tuple[str, ...]] = ()
@@ -153,6 +156,12 @@ class Middleware(metaclass=_Assembled):
 
     def close(self) -> None:
         """Give back what the layer holds across requests: pools, connections. For tests and shutdown."""
+
+    def warmup(self) -> None:
+        """Load what the first request would have to load. Open no connection and start no thread: a fork may follow."""
+
+    def check_health(self) -> None:
+        """Raise if a service that the layer depends on doesn't answer. `HealthMiddleware` calls it in a thread."""
 
     # ------------------------------------------------------------------ the engine
 

@@ -6,6 +6,7 @@ __all__ = ["Callback", "Record", "Recorded"]
 
 from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 from wsgikit.onion.ending import CURRENT, OPEN, Ending
@@ -112,6 +113,7 @@ class Recorded(Ending):
     _in_scope: frozenset[int] = frozenset()  # the layers with a scope that this request is in, by id
     _is_route_seen: bool = False  # the before_view hooks ran when the route was known
     _is_commit_claimed: bool = False
+    _commit_begun_at: float | None = None
     _is_replacement: bool = False
     _answerer: Callable[..., Any] | None = None  # the hook that returned what answers, if one did
     _matched: object = None  # the record of a match, if environ doesn't keep it
@@ -319,6 +321,12 @@ class Recorded(Ending):
         root = self._root()
         if root._record is not None and root._record.commits:
             root._record.run_commits(root)
+        root._commit_begun_at = monotonic()
+
+    @property
+    def commit_begun_at(self) -> float | None:
+        """When a layer began to commit what the request did, on the clock of `time.monotonic`; None if none did."""
+        return self._root()._commit_begun_at
 
     def undo_before_commit(self) -> None:
         """Undo what the functions of `before_commit` did: the commit failed. The layer that commits calls it."""

@@ -246,6 +246,37 @@ class Stack:
         found = (getattr(part, "__wsgikit_leave__", None) for part in (self.app, *reversed(self.layers)))
         return [leave for leave in found if leave is not None]
 
+    def warmup(self) -> None:
+        """Load what the first request would have to load: modules, rules, templates. Call it before a server forks.
+
+        No connection is opened and no thread is started. It may be called more than once.
+
+        Raises:
+            ConfigurationError: a view can't work, such as one whose policy no layer obeys.
+        """
+        from wsgikit.onion.shutdown import warm_up  # for the beginning and the end of a process
+
+        warm_up(self)
+
+    def drain(self, timeout_seconds: float = 30) -> bool:
+        """Turn the readiness page of `HealthMiddleware` to 503, and wait for the requests that are running.
+
+        New requests are still answered: a load balancer needs time to see the 503. Call it in a thread that answers no
+        request, or it waits for its own.
+
+        Args:
+            timeout_seconds: how long to wait. With 0 it returns at once.
+
+        Returns:
+            whether no request was running at the end.
+
+        Raises:
+            ConfigurationError: there is no `HealthMiddleware` in the stack.
+        """
+        from wsgikit.onion.shutdown import drain  # for the beginning and the end of a process
+
+        return drain(self, timeout_seconds)
+
     def close(self) -> None:
         """Give back what the layers hold across requests, innermost first. The stack can be used again after it."""
         close_all((self.app, *reversed(self.layers)))

@@ -119,6 +119,10 @@ class RouterMiddleware(Middleware):
 
         return before_request
 
+    def warmup(self) -> None:
+        """Plan the views of the router, and warm up what is mounted in it."""
+        self.router.__wsgikit_warmup__()
+
     def close(self) -> None:
         """Close what is mounted in the router."""
         self.router.close()

@@ -243,10 +243,7 @@ class Router(Registry):
         rule: Any = found.rule
         plan = rule.plan
         if plan is None:
-            target = self._targets[rule.endpoint]
-            plan = rule.plan = self._make_plan(rule.endpoint, target, frozenset(rule.arguments))
-            if not self.mounts.mounts and type(target.view) is not StaticView:
-                rule.direct_plan = plan
+            plan = self._plan_rule(rule)
         if type(plan.view) is StaticView and is_missing(plan.view):
             return None
         if type(found) is Matched:
@@ -260,6 +257,27 @@ class Router(Registry):
         environ[ROUTING] = matched
         environ[ROUTING_ARGS] = ((), matched.values)
         return matched
+
+    def _plan_rule(self, rule: Any) -> Plan:
+        target = self._targets[rule.endpoint]
+        plan = rule.plan = self._make_plan(rule.endpoint, target, frozenset(rule.arguments))
+        if not self.mounts.mounts and type(target.view) is not StaticView:
+            rule.direct_plan = plan
+        return plan
+
+    def __wsgikit_warmup__(self) -> None:
+        """Plan all views, and warm up what is mounted: `Stack.warmup` calls it."""
+        self._start_serving()
+        self._make_plan_of_misses()
+        self.map.allowed_methods("/")  # compiles the rules
+        rules: Iterable[Any] = self.map.iter_rules()
+        for rule in rules:
+            if rule.plan is None and rule.endpoint in self._targets:
+                self._plan_rule(rule)
+        for mount in self.mounts.mounts:
+            warmup = getattr(mount.app, "warmup", None) or getattr(mount.app, "__wsgikit_warmup__", None)
+            if warmup is not None:
+                warmup()
 
     def _is_missing_static(self, environ: Environ) -> bool:
         """Return whether GET of the path would be for static files whose folder doesn't exist."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["SessionMiddleware"]
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from weakref import ref
 
 from wsgikit.exceptions import ConfigurationError
@@ -100,6 +100,8 @@ class SessionMiddleware(Middleware):
 
         app = SessionMiddleware(app, secret_key="9f2c1c5e3a8d4b7f9e6a0d1c2b3e4f5a")
     """
+
+    health_name: ClassVar[str] = "session"
 
     def __init__(
         self,
@@ -231,6 +233,12 @@ class SessionMiddleware(Middleware):
             return error
         session._is_dropped = True  # an answer of a layer further out doesn't pass this one, and saves nothing
         return None
+
+    def check_health(self) -> None:
+        """Ask the store for a record that can't exist. Cookies need no store."""
+        store = self.manager.store
+        if store is not None:
+            store.load("0" * 64)
 
     def close(self) -> None:
         self.manager.close()
