@@ -211,7 +211,12 @@ def serve(app, environ, starts, closes):
 def test_a_request_leaves_nothing_for_the_garbage_collector(app, layers, context, onion, environ, without_logs):
     where = {"none": [], "outermost": [ContextMiddleware], "innermost": []}[context]
     wrapped = onion(app, *where, *layers, *([ContextMiddleware] if context == "innermost" else []))
-    for starts, closes in [(True, True), (False, True), (True, False), (False, False)]:
+    ways = [(True, True), (False, True), (True, False), (False, False)]
+    if app is fails_first and sys.version_info >= (3, 12):
+        # The traceback of a generator holds the frames of its callers there, so an error of its first chunk leads to
+        # the body that the server steps. A server that never closes it leaves that to the garbage collector.
+        ways.remove((True, False))
+    for starts, closes in ways:
         request_environ = dict(environ)
         thing = request_environ["thing"] = Thing()
         gone = weakref.ref(thing)

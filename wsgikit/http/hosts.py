@@ -66,7 +66,7 @@ def _parse(text: str) -> Host | None:
             address = ipaddress.IPv6Address(ipv6)
         except ValueError:
             return None
-        return Host(str(address), port, address)
+        return Host(_written(address), port, address)
     ascii_name = _ascii_name(name)
     if ascii_name is None:
         return None
@@ -101,6 +101,14 @@ def host_of(environ: Mapping[str, Any]) -> Host | None:
     if header is None:
         return parse_host(f"{environ.get('SERVER_NAME', '')}:{environ.get('SERVER_PORT', '')}")
     return parse_host(header) if header.isascii() else None
+
+
+def _written(address: ipaddress.IPv6Address) -> str:
+    """Write an IPv6 address as the URL standard does: IPv4 within it as two groups (Python 3.13 writes dots)."""
+    mapped = address.ipv4_mapped
+    if mapped is None:
+        return str(address)
+    return f"::ffff:{int(mapped) >> 16:x}:{int(mapped) & 0xFFFF:x}"
 
 
 def is_loopback(host: Host) -> bool:
