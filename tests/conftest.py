@@ -42,6 +42,13 @@ def require_service():
     return require
 
 
+@pytest.fixture(scope="session")
+def soak():
+    """A function that returns how often a soak repeats: all, or a tenth unless ``WSGIKIT_SLOW=all``."""
+    share = 1 if os.environ.get("WSGIKIT_SLOW") == "all" else 10
+    return lambda count: max(count // share, 1)
+
+
 @pytest.fixture(autouse=True)
 def import_path():
     """Take back what the test put on the import path; loading an ini file puts its folder there."""
