@@ -383,6 +383,8 @@ def make_layer(index: int, spec: tuple[Any, ...], log: Log, own: bool, quiet: bo
                     raise Boom(f"{name} once")
             elif after == "filter":
                 exchange.filter_body(Bracket(log, name))
+                # A list that takes the place of a stream is a list for fused layers, and a stream for nested ones.
+                exchange.headers.discard("Content-Length")
             elif after == "reply once":
                 if name not in exchange.environ:
                     exchange.environ[name] = True

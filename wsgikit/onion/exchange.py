@@ -251,7 +251,10 @@ class Exchange(Recorded):
             return
         filtered = Filtered(made)
         if self._body is not None:
-            filtered.attach(self.body)  # type: ignore[arg-type]  # there is one
+            source: Any = self.body
+            if type(source) is not Source:  # a file
+                source = self._innermost = Source(self, source, None)
+            filtered.attach(source)
             self.body = filtered
             return
         self._writing = filtered
@@ -466,7 +469,8 @@ class Exchange(Recorded):
                 close()
             return self._body
         if self._writing is not None:
-            self._writing.attach(body)
+            self._innermost = Source(self, body, None)
+            self._writing.attach(self._innermost)
             return self._writing
         if self._written:
             written, self._written = self._written, ()

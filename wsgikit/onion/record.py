@@ -259,7 +259,7 @@ class Recorded(Ending):
         that has one; else at the end of the stream. It isn't called if the body breaks off or the client leaves. The
         last one registered is called first. An error in it becomes an error page if nothing was sent.
         """
-        self._get_record().completions.append((_context(), function))
+        self._get_record().completions.append((copy_context(), function))
 
     @property
     def bytes_sent(self) -> int:
