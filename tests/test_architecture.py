@@ -178,3 +178,18 @@ def test_a_module_says_what_it_offers_and_each_of_it_is_documented(module):
         value = getattr(loaded, name)
         if isinstance(value, (type, FunctionType)):
             assert (value.__doc__ or "").strip(), f"{name} has no docstring"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if part_of(name) in (*ROOMS, *UPPER)])
+def test_no_room_reaches_into_the_private_attributes_of_an_exchange(module):
+    """A layer meets others in environ and in what the exchange offers."""
+    private = {"_onion", "_outer", "_g", "_request", "_state", "_stage", "_record", "_finished"}
+    reached = [
+        f"line {node.lineno}: {ast.unparse(node)}"
+        for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and node.attr in private
+        and isinstance(node.value, ast.Name)
+        and node.value.id in ("exchange", "current", "within", "around", "outer")
+    ]
+    assert reached == []

@@ -101,7 +101,7 @@ def read_view(exchange: Exchange, report: ErrorReport, page: ErrorPage, show_loc
 def _layers(exchange: Exchange) -> tuple[Any, ...]:
     stack = exchange.environ.get(STACK)
     layers = getattr(stack, "layers", None)
-    return layers if isinstance(layers, tuple) else exchange._onion.layers
+    return layers if isinstance(layers, tuple) else exchange.layers
 
 
 def _onion(layers: Iterable[Any], environ: Environ, report: ErrorReport, redactor: Redactor) -> Iterator[OnionLayer]:

@@ -7,7 +7,7 @@ __all__ = ["ErrorPagesMiddleware"]
 import builtins
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from wsgikit.exceptions import BadRequest, ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
@@ -80,6 +80,9 @@ class ErrorPagesMiddleware(Middleware):
     """
 
     outside_of = ("SessionMiddleware", "DatabaseMiddleware", "RouterMiddleware")  # a save that fails gets a page, too
+
+    answers_errors: ClassVar[bool] = True
+    """A router leaves HTTP exceptions to such a layer."""
 
     def __new__(cls, app: WSGIApplication, *, console: bool = False, **options: Any) -> ErrorPagesMiddleware:
         """Choose the class with the console's hook where it is asked for: others shall not pay for that hook."""

@@ -447,15 +447,7 @@ def _log_missing(environ: Environ, error: Exception) -> None:
 
 def _is_answered_outside(exchange: Exchange) -> bool:
     """Tell whether a layer outside makes pages of errors, so that an HTTP exception is for it to answer."""
-    current: Exchange | None = exchange
-    while current is not None:
-        for layer in current._onion.layers:
-            if any(kind.__name__ == "ErrorPagesMiddleware" for kind in type(layer).__mro__) or getattr(
-                layer, "answers_errors", False
-            ):
-                return True
-        current = current._outer
-    return False
+    return any(getattr(layer, "answers_errors", False) for layer in exchange.layers)
 
 
 def _nothing() -> None:

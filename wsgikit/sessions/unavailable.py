@@ -36,12 +36,9 @@ def answer_unavailable(layer: Middleware, exchange: Exchange) -> None:
 
 def _body(layer: Middleware, exchange: Exchange) -> bytes:
     """Return our text, or nothing where a layer outside puts a page into it, as `ErrorPagesMiddleware` does."""
-    within: Exchange | None = exchange
-    while within is not None:
-        for outer in within._onion.layers:
-            if outer is layer:
-                break
-            if getattr(outer, "replace_empty", False) is True:
-                return b""
-        within = within._outer
+    for outer in exchange.layers:
+        if outer is layer:
+            break
+        if getattr(outer, "replace_empty", False) is True:
+            return b""
     return f"{UNAVAILABLE_TEXT}\n".encode()
