@@ -13,6 +13,7 @@ import wsgikit.ini
 from wsgikit.ini import layer_names
 
 FILTERS = ("paste.filter_factory", "paste.filter_app_factory")
+PRESETS = ("production", "delivery")
 OTHERS = {"paste.app_factory": "app", "paste.composite_factory": "mount", "paste.server_runner": "server"}
 
 
@@ -23,7 +24,7 @@ def declared() -> dict[str, dict[str, str]]:
 
 @pytest.mark.parametrize("group", FILTERS)
 def test_every_public_middleware_is_an_entry_point_by_its_name(group):
-    assert declared()[group] == {name: f"wsgikit.ini:{name}" for name in [*layer_names(), "layer"]}
+    assert declared()[group] == {name: f"wsgikit.ini:{name}" for name in [*layer_names(), *PRESETS, "layer"]}
 
 
 @pytest.mark.parametrize(("group", "name"), OTHERS.items())

@@ -372,7 +372,7 @@ def test_a_mistake_is_told_with_its_place(text, expected, ini):
     from wsgikit.options import describe_options
 
     expected = expected.replace("{error_pages}", ", ".join(o.name for o in describe_options(ErrorPagesMiddleware)))
-    expected = expected.replace("{filters}", ", ".join(sorted([*layer_names(), "layer"])))
+    expected = expected.replace("{filters}", ", ".join(sorted([*layer_names(), "production", "delivery", "layer"])))
     message = complaint_of(ini(text + APP, other="[app:main]\nuse = config:app.ini\n"))
     assert message == expected
     assert "\n" not in message

@@ -29,6 +29,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wsgikit import presets as presets
     from wsgikit.context.locals import copy_current_context as copy_current_context
     from wsgikit.context.locals import current_app as current_app
     from wsgikit.context.locals import db as db
@@ -99,6 +100,7 @@ __version__ = "0.1.0"
 
 # Each module with the public names that live in it.
 _HOMES = {
+    "wsgikit": "presets",
     "wsgikit.context.locals": (
         "copy_current_context current_app db g has_app_context has_request_context request session"
     ),
@@ -153,6 +155,8 @@ def __getattr__(name: str) -> Any:
     module = _HOME_OF.get(name)
     if module is None:
         raise AttributeError(f"module 'wsgikit' has no attribute {name!r}")
+    if module == "wsgikit":  # a module that is public by itself
+        return importlib.import_module(f"wsgikit.{name}")
     value = globals()[name] = getattr(importlib.import_module(module), name)
     return value
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from wsgikit.ini import load_stack
 from wsgikit.testing import TestClient
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
@@ -47,3 +48,23 @@ def test_the_client_behind_the_proxy_is_known():
     environ = {"HTTP_HOST": "example.com:443", "REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_PROTO": "https"}
     client = TestClient(run("proxy.md")["stack"], extra_environ=environ)
     assert client.get("/", headers={"X-Forwarded-For": "6.6.6.6, 192.0.2.1"}).text == "192.0.2.1 by https"
+
+
+def test_the_preset_of_the_page_secures_the_application():
+    client = TestClient(run("secure.md")["secured"], extra_environ={**HTTPS, "REMOTE_ADDR": "192.0.2.1"})
+    response = client.get("/")
+    assert "Content-Security-Policy" not in response.headers
+    assert "script-src 'self'" in response.headers["Content-Security-Policy-Report-Only"]
+    client.post("/hooks/a", {}, headers={"Origin": "https://evil.example"}, status=200)
+    client.post("/", {}, headers={"Origin": "https://evil.example"}, status=403)
+
+
+def test_the_ini_section_of_the_page_makes_the_same_layers(tmp_path, monkeypatch):
+    (block,) = re.findall(r"^```ini\n(.*?)^```", (HOWTO / "secure.md").read_text(), re.MULTILINE | re.DOTALL)
+    monkeypatch.setenv("APP_SECRET", "0123456789abcdef0123456789abcdef")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "secure_page_app.py").write_text("def app(environ, start_response): ...\n")
+    app = "[app:app]\nuse = egg:wsgikit#app\napp = secure_page_app:app\n"
+    (tmp_path / "app.ini").write_text(f"[pipeline:main]\npipeline = site app\n{app}{block}")
+    layers = [type(layer) for layer in load_stack(str(tmp_path / "app.ini")).layers]
+    assert layers == [type(layer) for layer in run("secure.md")["secured"].layers]

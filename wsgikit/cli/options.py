@@ -17,9 +17,12 @@ from wsgikit.options import describe_options, load_dotted
 from wsgikit.options.docstrings import parse_docstring
 from wsgikit.options.signature import takes_any_option
 from wsgikit.options.table import options_list, options_table
+from wsgikit.presets import delivery, production
 
 # What else there is an entry point for: the kind of section, and what declares its keys.
 SECTIONS: dict[str, tuple[str, Callable[..., object]]] = {
+    "production": ("filter", production),
+    "delivery": ("filter", delivery),
     "layer": ("filter", layer_section),
     "app": ("app", app_section),
     "mount": ("composite", mount_section),

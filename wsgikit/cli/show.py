@@ -10,17 +10,19 @@ from typing import Any
 import click
 
 from wsgikit.cli.inside import mounts_of, routers_of
+from wsgikit.cli.python_code import as_python
 from wsgikit.cli.target import load_target, with_settings
 from wsgikit.onion.stack import Stack
 
 
 @click.command("show")
 @click.argument("target")
+@click.option("--python", "is_python", is_flag=True, help="Print the code that builds the layers: use(…) lines.")
 @with_settings
-def command(target: str, settings: dict[str, str]) -> None:
+def command(target: str, is_python: bool, settings: dict[str, str]) -> None:
     """Print the onion of TARGET: its layers, outermost first, with their options; secrets are masked."""
     with load_target(target, settings) as stack:
-        click.echo(describe(stack))
+        click.echo(as_python(stack) if is_python else describe(stack))
 
 
 def describe(stack: Stack, around: tuple[Any, ...] = ()) -> str:

@@ -40,6 +40,9 @@ def __getattr__(name: str) -> Any:
 def _factory(name: str) -> Any:
     # At the first use of an entry point; `from wsgikit.ini import factories` would ask __getattr__ first.
     factories = importlib.import_module("wsgikit.ini.factories")
+    if name in ("production", "delivery"):
+        preset = getattr(importlib.import_module("wsgikit.presets"), name)
+        return importlib.import_module("wsgikit.ini.presets").PresetFactory(name, preset)
     special = {
         "app": factories.AppFactory,
         "layer": factories.LayerFactory,

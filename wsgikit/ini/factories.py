@@ -7,6 +7,7 @@ __all__ = [
     "IniFactory",
     "LayerFactory",
     "MountFactory",
+    "Section",
     "ServerFactory",
     "app_section",
     "layer_names",
@@ -16,7 +17,7 @@ __all__ = [
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, cast
 
 import wsgikit
@@ -25,6 +26,7 @@ from wsgikit.ini.applications import PrefixMounts, load_application
 from wsgikit.ini.locate import locate
 from wsgikit.ini.scopes import take_scope
 from wsgikit.ini.source import Place, find_modules_in
+from wsgikit.onion.order import ini_name
 from wsgikit.options import load_dotted, parse_options
 from wsgikit.options.dotted import reason_of
 from wsgikit.options.masking import HIDDEN, hide_credentials
@@ -34,13 +36,12 @@ from wsgikit.wsgi import WSGIApplication
 
 _SUFFIX = "Middleware"
 _SHORTEST_HIDDEN = 4  # characters: shorter values stand in any text by chance
-_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 def layer_names() -> dict[str, str]:
     """Return the ini name of every public middleware with its class's: ``{"session": "SessionMiddleware", …}``."""
     classes = [name for name in wsgikit.__all__ if name.endswith(_SUFFIX) and name != _SUFFIX]
-    return {_CAPITAL.sub("_", name.removesuffix(_SUFFIX)).lower(): name for name in classes}
+    return {ini_name(name): name for name in classes}
 
 
 class IniFactory:
@@ -64,9 +65,9 @@ class IniFactory:
         global_conf = given[-1]
         if global_conf.get("here"):
             find_modules_in(global_conf["here"])
-        return self.make(given[:-1], _Section(self.name, global_conf, texts, place or self._locate(global_conf, texts)))
+        return self.make(given[:-1], Section(self.name, global_conf, texts, place or self._locate(global_conf, texts)))
 
-    def make(self, given: tuple[Any, ...], section: _Section) -> Any:
+    def make(self, given: tuple[Any, ...], section: Section) -> Any:
         """Make it from a section whose place is known as well as it can be."""
         raise NotImplementedError
 
@@ -74,25 +75,46 @@ class IniFactory:
         return locate(global_conf, self.name, texts)
 
 
-class _Section:
-    """The texts that a factory was called with, and what can be said of where they come from."""
+class Section:
+    """The texts that a factory was called with, and the place in the file that they come from.
 
-    def __init__(self, name: str, global_conf: Mapping[str, Any], texts: dict[str, str], place: Place | None) -> None:
+    Attributes:
+        texts: the keys with their texts.
+        global_conf: PasteDeploy's global configuration.
+    """
+
+    def __init__(
+        self, name: str, global_conf: Mapping[str, Any], texts: dict[str, str], place: Place | None, prefix: str = ""
+    ) -> None:
         self.global_conf = global_conf
         self.texts = texts
         self._place = place
         self._name = name
-        self._check_nothing_is_lost()
+        self._prefix = prefix
+        if not prefix:
+            self._check_nothing_is_lost()
+
+    def part(self, prefix: str) -> Section:
+        """Return the keys that begin with a prefix, without it, as a section."""
+        texts = {key.removeprefix(prefix): text for key, text in self.texts.items() if key.startswith(prefix)}
+        return Section(self._name, self.global_conf, texts, self._place, prefix)
+
+    def without(self, keys: Collection[str]) -> Section:
+        """Return the section without these keys."""
+        texts = {key: text for key, text in self.texts.items() if key not in keys}
+        return Section(self._name, self.global_conf, texts, self._place)
 
     def where(self, key: str = "") -> str:
         """Name the file, line and section of a key."""
-        return f"egg:wsgikit#{self._name}" if self._place is None else self._place.where(key)
+        if self._place is None:
+            return f"egg:wsgikit#{self._name}"
+        return self._place.where(self._prefix + key if key else "")
 
     def here(self, key: str) -> str:
         """Return the folder that a relative path in this key's value starts from."""
         if self._place is not None:
             for file, section in self._place.parts:
-                if key in file.sections.get(section, {}):
+                if self._prefix + key in file.sections.get(section, {}):
                     return file.folder
         return str(self.global_conf.get("here") or os.getcwd())
 
@@ -118,7 +140,7 @@ class _Section:
         return text
 
     def _elsewhere(self, key: str) -> str:
-        return self._place.elsewhere(key) if self._place is not None else ""
+        return self._place.elsewhere(self._prefix + key) if self._place is not None else ""
 
     def _check_nothing_is_lost(self) -> None:
         """Report a key that PasteDeploy dropped because ``[DEFAULT]`` has one of the same name."""
@@ -143,7 +165,7 @@ class LayerFactory(IniFactory):
         super().__init__(name)
         self._factory = factory
 
-    def make(self, given: tuple[Any, ...], section: _Section) -> Any:
+    def make(self, given: tuple[Any, ...], section: Section) -> Any:
         """Make the layer around the application, or a function that will."""
         factory = self._factory or self._named(section)
         limit = take_scope(section.texts, section.where)
@@ -160,7 +182,7 @@ class LayerFactory(IniFactory):
 
         return wrap(*given) if given else wrap
 
-    def _named(self, section: _Section) -> Callable[..., WSGIApplication]:
+    def _named(self, section: Section) -> Callable[..., WSGIApplication]:
         """Return the class or function that the section names: a layer of the user's own."""
         name = section.texts.pop("factory", None)
         if name is None:
@@ -178,7 +200,7 @@ class LayerFactory(IniFactory):
 class AppFactory(IniFactory):
     """Names the application in the middle, for ``paste.app_factory``: a `Router`, or any WSGI application."""
 
-    def make(self, given: tuple[Any, ...], section: _Section) -> WSGIApplication:
+    def make(self, given: tuple[Any, ...], section: Section) -> WSGIApplication:
         """Import the application."""
         options = section.options_of(app_section)
         return load_application(options["app"], section.where("app"), "app")
@@ -187,7 +209,7 @@ class AppFactory(IniFactory):
 class MountFactory(IniFactory):
     """Puts several applications side by side, for ``paste.composite_factory``: each key is a prefix."""
 
-    def make(self, given: tuple[Any, ...], section: _Section) -> WSGIApplication:
+    def make(self, given: tuple[Any, ...], section: Section) -> WSGIApplication:
         """Load each application of the section, and put it at its prefix."""
         (loader,) = given
         apps: dict[str, WSGIApplication] = {}
@@ -213,7 +235,7 @@ class MountFactory(IniFactory):
 class ServerFactory(IniFactory):
     """Runs a server, for ``paste.server_runner``."""
 
-    def make(self, given: tuple[Any, ...], section: _Section) -> None:
+    def make(self, given: tuple[Any, ...], section: Section) -> None:
         """Serve until the process ends."""
         from wsgikit.ini.servers import run_server  # brings a server, which loading an application doesn't need
 

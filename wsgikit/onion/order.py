@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ORDER", "check_order", "order_notes"]
+__all__ = ["ORDER", "check_order", "ini_name", "order_notes"]
 
 from collections.abc import Sequence, Set
 from itertools import pairwise
@@ -25,6 +25,12 @@ ORDER = tuple(
 )  # fmt: skip
 
 _FIX = "The order that works, outermost first"
+
+
+def ini_name(class_name: str) -> str:
+    """Return the name of a layer in ini files: ``"error_pages"`` for ``"ErrorPagesMiddleware"``."""
+    words = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in class_name)
+    return words.removesuffix("_middleware").removeprefix("_")
 
 
 def check_order(

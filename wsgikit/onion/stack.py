@@ -197,6 +197,11 @@ class Stack:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    @property
+    def named_layers(self) -> tuple[tuple[str, Any], ...]:
+        """The layers, outermost first, each with the name that tells it apart from others of its class."""
+        return self._named
+
     def find(self, cls: type[L], name: str | None = None) -> L | None:
         """Return the outermost layer that is an instance of `cls` (and has that name), or None."""
         for label, layer in self._named:
