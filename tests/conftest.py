@@ -61,12 +61,3 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     """Name functions without their address in memory, which differs between the processes of one run."""
     name = getattr(val, "__name__", None)
     return name.strip("<>") if isinstance(name, str) else None
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip long runs unless they are asked for by `-m slow`."""
-    if "slow" in config.getoption("markexpr"):
-        return
-    for item in items:
-        if item.get_closest_marker("slow") is not None:
-            item.add_marker(pytest.mark.skip(reason="a long run: pytest -m slow"))
