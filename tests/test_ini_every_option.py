@@ -47,6 +47,7 @@ NEEDED: dict[str, dict[str, tuple[str, Any]]] = {
     "router": {"router": ("every_option_parts:router", parts.router)},
     "session": {"secret_key": (SECRET, SECRET)},
     "database": {"url": ("sqlite://", "sqlite://")},
+    "rate_limit": {"limits": ("100/minute; 2000/day", "100/minute; 2000/day")},
     "static": {"root": (str(FOLDER), FOLDER)},
     "csrf": {"cookie": ("csrf", "csrf"), "secret_key": (SECRET, SECRET)},  # without a session layer
     "trusted_hosts": {"hosts": ("example.com", "example.com")},
@@ -127,6 +128,12 @@ VALUES: dict[tuple[str, str], list[tuple[str, Any]]] = {
     ("maintenance", "allow"): [("10.0.0.7, 10.1.0.0/16", ("10.0.0.7", "10.1.0.0/16"))],
     ("maintenance", "page"): [("page.html", "page.html")],
     ("maintenance", "secret_key"): [(SECRET, SECRET)],
+    ("rate_limit", "key"): [("X-API-Key", "X-API-Key"), ("every_option_parts:function", parts.function)],
+    ("rate_limit", "store"): [("memory://", "memory://")],
+    ("rate_limit", "ipv6_prefix"): [("48", 48)],
+    ("rate_limit", "safelist"): [("10.0.0.0/8, ::1", ("10.0.0.0/8", "::1")), ("::1", "::1")],
+    ("rate_limit", "ban"): [("10/minute for 1h", "10/minute for 1h")],
+    ("rate_limit", "ban_statuses"): [("401, 404", (401, 404))],
     ("cors", "origins"): [
         ("*", "*"),
         ("https://a.example, https://*.b.example", ("https://a.example", "https://*.b.example")),

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from wsgikit.middleware.method_override import MethodOverrideMiddleware as MethodOverrideMiddleware
     from wsgikit.middleware.proxy_headers import ProxyHeadersMiddleware as ProxyHeadersMiddleware
     from wsgikit.middleware.request_id import RequestIdMiddleware as RequestIdMiddleware
+    from wsgikit.middleware.rate_limit import RateLimitMiddleware as RateLimitMiddleware
     from wsgikit.middleware.security_headers import SecurityHeadersMiddleware as SecurityHeadersMiddleware
     from wsgikit.middleware.sendfile import SendfileMiddleware as SendfileMiddleware
     from wsgikit.middleware.static.middleware import StaticMiddleware as StaticMiddleware
@@ -123,6 +124,7 @@ _HOMES = {
     "wsgikit.middleware.https": "HttpsMiddleware",
     "wsgikit.middleware.security_headers": "SecurityHeadersMiddleware",
     "wsgikit.middleware.csrf": "CsrfMiddleware",
+    "wsgikit.middleware.rate_limit": "RateLimitMiddleware",
     "wsgikit.middleware.body_limit": "BodyLimitMiddleware",
     "wsgikit.middleware.deadline": "DeadlineMiddleware",
     "wsgikit.middleware.health": "HealthMiddleware",

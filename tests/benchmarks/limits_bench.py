@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from harness import compare, requester
 
-from wsgikit import BodyLimitMiddleware, Middleware
+from wsgikit import BodyLimitMiddleware, Middleware, RateLimitMiddleware
 
 
 class Nothing(Middleware):
@@ -34,6 +34,22 @@ def hello(environ: Any, start_response: Any) -> list[bytes]:
     return [b"Hello"]
 
 
+def counted() -> None:
+    """What a counted request costs, beside the library alone."""
+    from limits import parse
+    from limits.storage import MemoryStorage
+    from limits.strategies import FixedWindowRateLimiter
+
+    item, limiter = parse("1000000/second"), FixedWindowRateLimiter(MemoryStorage())
+
+    def alone() -> None:
+        limiter.hit(item, "192.0.2.1")
+        limiter.get_window_stats(item, "192.0.2.1")
+
+    layer = RateLimitMiddleware(hello, limits="1000000/second")
+    compare("a counted request", {"limits alone": alone, "rate limit": requester(layer, b"Hello")}, "limits alone")
+
+
 def idle() -> None:
     """What each layer costs if it has nothing to do, beside a layer with the same hooks."""
     compare(
@@ -42,6 +58,9 @@ def idle() -> None:
             "no layer": requester(hello, b"Hello"),
             "hooks that do nothing": requester(Nothing(hello), b"Hello"),
             "body limit": requester(BodyLimitMiddleware(hello), b"Hello"),
+            "rate limit, an address on the safelist": requester(
+                RateLimitMiddleware(hello, limits="1/day", safelist=["127.0.0.0/8"]), b"Hello"
+            ),
         },
         "hooks that do nothing",
     )
@@ -49,3 +68,4 @@ def idle() -> None:
 
 if __name__ == "__main__":
     idle()
+    counted()
