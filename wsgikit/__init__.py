@@ -59,8 +59,8 @@ if TYPE_CHECKING:
     from wsgikit.middleware.maintenance import MaintenanceMiddleware as MaintenanceMiddleware
     from wsgikit.middleware.method_override import MethodOverrideMiddleware as MethodOverrideMiddleware
     from wsgikit.middleware.proxy_headers import ProxyHeadersMiddleware as ProxyHeadersMiddleware
-    from wsgikit.middleware.request_id import RequestIdMiddleware as RequestIdMiddleware
     from wsgikit.middleware.rate_limit import RateLimitMiddleware as RateLimitMiddleware
+    from wsgikit.middleware.request_id import RequestIdMiddleware as RequestIdMiddleware
     from wsgikit.middleware.security_headers import SecurityHeadersMiddleware as SecurityHeadersMiddleware
     from wsgikit.middleware.sendfile import SendfileMiddleware as SendfileMiddleware
     from wsgikit.middleware.static.middleware import StaticMiddleware as StaticMiddleware
