@@ -38,6 +38,7 @@ POSTGRESQL = "postgresql+psycopg://nobody@127.0.0.1/nothing"
 parts = types.ModuleType("every_option_parts")
 """What dotted names in the files lead to."""
 parts.router = Router("every_option_parts")  # type: ignore[attr-defined]
+parts.calls = wsgikit.Calls()  # type: ignore[attr-defined]
 parts.pattern = re.compile("https://c[0-9]+[.]example")  # type: ignore[attr-defined]
 parts.function = lambda *args, **options: True  # type: ignore[attr-defined]
 parts.Error = type("Error", (Exception,), {"__module__": "every_option_parts"})  # type: ignore[attr-defined]
@@ -50,6 +51,7 @@ NEEDED: dict[str, dict[str, tuple[str, Any]]] = {
     "rate_limit": {"limits": ("100/minute; 2000/day", "100/minute; 2000/day")},
     "static": {"root": (str(FOLDER), FOLDER)},
     "csrf": {"cookie": ("csrf", "csrf"), "secret_key": (SECRET, SECRET)},  # without a session layer
+    "page_calls": {"functions": ("every_option_parts:calls", parts.calls)},
     "trusted_hosts": {"hosts": ("example.com", "example.com")},
     "maintenance": {"flag": ("/run/app/maintenance", "/run/app/maintenance")},
     "sendfile": {
@@ -178,6 +180,7 @@ VALUES: dict[tuple[str, str], list[tuple[str, Any]]] = {
         ("/fonts/*", "/fonts/*"),
         ("/fonts/*, every_option_parts:function", ("/fonts/*", parts.function)),
     ],
+    ("page_calls", "path"): [("/rpc", "/rpc")],
     ("proxy_headers", "trusted_proxies"): [("10.0.0.0/8, unix", ("10.0.0.0/8", "unix")), ("unix", "unix")],
     ("proxy_headers", "headers"): [
         ("forwarded", "forwarded"),

@@ -58,6 +58,9 @@ if TYPE_CHECKING:
     from wsgikit.middleware.https import HttpsMiddleware as HttpsMiddleware
     from wsgikit.middleware.maintenance import MaintenanceMiddleware as MaintenanceMiddleware
     from wsgikit.middleware.method_override import MethodOverrideMiddleware as MethodOverrideMiddleware
+    from wsgikit.middleware.page_calls import Calls as Calls
+    from wsgikit.middleware.page_calls import PageCallsMiddleware as PageCallsMiddleware
+    from wsgikit.middleware.page_calls import PageReply as PageReply
     from wsgikit.middleware.proxy_headers import ProxyHeadersMiddleware as ProxyHeadersMiddleware
     from wsgikit.middleware.rate_limit import RateLimitMiddleware as RateLimitMiddleware
     from wsgikit.middleware.request_id import RequestIdMiddleware as RequestIdMiddleware
@@ -118,6 +121,7 @@ _HOMES = {
     "wsgikit.middleware.access_list": "AccessListMiddleware",
     "wsgikit.middleware.cookie_policy": "CookiePolicyMiddleware",
     "wsgikit.middleware.fetch_policy": "FetchPolicyMiddleware",
+    "wsgikit.middleware.page_calls": "Calls PageCallsMiddleware PageReply",
     "wsgikit.middleware.proxy_headers": "ProxyHeadersMiddleware",
     "wsgikit.middleware.trusted_hosts": "TrustedHostsMiddleware",
     "wsgikit.middleware.cors": "CorsMiddleware",

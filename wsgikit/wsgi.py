@@ -14,6 +14,7 @@ __all__ = [
     "EXCHANGE",
     "LOGGED",
     "NO_REQUEST",
+    "PAGE_CALLS",
     "PROXY_ORIGINAL",
     "REFUSAL",
     "REQUEST_ID",
@@ -79,6 +80,8 @@ REQUEST_LIMITS = "wsgikit.request_limits"
 """A dict of `max_content_length`, `max_form_memory_size`, `max_form_parts` for this request's body."""
 CSRF = "wsgikit.csrf"
 """The verdict of `CsrfMiddleware` on the request: `allowed` and `reason`."""
+PAGE_CALLS = "wsgikit.page_calls"
+"""The address of the client module of `PageCallsMiddleware`, with the prefix that the application is mounted under."""
 PROXY_ORIGINAL = "wsgikit.proxy.original"
 """A dict of the environ keys that `ProxyHeadersMiddleware` replaced or removed, with what they were."""
 REFUSAL = "wsgikit.refusal"

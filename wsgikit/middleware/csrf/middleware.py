@@ -61,6 +61,11 @@ class Verdict:
         return self._layer.tokens.issue(self._exchange)
 
     @property
+    def is_report_only(self) -> bool:
+        """Whether requests that aren't allowed are only logged."""
+        return self._layer.report_only
+
+    @property
     def field(self) -> str:
         """The name of the form's field."""
         return self._layer.field
