@@ -106,6 +106,10 @@ VALUES: dict[tuple[str, str], list[tuple[str, Any]]] = {
         ("/a, every_option_parts:function", ("/a", parts.function)),
     ],
     ("access_log", "redact_query"): [("pin", "pin"), ("pin, tan", ("pin", "tan"))],
+    ("metrics", "path"): [("/numbers", "/numbers"), ("none", None)],
+    ("metrics", "buckets"): [("0.1, 1, 10", (0.1, 1.0, 10.0))],
+    ("metrics", "registry"): [("every_option_parts:registry", "registry")],
+    ("metrics", "allow"): [("local", "local"), ("local, 10.0.0.0/8", ("local", "10.0.0.0/8"))],
     ("request_id", "header"): [("X-Correlation-ID", "X-Correlation-ID")],
     ("request_id", "length"): [("40", 40)],
     ("access_list", "allow"): [("10.0.0.7, 192.168.0.0/16", ("10.0.0.7", "192.168.0.0/16")), ("::1", "::1")],
@@ -282,6 +286,7 @@ def rows() -> list[Any]:
 @pytest.fixture(autouse=True)
 def places(tmp_path, monkeypatch):
     """The working folder, and the module that dotted names lead to."""
+    from prometheus_client import CollectorRegistry
     from sqlalchemy import create_engine
 
     (tmp_path / "every_option_texts.ini").write_text("[de]\n404 = Nichts|Hier ist nichts.\n")
@@ -290,6 +295,7 @@ def places(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     engine = create_engine("sqlite://")
     monkeypatch.setattr(parts, "engine", engine, raising=False)
+    monkeypatch.setattr(parts, "registry", CollectorRegistry(), raising=False)
     monkeypatch.setitem(sys.modules, "every_option_parts", parts)
     yield
     engine.dispose()
@@ -339,8 +345,8 @@ def test_an_option_from_ini_makes_the_layer_that_python_makes(section, option, t
     from wsgiref.simple_server import demo_app
 
     assert text is not None, f"no value can be made up for {section}.{option}: give it a row in VALUES"
-    if value == "engine":
-        value = parts.engine
+    if value in ("engine", "registry"):
+        value = getattr(parts, value)
     given = dict(NEEDED.get(section, {})) | BESIDE.get((section, option), {})
     given.pop(INSTEAD.get((section, option), ""), None)
     if option:

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from wsgikit.middleware.https import HttpsMiddleware as HttpsMiddleware
     from wsgikit.middleware.maintenance import MaintenanceMiddleware as MaintenanceMiddleware
     from wsgikit.middleware.method_override import MethodOverrideMiddleware as MethodOverrideMiddleware
+    from wsgikit.middleware.metrics.middleware import MetricsMiddleware as MetricsMiddleware
     from wsgikit.middleware.page_calls import Calls as Calls
     from wsgikit.middleware.page_calls import PageCallsMiddleware as PageCallsMiddleware
     from wsgikit.middleware.page_calls import PageReply as PageReply
@@ -118,6 +119,7 @@ _HOMES = {
     "wsgikit.middleware.static.middleware": "StaticMiddleware",
     "wsgikit.middleware.access_log.middleware": "AccessLogMiddleware",
     "wsgikit.middleware.request_id": "RequestIdMiddleware",
+    "wsgikit.middleware.metrics.middleware": "MetricsMiddleware",
     "wsgikit.middleware.access_list": "AccessListMiddleware",
     "wsgikit.middleware.cookie_policy": "CookiePolicyMiddleware",
     "wsgikit.middleware.fetch_policy": "FetchPolicyMiddleware",

@@ -219,6 +219,12 @@ class DatabaseMiddleware(Middleware):
         """Where the connections of the replica come from, if there is one."""
         return self._replica
 
+    def pool_gauges(self) -> list[tuple[str, str, float]]:
+        """Return the state of the pool for metrics: name of the database, state, number of connections."""
+        facts = self.source.describe()
+        states = {"idle": facts.get("checkedin"), "in use": facts.get("checkedout")}
+        return [(self.name, state, float(value)) for state, value in states.items() if isinstance(value, int)]
+
     def _assemble(self) -> None:
         retries, backoff_seconds = self._repeated
         if retries:  # not in __init__: a subclass's does more after it, and what repeats shall have that too

@@ -154,6 +154,10 @@ class Middleware(metaclass=_Assembled):
         """
         return hook
 
+    def pool_gauges(self) -> Iterable[tuple[str, str, float]]:
+        """Return the state of the layer's pools, for metrics: the name of each, a state, and how many are in it."""
+        return ()
+
     def close(self) -> None:
         """Give back what the layer holds across requests: pools, connections. For tests and shutdown."""
 
