@@ -13,6 +13,7 @@ from wsgikit.database.exceptions import DatabaseUnreachableError, DeadlineExceed
 from wsgikit.database.middleware import DatabaseMiddleware
 from wsgikit.error_pages.middleware import ErrorPagesMiddleware
 from wsgikit.exceptions import ConfigurationError
+from wsgikit.middleware.deadline import DeadlineMiddleware
 from wsgikit.onion.stack import build_stack, use
 
 LIMIT = {
@@ -210,6 +211,25 @@ def test_a_request_past_its_deadline_is_rolled_back(layers, database, call, kind
     stack = build_stack(app, use(ErrorPagesMiddleware), use(DatabaseMiddleware, **options))
     layers.append(stack)
     assert (call(stack, method="POST").code, database.texts()) == (503, [])
+
+
+@pytest.mark.parametrize("name", ["postgresql", "mariadb"])
+def test_the_deadline_layer_ends_a_statement_and_the_log_shows_where_it_hung(layers, database_of, call, caplog, name):
+    """The answer is a 503, the connection goes back clean, and the log has the view's line."""
+    database = database_of(name)
+
+    def sleepy_view(environ, start_response):
+        environ["wsgikit.db"].execute(sa.text(SLOW[name]))
+
+    stack = build_stack(
+        sleepy_view, use(DeadlineMiddleware, seconds=0.3), use(DatabaseMiddleware, url=database.url, pool_size=1)
+    )
+    layers.append(stack)
+    assert call(stack).code == 503
+    assert "in sleepy_view" in caplog.text
+    assert "error after the deadline" in caplog.text
+    assert "DeadlineExceededError" in caplog.text
+    assert stack.find(DatabaseMiddleware).source.ping() >= 0  # the one connection of the pool is free
 
 
 def test_nothing_is_begun_past_the_deadline(wrap, sqlite, call):

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from wsgikit import ErrorPagesMiddleware, Middleware, build_stack, use
-from wsgikit.error_pages.redact import Redactor, is_secret_name
+from wsgikit.http.redact import Redactor, is_secret_name
 
 # The texts are put together here, so that the source on the page doesn't have them from this table.
 PLACES = [

@@ -13,8 +13,8 @@ import pytest
 
 from wsgikit import ContextMiddleware, ErrorPagesMiddleware, Middleware, Router, SessionMiddleware, build_stack, use
 from wsgikit.error_pages.frames import is_own_code, read_problems
-from wsgikit.error_pages.redact import Redactor
 from wsgikit.exceptions import ConfigurationError
+from wsgikit.http.redact import Redactor
 
 
 def boom(environ, start_response):

@@ -12,10 +12,10 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from wsgikit.error_pages.frames import Problem, read_problems
-from wsgikit.error_pages.redact import HIDDEN, Redactor, is_secret_name, known_secrets
 from wsgikit.error_pages.render import ErrorPage
 from wsgikit.error_pages.report import ErrorReport, layer_name
 from wsgikit.error_pages.safe_repr import safe_repr
+from wsgikit.http.redact import HIDDEN, Redactor, is_secret_name, known_secrets
 from wsgikit.onion.exchange import Exchange
 from wsgikit.wsgi import ROUTING, ROUTING_ARGS, STACK, Environ
 

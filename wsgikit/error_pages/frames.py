@@ -16,9 +16,9 @@ from itertools import islice
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
-from wsgikit.error_pages.redact import HIDDEN, Redactor, is_secret_name, tells_a_secret
 from wsgikit.error_pages.report import origin_of
 from wsgikit.error_pages.safe_repr import safe_repr
+from wsgikit.http.redact import HIDDEN, Redactor, is_secret_name, tells_a_secret
 from wsgikit.onion.hooks import HOOKS
 from wsgikit.onion.middleware import Middleware
 

@@ -91,7 +91,7 @@ class ErrorReport:
         """Return the traceback as text, with passwords in URLs and literals given to secret names hidden."""
         import traceback  # only a reporter that writes text needs it
 
-        from wsgikit.error_pages.redact import Redactor, known_secrets
+        from wsgikit.http.redact import Redactor, known_secrets
 
         redactor = Redactor()
         for secret in known_secrets({}, os.environ, ()):

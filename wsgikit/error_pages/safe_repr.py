@@ -9,7 +9,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from wsgikit.error_pages.redact import HIDDEN, is_secret_name, tells_a_secret
+from wsgikit.http.redact import HIDDEN, is_secret_name, tells_a_secret
 
 _LONGEST = 400  # characters: four lines of the page
 _MOST_ITEMS = 12
