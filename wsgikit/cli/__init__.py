@@ -20,6 +20,7 @@ from wsgikit.ini.source import find_modules_in
 
 # Each command, the module it lives in, and its name there. One whose module isn't installed is left out.
 COMMANDS = {
+    "new": "wsgikit.cli.new:command",
     "serve": "wsgikit.cli.serve:command",
     "show": "wsgikit.cli.show:command",
     "check": "wsgikit.cli.check:command",
