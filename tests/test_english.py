@@ -30,7 +30,7 @@ LIMITS = {
     ".": (14, 7),
     "docs/explanation": (15, 25),
     "docs/howto": (19, 41),
-    "docs/reference": (29, 68),
+    "docs/reference": (19, 46),
     "recipes/errors_by_mail": (2, 1),
     "recipes/errors_to_sentry": (0, 1),
     "recipes/from_beaker": (0, 3),
@@ -61,8 +61,8 @@ LIMITS = {
     "wsgikit/database": (45, 49),
     "wsgikit/error_pages": (16, 32),
     "wsgikit/http": (10, 32),
-    "wsgikit/ini": (9, 20),
-    "wsgikit/middleware": (10, 9),
+    "wsgikit/ini": (9, 19),
+    "wsgikit/middleware": (11, 15),
     "wsgikit/onion": (21, 31),
     "wsgikit/options": (11, 28),
     "wsgikit/routing": (24, 100),
@@ -72,8 +72,8 @@ LIMITS = {
     "wsgikit/views": (3, 11),
 }
 
-# The words that this glossary and its test have to quote.
-QUOTING = {Path("docs/WORDS.md"), Path("tests/test_english.py")}
+# The glossary and this test quote the words; the list of layers is made from docstrings that are measured.
+LEFT_OUT = {Path("docs/WORDS.md"), Path("docs/reference/layers.md"), Path("tests/test_english.py")}
 
 
 def prose_of_python(source: str) -> str:
@@ -112,7 +112,7 @@ def files() -> list[Path]:
     found = [path.relative_to(ROOT) for path in ROOT.glob("*.md")]
     for folder in ("wsgikit", "docs", "tests", "recipes"):
         found += [path.relative_to(ROOT) for kind in ("*.py", "*.md") for path in (ROOT / folder).rglob(kind)]
-    return sorted(path for path in found if path not in QUOTING and "_build" not in path.parts)
+    return sorted(path for path in found if path not in LEFT_OUT and "_build" not in path.parts)
 
 
 def measures() -> dict[str, list[int]]:

@@ -5,6 +5,7 @@ The page `others` has the names that no other page lists, so that a new name is 
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 from docutils import nodes
@@ -16,9 +17,9 @@ from sphinx.util.docutils import SphinxDirective
 import wsgikit
 import wsgikit.testing
 
-# The modules that have a page in docs/reference/api, page by page.
+# The modules that have a page in docs/reference/api, page by page. Public modules have `wsgikit` itself as their home.
 PAGES = {
-    "composition": ("wsgikit.onion",),
+    "composition": ("wsgikit.onion", "wsgikit"),
     "locals": ("wsgikit.context",),
     "requests": ("wsgikit.http",),
     "routing": ("wsgikit.routing", "wsgikit.views", "wsgikit.templating"),
@@ -35,7 +36,7 @@ HOOKS = ("before_request", "before_view", "after_request", "handle_exception", "
 def page_of(module: str) -> str | None:
     """Return the page that lists the names of a module; None if it is the page of the other names."""
     for page, prefixes in PAGES.items():
-        if any(module == prefix or module.startswith(f"{prefix}.") for prefix in prefixes):
+        if module in prefixes or module.startswith(tuple(f"{prefix}." for prefix in prefixes if prefix != "wsgikit")):
             return page
     return None
 
@@ -58,6 +59,8 @@ def reference_of(name: str) -> str:
     value = getattr(wsgikit.testing if module == "wsgikit.testing" else wsgikit, attribute)
     if isinstance(value, type):
         return f".. autoclass:: {name}\n   :members:\n{members_of(value)}"
+    if isinstance(value, ModuleType):
+        return f".. automodule:: {name}\n   :members:\n"
     if callable(value):
         return f".. autofunction:: {name}\n"
     return f".. autodata:: {name}\n   :no-value:\n"
