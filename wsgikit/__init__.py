@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from wsgikit.middleware.access_list import AccessListMiddleware as AccessListMiddleware
     from wsgikit.middleware.access_log.middleware import AccessLogMiddleware as AccessLogMiddleware
     from wsgikit.middleware.body_limit import BodyLimitMiddleware as BodyLimitMiddleware
+    from wsgikit.middleware.cache.middleware import CacheMiddleware as CacheMiddleware
     from wsgikit.middleware.compression import CompressionMiddleware as CompressionMiddleware
     from wsgikit.middleware.conditional import ConditionalMiddleware as ConditionalMiddleware
     from wsgikit.middleware.cookie_policy import CookiePolicyMiddleware as CookiePolicyMiddleware
@@ -112,6 +113,7 @@ _HOMES = {
     "wsgikit.context.middleware": "ContextMiddleware",
     "wsgikit.database.middleware": "DatabaseMiddleware",
     "wsgikit.error_pages.middleware": "ErrorPagesMiddleware",
+    "wsgikit.middleware.cache.middleware": "CacheMiddleware",
     "wsgikit.middleware.compression": "CompressionMiddleware",
     "wsgikit.middleware.conditional": "ConditionalMiddleware",
     "wsgikit.middleware.method_override": "MethodOverrideMiddleware",

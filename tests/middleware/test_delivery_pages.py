@@ -12,7 +12,7 @@ import wsgikit
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
 
 
-@pytest.mark.parametrize("name", ["static.md", "compress.md"])
+@pytest.mark.parametrize("name", ["static.md", "compress.md", "cache.md"])
 def test_the_code_of_a_page_builds(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dist").mkdir()
@@ -25,11 +25,11 @@ def test_the_code_of_a_page_builds(name, tmp_path, monkeypatch):
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert blocks
     for block in blocks:
-        code = block if "stack =" in block or "@" in block else f"stack = build_stack(app, {block})"
+        code = block if not block.startswith("use(") else f"stack = build_stack(app, {block})"
         exec(compile(code, name, "exec"), namespace)
 
 
-@pytest.mark.parametrize("name", ["static.md", "compress.md"])
+@pytest.mark.parametrize("name", ["static.md", "compress.md", "cache.md"])
 def test_links_lead_to_pages_that_exist(name):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", (HOWTO / name).read_text()):
         assert (HOWTO / target).exists(), target

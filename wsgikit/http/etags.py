@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["evaluate_preconditions", "has_tag", "make_etag", "parse_last_modified", "weaken"]
+__all__ = ["evaluate_preconditions", "has_tag", "make_etag", "parse_last_modified", "unmodified_head", "weaken"]
 
 import hashlib
 import re
 import time
+from collections.abc import Iterable
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
@@ -17,6 +18,11 @@ from wsgikit.wsgi import Environ
 _MEMBER = re.compile(r'[\s,]*+(?:(?P<tag>(?:W/)?"[\x21\x23-\x7e\x80-\xff]*")[ \t]*(?=,|\Z)|[^,]+)')
 _NO_CACHE = re.compile(r"(?:^|,)\s*no-cache\s*(?:,|$)", re.IGNORECASE)
 _SAFE = ("GET", "HEAD")
+# RFC 9110 §15.4.5: these describe content, and a 304 has none.
+_OF_CONTENT = {
+    *("content-type", "content-length", "content-encoding", "content-language", "content-range", "content-md5"),
+    *("content-disposition", "accept-ranges", "transfer-encoding"),
+}
 
 
 def make_etag(body: bytes) -> str:
@@ -101,3 +107,8 @@ def _is_unmodified(environ: Environ, last_modified: int | None) -> bool:
         return False
     since = parse_last_modified(text)
     return since is not None and last_modified <= since <= time.time()
+
+
+def unmodified_head(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the headers of a 304: all that a cache updates, cookies too, and nothing about the content."""
+    return [pair for pair in pairs if pair[0].lower() not in _OF_CONTENT]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["ConditionalMiddleware", "may_be_tagged", "unmodified_head"]
+__all__ = ["ConditionalMiddleware", "may_be_tagged"]
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from wsgikit.http.etags import evaluate_preconditions, make_etag, parse_last_modified
+from wsgikit.http.etags import evaluate_preconditions, make_etag, parse_last_modified, unmodified_head
 from wsgikit.http.headers import Headers
 from wsgikit.http.ranges import SpanReader, frame_spans, is_range_current, parse_ranges
 from wsgikit.onion.middleware import Middleware
@@ -21,11 +21,6 @@ from wsgikit.wsgi import Environ, WSGIApplication
 if TYPE_CHECKING:
     from wsgikit.onion.exchange import Exchange
 
-# RFC 9110 §15.4.5: these describe content, and a 304 has none.
-_OF_CONTENT = {
-    *("content-type", "content-length", "content-encoding", "content-language", "content-range", "content-md5"),
-    *("content-disposition", "accept-ranges", "transfer-encoding"),
-}
 _READING = ("GET", "HEAD")
 
 
@@ -38,11 +33,6 @@ def may_be_tagged(head: Mapping[str, str]) -> bool:
     if "etag" in head or "last-modified" in head:
         return False
     return "no-store" not in head.get("cache-control", "").lower()
-
-
-def unmodified_head(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the headers of a 304: all that a cache updates, cookies too, and nothing about the content."""
-    return [pair for pair in pairs if pair[0].lower() not in _OF_CONTENT]
 
 
 def length_of(headers: Headers) -> int | None:
