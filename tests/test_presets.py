@@ -14,8 +14,8 @@ SECRET = "bcd4b7f9e6a0d1c2b3e4f5a9f2c1c5e3a8"
 REQUIRED = {"secret_key": SECRET, "hosts": ["example.com"]}
 HTTPS = {"wsgi.url_scheme": "https", "HTTP_HOST": "example.com", "REMOTE_ADDR": "192.0.2.1"}
 USUAL = [
-    *("proxy_headers", "context", "error_pages", "security_headers", "trusted_hosts", "https", "cookie_policy"),
-    *("session", "csrf"),
+    *("health", "proxy_headers", "context", "error_pages", "security_headers", "trusted_hosts", "https"),
+    *("cookie_policy", "body_limit", "session", "csrf"),
 ]
 
 
@@ -50,6 +50,24 @@ def test_a_database_and_a_router_are_added_if_given(option, added):
     build_stack(app, *layers).close()
 
 
+def test_an_access_log_comes_with_ids_of_requests():
+    layers = presets.production(**REQUIRED, access_log=True)
+    assert names_of(layers) == ["health", "request_id", "access_log", *USUAL[1:]]
+    build_stack(app, *layers)
+
+
+def test_a_check_of_the_health_is_answered_on_plain_http_and_for_any_host():
+    stack = build_stack(app, *presets.production(**REQUIRED))
+    client = TestClient(stack, extra_environ={"HTTP_HOST": "10.0.0.3", "REMOTE_ADDR": "10.0.0.1"})
+    assert client.get("/livez").json == {"status": "ok"}
+    assert client.get("/readyz").json == {"status": "ok"}
+
+
+def test_a_body_over_the_limit_is_refused():
+    stack = build_stack(app, *presets.production(**REQUIRED, overrides={"body_limit": {"max_body_bytes": 10}}))
+    TestClient(stack, extra_environ=HTTPS).post("/", b"x" * 11, status=413)
+
+
 def test_an_override_changes_only_the_options_that_it_names():
     layers = presets.production(**REQUIRED, overrides={"session": {"cookie_name": "__Host-shop"}})
     assert options_of(layers, "session") == {
@@ -66,7 +84,7 @@ def test_an_override_of_none_removes_the_layer():
 
 def test_an_override_adds_another_layer_at_its_usual_place():
     layers = presets.production(**REQUIRED, overrides={"cors": {"origins": ["https://app.example"]}})
-    assert names_of(layers) == [*USUAL[:4], "cors", *USUAL[4:]]
+    assert names_of(layers) == [*USUAL[:5], "cors", *USUAL[5:]]
     build_stack(app, *layers)
 
 

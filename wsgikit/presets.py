@@ -44,8 +44,8 @@ def production(
 ) -> list[Layer]:
     """Return the layers that a public site needs, outermost first: for any application, which stays as it is.
 
-    Proxy headers, context, error pages, security headers, trusted hosts, https, cookie policy, session and csrf; the
-    database and the router if they are given. The session's cookie is ``__Host-wsgikit``, so that one of the
+    Health, proxy headers, context, error pages, security headers, trusted hosts, https, cookie policy, body limit,
+    session and csrf; the database and the router if they are given. The session's cookie is ``__Host-wsgikit``, so that one of the
     application inside stays. ``upgrade-insecure-requests`` is only sent over https.
 
     Args:
@@ -77,6 +77,7 @@ def production(
     where = "presets.production"
     check_flags(where, access_log=access_log)
     chosen: dict[str, dict[str, Any]] = {
+        "health": {},
         "proxy_headers": {"trusted_proxies": trusted_proxies},
         "context": {},
         "error_pages": {},
@@ -85,6 +86,7 @@ def production(
         "trusted_hosts": {"hosts": hosts},
         "https": {},
         "cookie_policy": {},
+        "body_limit": {},
         "session": {"secret_key": secret_key, "cookie_name": "__Host-wsgikit", "cookie_secure": True},
         "csrf": {},
     }
