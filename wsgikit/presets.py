@@ -45,8 +45,8 @@ def production(
     """Return the layers that a public site needs, outermost first: for any application, which stays as it is.
 
     Health, proxy headers, context, error pages, security headers, trusted hosts, https, cookie policy, body limit,
-    session and csrf; the database and the router if they are given. The session's cookie is ``__Host-wsgikit``, so that one of the
-    application inside stays. ``upgrade-insecure-requests`` is only sent over https.
+    session and csrf; the database and the router if they are given. The session's cookie is ``__Host-wsgikit``, so
+    that one of the application inside stays. ``upgrade-insecure-requests`` is only sent over https.
 
     Args:
         secret_key: the secret that signs the session's cookie, or several: the first signs, all verify.

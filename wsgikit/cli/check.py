@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["Finding", "command", "find_problems"]
+__all__ = ["command", "find_problems"]
 
 import importlib.util
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from wsgikit.cli import PROBLEM
+from wsgikit.cli.deploy import find_risks
+from wsgikit.cli.finding import Finding
 from wsgikit.cli.inside import all_stacks, routers_of
+from wsgikit.cli.report import make_report, report_json, report_table
 from wsgikit.cli.target import is_ini, load_target, split_ini, with_settings
 from wsgikit.ini.interpolation import find_bare_percents
 from wsgikit.ini.loading import config_files
@@ -30,36 +32,34 @@ RECOMMENDED_SECRET = 32  # characters: 128 bits, written in hexadecimal; layers 
 _WELL_KNOWN = ("secret", "change", "changeme", "password", "example", "development", "dev", "test", "default", "todo")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something to put right, or (a note) to know of.
-
-    Attributes:
-        where: the layer, or file, line, section and key.
-        text: what it is and what to do.
-        is_note: whether it works, and is only worth knowing.
-    """
-
-    where: str
-    text: str
-    is_note: bool = False
-
-    def __str__(self) -> str:
-        return f"{'note' if self.is_note else 'problem'}: {self.where}: {self.text}"
-
-
 @click.command("check")
 @click.argument("target")
+@click.option("--deploy", is_flag=True, help="Report all that a security review asks, topic by topic.")
+@click.option("--json", "is_json", is_flag=True, help="Print the report as JSON, with --deploy.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="How many processes will serve it: stores in memory are not shared by several. With --deploy.",
+)
 @with_settings
-def command(target: str, settings: dict[str, str]) -> None:
+def command(target: str, deploy: bool, is_json: bool, workers: int, settings: dict[str, str]) -> None:
     """Load TARGET, and check its options, its order and its security settings.
 
-    Exit status: 0 where all is well, 1 where there is a problem, 2 where the command line is wrong. Notes are no
-    problems.
+    Exit status: 0 if all is well, 1 if there is a problem, 2 if the command line is wrong. Notes are no problems.
     """
+    if is_json and not deploy:
+        raise click.UsageError("--json is for the report of --deploy.")
     with load_target(target, settings) as stack:
         findings = [*find_problems(stack), *(_findings_in_file(target) if is_ini(target) else ())]
         layers = sum(len(each.layers) for each in all_stacks(stack))
+        if deploy:
+            findings += find_risks(stack, workers)
+    if deploy:
+        report = make_report(target, findings)
+        click.echo(report_json(report) if is_json else report_table(report))
+        raise SystemExit(PROBLEM if report.problems else 0)
     for finding in findings:
         click.echo(str(finding))
     problems = sum(not finding.is_note for finding in findings)
@@ -112,25 +112,37 @@ def _unsafe_switches(name: str, options: Mapping[str, Any]) -> Iterator[Finding]
                 "loopback peers and debug_hosts see tracebacks with source. Behind a proxy on the same machine that "
                 "may be every visitor."
             )
-        yield Finding(name, f"debug is on: {danger} Write debug = false.")
+        yield Finding(name, f"debug is on: {danger} Write debug = false.", topic="debug")
     if options.get("console") is True:
-        yield Finding(name, "console is on: who reaches it can run code. Write console = false.")
+        yield Finding(name, "console is on: who reaches it can run code. Write console = false.", topic="debug")
 
 
 def _unsafe_cookie(name: str, options: Mapping[str, Any]) -> Iterator[Finding]:
     secure = options.get("cookie_secure")
     if secure is False:
         yield Finding(
-            name, "cookie_secure is off: the cookie is sent in the clear. Write cookie_secure = true or auto."
+            name,
+            "cookie_secure is off: the cookie is sent in the clear. Write cookie_secure = true or auto.",
+            topic="cookies",
         )
     if options.get("cookie_httponly") is False:
-        yield Finding(name, "cookie_httponly is off: scripts of the page can read the cookie. Leave the option out.")
+        yield Finding(
+            name,
+            "cookie_httponly is off: scripts of the page can read the cookie. Leave the option out.",
+            topic="cookies",
+        )
     samesite = options.get("cookie_samesite", "Lax")
     if samesite is None or str(samesite).lower() == "none":
         if secure is not True:
-            yield Finding(name, "cookie_samesite is None without cookie_secure = true: browsers refuse the cookie.")
+            yield Finding(
+                name,
+                "cookie_samesite is None without cookie_secure = true: browsers refuse the cookie.",
+                topic="cookies",
+            )
         else:
-            yield Finding(name, "cookie_samesite is None: other sites' pages send the cookie too.", is_note=True)
+            yield Finding(
+                name, "cookie_samesite is None: other sites' pages send the cookie too.", is_note=True, topic="cookies"
+            )
 
 
 def _weak_secrets(name: str, key: str, value: Any) -> Iterator[Finding]:
@@ -140,9 +152,9 @@ def _weak_secrets(name: str, key: str, value: Any) -> Iterator[Finding]:
         text = secret.decode("latin-1") if isinstance(secret, bytes) else secret
         if len(text) < RECOMMENDED_SECRET:
             found = f"{key} works, but at least {RECOMMENDED_SECRET} characters are recommended, got {len(text)}."
-            yield Finding(name, f"{found} Make one: wsgikit secret.")
+            yield Finding(name, f"{found} Make one: wsgikit secret.", topic="secrets")
         elif len(set(text)) < 8 or any(text.lower().startswith(word) for word in _WELL_KNOWN):
-            yield Finding(name, f"{key} looks like one from an example. Make one: wsgikit secret.")
+            yield Finding(name, f"{key} looks like one from an example. Make one: wsgikit secret.", topic="secrets")
 
 
 def _findings_in_file(target: str) -> Iterator[Finding]:
@@ -166,6 +178,7 @@ def _findings_in_file(target: str) -> Iterator[Finding]:
                         f"{file.where(section, key)}",
                         f"{key}: the secret stands in the file itself. Write env:NAME or file:PATH.",
                         is_note=True,
+                        topic="secrets",
                     )
 
 
@@ -177,9 +190,14 @@ def _open_to_others(path: str) -> Iterator[Finding]:
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
         whom = "every user" if mode & stat.S_IWOTH else "its group"
         text = f"{whom} may change the file (mode {mode:04o}). Run: chmod go-w {path}"
-        yield Finding(path, text, is_note=not mode & stat.S_IWOTH)
+        yield Finding(path, text, is_note=not mode & stat.S_IWOTH, topic="files")
     elif mode & stat.S_IROTH and not path.endswith((".ini", ".cfg", ".conf")):  # a secret that file: names
-        yield Finding(path, f"every user may read the secret (mode {mode:04o}). Run: chmod 600 {path}", is_note=True)
+        yield Finding(
+            path,
+            f"every user may read the secret (mode {mode:04o}). Run: chmod 600 {path}",
+            is_note=True,
+            topic="files",
+        )
 
 
 def _is_secret_text(key: str, text: str) -> bool:
