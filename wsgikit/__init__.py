@@ -164,7 +164,9 @@ __all__ = sorted(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]  # the
 def __getattr__(name: str) -> Any:
     module = _HOME_OF.get(name)
     if module is None:
-        raise AttributeError(f"module 'wsgikit' has no attribute {name!r}")
+        from wsgikit.flask_hints import missing_attribute  # for mistakes only
+
+        raise missing_attribute("wsgikit", name)
     if module == "wsgikit":  # a module that is public by itself
         return importlib.import_module(f"wsgikit.{name}")
     value = globals()[name] = getattr(importlib.import_module(module), name)

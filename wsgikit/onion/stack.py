@@ -6,7 +6,7 @@ __all__ = ["Layer", "Stack", "build_stack", "close_all", "layers_of", "use", "wa
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, NoReturn, ParamSpec, TypeAlias, TypeVar, overload
 
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.onion.exchange import Exchange
@@ -201,6 +201,13 @@ class Stack:
     def named_layers(self) -> tuple[tuple[str, Any], ...]:
         """The layers, outermost first, each with the name that tells it apart from others of its class."""
         return self._named
+
+    if not TYPE_CHECKING:  # a checker would take any attribute for defined
+
+        def __getattr__(self, name: str) -> NoReturn:
+            from wsgikit.flask_hints import missing_attribute  # for mistakes only
+
+            raise missing_attribute("Stack", name)
 
     def find(self, cls: type[L], name: str | None = None) -> L | None:
         """Return the outermost layer that is an instance of `cls` (and has that name), or None."""

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from werkzeug.exceptions import NotFound
 
@@ -179,6 +179,13 @@ class Router(Registry):
         options = {} if host is None else {"host": host}
         rule = f"{self.static_url_path}/<path:filename>"
         self.add_url_rule(rule, "static", view, provide_automatic_options=True, **options)
+
+    if not TYPE_CHECKING:  # a checker would take any attribute for defined
+
+        def __getattr__(self, name: str) -> NoReturn:
+            from wsgikit.flask_hints import missing_attribute  # for mistakes only
+
+            raise missing_attribute("Router", name)
 
     def __repr__(self) -> str:
         return f"<Router {self.name!r}>"
