@@ -44,7 +44,7 @@ def test_type_checkers_are_shown_the_same_names():
     shown = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("wsgikit"):
-            shown.update({alias.asname: node.module for alias in node.names})
+            shown.update({alias.asname: node.module for alias in node.names if alias.asname})
     assert shown == wsgikit._HOME_OF
 
 
