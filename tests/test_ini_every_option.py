@@ -109,6 +109,9 @@ VALUES: dict[tuple[str, str], list[tuple[str, Any]]] = {
         ("/a, every_option_parts:function", ("/a", parts.function)),
     ],
     ("access_log", "redact_query"): [("pin", "pin"), ("pin, tan", ("pin", "tan"))],
+    ("tracing", "tracer_provider"): [("every_option_parts:tracer_provider", "tracer_provider")],
+    ("tracing", "exclude"): [("/livez", "/livez"), ("/a, every_option_parts:function", ("/a", parts.function))],
+    ("tracing", "capture_headers"): [("X-A", "X-A"), ("X-A, X-B", ("X-A", "X-B"))],
     ("metrics", "path"): [("/numbers", "/numbers"), ("none", None)],
     ("metrics", "buckets"): [("0.1, 1, 10", (0.1, 1.0, 10.0))],
     ("metrics", "registry"): [("every_option_parts:registry", "registry")],
@@ -289,6 +292,7 @@ def rows() -> list[Any]:
 @pytest.fixture(autouse=True)
 def places(tmp_path, monkeypatch):
     """The working folder, and the module that dotted names lead to."""
+    from opentelemetry.trace import NoOpTracerProvider
     from prometheus_client import CollectorRegistry
     from sqlalchemy import create_engine
 
@@ -298,6 +302,7 @@ def places(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     engine = create_engine("sqlite://")
     monkeypatch.setattr(parts, "engine", engine, raising=False)
+    monkeypatch.setattr(parts, "tracer_provider", NoOpTracerProvider(), raising=False)
     monkeypatch.setattr(parts, "registry", CollectorRegistry(), raising=False)
     monkeypatch.setitem(sys.modules, "every_option_parts", parts)
     yield
@@ -348,7 +353,7 @@ def test_an_option_from_ini_makes_the_layer_that_python_makes(section, option, t
     from wsgiref.simple_server import demo_app
 
     assert text is not None, f"no value can be made up for {section}.{option}: give it a row in VALUES"
-    if value in ("engine", "registry"):
+    if value in ("engine", "registry", "tracer_provider"):
         value = getattr(parts, value)
     given = dict(NEEDED.get(section, {})) | BESIDE.get((section, option), {})
     given.pop(INSTEAD.get((section, option), ""), None)

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from wsgikit.middleware.security_headers import SecurityHeadersMiddleware as SecurityHeadersMiddleware
     from wsgikit.middleware.sendfile import SendfileMiddleware as SendfileMiddleware
     from wsgikit.middleware.static.middleware import StaticMiddleware as StaticMiddleware
+    from wsgikit.middleware.tracing.middleware import TracingMiddleware as TracingMiddleware
     from wsgikit.middleware.trusted_hosts import TrustedHostsMiddleware as TrustedHostsMiddleware
     from wsgikit.onion.exchange import Exchange as Exchange
     from wsgikit.onion.middleware import Middleware as Middleware
@@ -122,6 +123,7 @@ _HOMES = {
     "wsgikit.middleware.access_log.middleware": "AccessLogMiddleware",
     "wsgikit.middleware.request_id": "RequestIdMiddleware",
     "wsgikit.middleware.metrics.middleware": "MetricsMiddleware",
+    "wsgikit.middleware.tracing.middleware": "TracingMiddleware",
     "wsgikit.middleware.access_list": "AccessListMiddleware",
     "wsgikit.middleware.cookie_policy": "CookiePolicyMiddleware",
     "wsgikit.middleware.fetch_policy": "FetchPolicyMiddleware",

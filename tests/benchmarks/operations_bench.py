@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from wsgikit import AccessLogMiddleware, MetricsMiddleware, RequestIdMiddleware, build_stack, use
+from wsgikit import AccessLogMiddleware, MetricsMiddleware, RequestIdMiddleware, TracingMiddleware, build_stack, use
 from wsgikit.onion.visit import make_environ
 
 ROUNDS = 15
@@ -45,6 +45,7 @@ LAYERS: dict[str, tuple[Any, float]] = {
     "access log, json": (use(AccessLogMiddleware, format="json", logger=logger_of("bench.json")), 8),
     "access log, combined": (use(AccessLogMiddleware, logger=logger_of("bench.combined")), 8),
     "metrics": (use(MetricsMiddleware), 4),
+    "tracing without a provider": (use(TracingMiddleware), 0.5),
 }
 
 

@@ -199,6 +199,7 @@ class TracedConnection(RequestConnection):
     def __init__(self, engine: Engine, work: Work) -> None:
         self._starts: list[float] = []  # of the statements that run: a listener to one may run another
         super().__init__(engine, work)
+        work.queries.system = engine.dialect.name
 
     def _note_error(self, error: Exception) -> None:
         started = self._starts.pop() if self._starts else None

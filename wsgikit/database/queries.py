@@ -36,6 +36,7 @@ class Queries:
             seconds aren't kept.
         usage: what the request used of all databases, if a layer measures it.
         database: the name of the database.
+        system: what it is, in SQLAlchemy's words: ``"postgresql"``.
     """
 
     count = 0
@@ -44,6 +45,7 @@ class Queries:
     log: list[tuple[str, float]] | None = None
     usage: Usage | None = None
     database = "default"
+    system = ""
 
     if TYPE_CHECKING:
         slow: list[tuple[float, str]]
@@ -71,7 +73,7 @@ class Queries:
         """Keep the text and the time of a statement."""
         self.seconds += seconds
         if self.usage is not None:
-            self.usage.note_statement(self.database, statement, seconds, error)
+            self.usage.note_statement(self.database, statement, seconds, error, self.system)
             if self.log is None:
                 return
         self.statements[statement] += 1

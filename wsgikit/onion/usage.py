@@ -28,6 +28,7 @@ class Call(NamedTuple):
         text: the statement, without its values; or the operation on the store, such as ``"load"``.
         seconds: how long it took.
         error: what it raised, if it did.
+        system: of a database: ``"postgresql"``, ``"sqlite"``, as SQLAlchemy names it; empty if unknown.
     """
 
     kind: Literal["database", "session"]
@@ -35,6 +36,7 @@ class Call(NamedTuple):
     text: str
     seconds: float
     error: BaseException | None = None
+    system: str = ""
 
 
 class Usage:
@@ -65,12 +67,14 @@ class Usage:
         copied.observers = self.observers
         return copied
 
-    def note_statement(self, database: str, text: str, seconds: float, error: BaseException | None = None) -> None:
-        """Add a statement. Database layers call it."""
+    def note_statement(
+        self, database: str, text: str, seconds: float, error: BaseException | None = None, system: str = ""
+    ) -> None:
+        """Add a statement. Database layers call it; the arguments are those of `Call`."""
         self.statements += 1
         self.database_seconds += seconds
         if self.observers:
-            self._tell(Call("database", database, text, seconds, error))
+            self._tell(Call("database", database, text, seconds, error, system))
 
     @contextmanager
     def store_call(self, store: str, operation: str) -> Iterator[None]:

@@ -1,0 +1,1 @@
+"""Traces by OpenTelemetry: the attributes of spans, and the layer."""
