@@ -31,6 +31,7 @@ COMMANDS = {
     "options": "wsgikit.cli.options:command",
     "secret": "wsgikit.cli.secret:command",
     "compress": "wsgikit.cli.compress:command",
+    "calls": "wsgikit.cli.calls:command",
     "sessions": "wsgikit.cli.sessions:group",
     "db": "wsgikit.cli.db:group",
 }
