@@ -112,6 +112,8 @@ VALUES: dict[tuple[str, str], list[tuple[str, Any]]] = {
     ("tracing", "tracer_provider"): [("every_option_parts:tracer_provider", "tracer_provider")],
     ("tracing", "exclude"): [("/livez", "/livez"), ("/a, every_option_parts:function", ("/a", parts.function))],
     ("tracing", "capture_headers"): [("X-A", "X-A"), ("X-A, X-B", ("X-A", "X-B"))],
+    ("server_timing", "allow"): [("local", "local"), ("local, 10.0.0.0/8", ("local", "10.0.0.0/8"))],
+    ("profiler", "allow"): [("local", "local"), ("local, 10.0.0.0/8", ("local", "10.0.0.0/8"))],
     ("metrics", "path"): [("/numbers", "/numbers"), ("none", None)],
     ("metrics", "buckets"): [("0.1, 1, 10", (0.1, 1.0, 10.0))],
     ("metrics", "registry"): [("every_option_parts:registry", "registry")],

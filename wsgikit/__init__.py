@@ -63,11 +63,13 @@ if TYPE_CHECKING:
     from wsgikit.middleware.page_calls import Calls as Calls
     from wsgikit.middleware.page_calls import PageCallsMiddleware as PageCallsMiddleware
     from wsgikit.middleware.page_calls import PageReply as PageReply
+    from wsgikit.middleware.profiler import ProfilerMiddleware as ProfilerMiddleware
     from wsgikit.middleware.proxy_headers import ProxyHeadersMiddleware as ProxyHeadersMiddleware
     from wsgikit.middleware.rate_limit import RateLimitMiddleware as RateLimitMiddleware
     from wsgikit.middleware.request_id import RequestIdMiddleware as RequestIdMiddleware
     from wsgikit.middleware.security_headers import SecurityHeadersMiddleware as SecurityHeadersMiddleware
     from wsgikit.middleware.sendfile import SendfileMiddleware as SendfileMiddleware
+    from wsgikit.middleware.server_timing import ServerTimingMiddleware as ServerTimingMiddleware
     from wsgikit.middleware.static.middleware import StaticMiddleware as StaticMiddleware
     from wsgikit.middleware.tracing.middleware import TracingMiddleware as TracingMiddleware
     from wsgikit.middleware.trusted_hosts import TrustedHostsMiddleware as TrustedHostsMiddleware
@@ -124,6 +126,8 @@ _HOMES = {
     "wsgikit.middleware.request_id": "RequestIdMiddleware",
     "wsgikit.middleware.metrics.middleware": "MetricsMiddleware",
     "wsgikit.middleware.tracing.middleware": "TracingMiddleware",
+    "wsgikit.middleware.profiler": "ProfilerMiddleware",
+    "wsgikit.middleware.server_timing": "ServerTimingMiddleware",
     "wsgikit.middleware.access_list": "AccessListMiddleware",
     "wsgikit.middleware.cookie_policy": "CookiePolicyMiddleware",
     "wsgikit.middleware.fetch_policy": "FetchPolicyMiddleware",

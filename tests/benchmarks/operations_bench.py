@@ -7,7 +7,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from wsgikit import AccessLogMiddleware, MetricsMiddleware, RequestIdMiddleware, TracingMiddleware, build_stack, use
+from wsgikit import (
+    AccessLogMiddleware,
+    MetricsMiddleware,
+    ProfilerMiddleware,
+    RequestIdMiddleware,
+    ServerTimingMiddleware,
+    TracingMiddleware,
+    build_stack,
+    use,
+)
 from wsgikit.onion.visit import make_environ
 
 ROUNDS = 15
@@ -46,6 +55,9 @@ LAYERS: dict[str, tuple[Any, float]] = {
     "access log, combined": (use(AccessLogMiddleware, logger=logger_of("bench.combined")), 8),
     "metrics": (use(MetricsMiddleware), 4),
     "tracing without a provider": (use(TracingMiddleware), 0.5),
+    "server timing, not shown": (use(ServerTimingMiddleware, allow="10.0.0.0/8"), 2),
+    "server timing, shown": (use(ServerTimingMiddleware, allow="127.0.0.1"), 2),
+    "profiler, not asked for": (use(ProfilerMiddleware), 0.3),
 }
 
 
