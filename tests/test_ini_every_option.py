@@ -24,6 +24,7 @@ import wsgikit
 from wsgikit import Router, build_stack, use
 from wsgikit.exceptions import ConfigurationError
 from wsgikit.ini import layer_names, load_stack
+from wsgikit.middleware.authentication import RemoteUser
 from wsgikit.onion.stack import Stack
 from wsgikit.options import describe_options
 from wsgikit.options.words import members_of, split_collection, split_mapping, strip_annotated
@@ -39,6 +40,7 @@ parts = types.ModuleType("every_option_parts")
 """What dotted names in the files lead to."""
 parts.router = Router("every_option_parts")  # type: ignore[attr-defined]
 parts.calls = wsgikit.Calls()  # type: ignore[attr-defined]
+parts.scheme = RemoteUser()  # type: ignore[attr-defined]
 parts.pattern = re.compile("https://c[0-9]+[.]example")  # type: ignore[attr-defined]
 parts.function = lambda *args, **options: True  # type: ignore[attr-defined]
 parts.Error = type("Error", (Exception,), {"__module__": "every_option_parts"})  # type: ignore[attr-defined]
@@ -48,6 +50,7 @@ NEEDED: dict[str, dict[str, tuple[str, Any]]] = {
     "router": {"router": ("every_option_parts:router", parts.router)},
     "session": {"secret_key": (SECRET, SECRET)},
     "database": {"url": ("sqlite://", "sqlite://")},
+    "authentication": {"schemes": ("every_option_parts:scheme", parts.scheme)},
     "rate_limit": {"limits": ("100/minute; 2000/day", "100/minute; 2000/day")},
     "static": {"root": (str(FOLDER), FOLDER)},
     "csrf": {"cookie": ("csrf", "csrf"), "secret_key": (SECRET, SECRET)},  # without a session layer
@@ -142,6 +145,11 @@ VALUES: dict[tuple[str, str], list[tuple[str, Any]]] = {
     ("maintenance", "allow"): [("10.0.0.7, 10.1.0.0/16", ("10.0.0.7", "10.1.0.0/16"))],
     ("maintenance", "page"): [("page.html", "page.html")],
     ("maintenance", "secret_key"): [(SECRET, SECRET)],
+    ("authentication", "schemes"): [
+        ("every_option_parts:scheme", parts.scheme),
+        ("every_option_parts:scheme, every_option_parts:scheme", (parts.scheme, parts.scheme)),
+    ],
+    ("authentication", "environ_key"): [("my.user", "my.user")],
     ("rate_limit", "key"): [("X-API-Key", "X-API-Key"), ("every_option_parts:function", parts.function)],
     ("rate_limit", "store"): [("memory://", "memory://")],
     ("rate_limit", "ipv6_prefix"): [("48", 48)],

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from wsgikit.context.locals import has_request_context as has_request_context
     from wsgikit.context.locals import request as request
     from wsgikit.context.locals import session as session
+    from wsgikit.context.locals import user as user
     from wsgikit.context.middleware import ContextMiddleware as ContextMiddleware
     from wsgikit.database.middleware import DatabaseMiddleware as DatabaseMiddleware
     from wsgikit.error_pages.middleware import ErrorPagesMiddleware as ErrorPagesMiddleware
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from wsgikit.http.request import Response as Response
     from wsgikit.middleware.access_list import AccessListMiddleware as AccessListMiddleware
     from wsgikit.middleware.access_log.middleware import AccessLogMiddleware as AccessLogMiddleware
+    from wsgikit.middleware.authentication import AuthenticationMiddleware as AuthenticationMiddleware
     from wsgikit.middleware.body_limit import BodyLimitMiddleware as BodyLimitMiddleware
     from wsgikit.middleware.cache.middleware import CacheMiddleware as CacheMiddleware
     from wsgikit.middleware.compression import CompressionMiddleware as CompressionMiddleware
@@ -99,7 +101,11 @@ if TYPE_CHECKING:
     from wsgikit.views import flash as flash
     from wsgikit.views import get_flashed_messages as get_flashed_messages
     from wsgikit.views import jsonify as jsonify
+    from wsgikit.views import login_required as login_required
+    from wsgikit.views import login_user as login_user
+    from wsgikit.views import logout_user as logout_user
     from wsgikit.views import make_response as make_response
+    from wsgikit.views import next_url as next_url
     from wsgikit.views import redirect as redirect
     from wsgikit.views import send_file as send_file
     from wsgikit.views import send_from_directory as send_from_directory
@@ -111,7 +117,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "wsgikit": "presets",
     "wsgikit.context.locals": (
-        "copy_current_context current_app db g has_app_context has_request_context request session"
+        "copy_current_context current_app db g has_app_context has_request_context request session user"
     ),
     "wsgikit.context.middleware": "ContextMiddleware",
     "wsgikit.database.middleware": "DatabaseMiddleware",
@@ -138,6 +144,7 @@ _HOMES = {
     "wsgikit.middleware.https": "HttpsMiddleware",
     "wsgikit.middleware.security_headers": "SecurityHeadersMiddleware",
     "wsgikit.middleware.csrf": "CsrfMiddleware",
+    "wsgikit.middleware.authentication": "AuthenticationMiddleware",
     "wsgikit.middleware.rate_limit": "RateLimitMiddleware",
     "wsgikit.middleware.body_limit": "BodyLimitMiddleware",
     "wsgikit.middleware.deadline": "DeadlineMiddleware",
@@ -159,7 +166,8 @@ _HOMES = {
     ),
     "wsgikit.views": (
         "abort after_this_request check_preconditions csp_nonce csrf_field csrf_token flash get_flashed_messages"
-        " jsonify make_response redirect send_file send_from_directory url_for"
+        " jsonify login_required login_user logout_user make_response next_url redirect send_file send_from_directory"
+        " url_for"
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -6,6 +6,7 @@ Types are for annotations only; nothing here is checked while a request runs.
 from __future__ import annotations
 
 __all__ = [
+    "AUTHENTICATION",
     "CSP_NONCE",
     "CSRF",
     "DB",
@@ -27,6 +28,7 @@ __all__ = [
     "TEMPLATES",
     "THROW_ERRORS",
     "USAGE",
+    "USER",
     "Environ",
     "ExcInfo",
     "FileWrapper",
@@ -68,6 +70,10 @@ STACK = "wsgikit.stack"
 STATIC = "wsgikit.static"
 """The `StaticMiddleware` around the application, and the ``SCRIPT_NAME`` that it is under."""
 SESSION = "wsgikit.session"
+USER = "wsgikit.user"
+"""The user whom `AuthenticationMiddleware` knows, or None."""
+AUTHENTICATION = "wsgikit.authentication"
+"""The `AuthenticationMiddleware` itself, for `login_user` and the like."""
 DB = "wsgikit.db"
 DB_COMMIT = "wsgikit.db.commit"
 """True or False decides for one request whether its transaction is committed."""

@@ -11,7 +11,7 @@ from wsgikit.ini import load_stack
 from wsgikit.testing import TestClient
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
-PAGES = ["secure.md", "proxy.md", "csrf.md", "limits.md"]
+PAGES = ["secure.md", "proxy.md", "csrf.md", "limits.md", "login.md"]
 HTTPS = {"wsgi.url_scheme": "https", "HTTP_HOST": "www.example.com:443", "REMOTE_ADDR": "127.0.0.1"}
 
 
@@ -68,3 +68,18 @@ def test_the_ini_section_of_the_page_makes_the_same_layers(tmp_path, monkeypatch
     (tmp_path / "app.ini").write_text(f"[pipeline:main]\npipeline = site app\n{app}{block}")
     layers = [type(layer) for layer in load_stack(str(tmp_path / "app.ini")).layers]
     assert layers == [type(layer) for layer in run("secure.md")["secured"].layers]
+
+
+def test_the_login_page_shows_a_login_that_works():
+    namespace = run("login.md")
+    client = TestClient(namespace["stack"])
+    form = client.get("/account", headers={"Accept": "text/html"}, status=303).headers["Location"]
+    client.post(form, {"name": "ann", "password": "wrong"}, status=401)
+    response = client.post(form, {"name": "ann", "password": "sesame", "remember": "1"}, status=303)
+    assert response.follow().text == "Account of ann"
+    client.get("/admin", status=403)
+    namespace["USERS"]["1"].epoch += 1
+    assert client.get("/").text == "Hello"
+    api = TestClient(namespace["api"])
+    assert api.get("/", status=401)
+    assert api.get("/account", headers={"Authorization": "Bearer key-of-the-shop"}, status="*").status_int != 401

@@ -19,6 +19,7 @@ __all__ = [
     "has_request_context",
     "request",
     "session",
+    "user",
 ]
 
 import sys
@@ -32,7 +33,7 @@ from wsgikit.context.proxies import make_proxy
 from wsgikit.exceptions import OutsideRequestError
 from wsgikit.onion.ending import CURRENT
 from wsgikit.onion.exchange import Exchange
-from wsgikit.wsgi import DB, EXCHANGE, NO_REQUEST, SESSION, STACK, Environ
+from wsgikit.wsgi import DB, EXCHANGE, NO_REQUEST, SESSION, STACK, USER, Environ
 
 if TYPE_CHECKING:
     from wsgikit.http.request import Request
@@ -40,6 +41,30 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class _Nobody:
+    """What `user` is if nobody is logged in: false, equal to None, without attributes."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or isinstance(other, _Nobody)
+
+    def __hash__(self) -> int:
+        return hash(None)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"user: nobody is logged in, so there is no {name!r}. Ask `if user:` before")
+
+    def __repr__(self) -> str:
+        return "<nobody>"
+
+
+_NOBODY = _Nobody()
 
 
 class Globals:
@@ -223,6 +248,14 @@ def _from_environ(name: str, key: str, layer: str) -> Callable[[], Any]:
     return look_up
 
 
+_known_user = _from_environ("user", USER, "AuthenticationMiddleware")
+
+
+def _user() -> Any:
+    user = _known_user()
+    return _NOBODY if user is None else user
+
+
 request: Request = make_proxy("request", _request, lambda: CURRENT.get().known_request)
 """The request as a webob object."""
 
@@ -234,6 +267,9 @@ session: Any = make_proxy("session", _from_environ("session", SESSION, "SessionM
 
 db: Any = make_proxy("db", _from_environ("db", DB, "DatabaseMiddleware"))
 """The database session or connection of this request, opened on first use."""
+
+user: Any = make_proxy("user", _user)
+"""The user who is logged in. If nobody is, it is false, and its attributes raise `AttributeError`."""
 
 current_app: Stack = make_proxy("current_app", _current_app)
 """The stack that the request is in."""

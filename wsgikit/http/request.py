@@ -22,7 +22,7 @@ from wsgikit.http.media_types import is_json, media_type_of
 from wsgikit.http.request_body import BodyRequest
 from wsgikit.http.request_headers import RequestHeaders, UserAgent
 from wsgikit.http.response import Response
-from wsgikit.wsgi import ROUTING
+from wsgikit.wsgi import ROUTING, USER
 
 
 class Request(BodyRequest):
@@ -129,6 +129,17 @@ class Request(BodyRequest):
     json_body = property(
         lambda self: self.get_json(force=True), _set_json, doc="The body parsed as JSON, whatever its media type."
     )
+
+    # ------------------------------------------------------------------ who it is from
+
+    @property
+    def user(self) -> Any:
+        """The user whom `AuthenticationMiddleware` knows; None if nobody is logged in. It may be set."""
+        return self.environ.get(USER)
+
+    @user.setter
+    def user(self, user: Any) -> None:
+        self.environ[USER] = user
 
     # ------------------------------------------------------------------ where it went
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["target_of"]
+__all__ = ["is_local_target", "target_of"]
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -22,3 +23,12 @@ def target_of(environ: Mapping[str, Any]) -> str:
         target = "/" + target
     query = environ.get("QUERY_STRING", "")
     return f"{target}?{quote(query.encode('latin-1', 'replace'), safe=_QUERY)}" if query else target
+
+
+# A browser takes "//evil.example" and "/\\evil.example" for another host, and drops tabs and line breaks.
+_LOCAL = re.compile(r"/(?![/\\])[^\x00-\x20\x7f]*")
+
+
+def is_local_target(text: object) -> bool:
+    """Return whether a text leads to a path of this site, wherever it came from: for ``next`` in a redirect."""
+    return isinstance(text, str) and _LOCAL.fullmatch(text) is not None

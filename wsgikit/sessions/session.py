@@ -344,6 +344,10 @@ class Session(Messages, CsrfTokens):
 
     invalidate = destroy
 
+    def is_cookie_secure(self, *, is_https: bool) -> bool:
+        """Return whether the cookie of the session goes over https only, for cookies that should be as its own."""
+        return self._manager.writer.is_secure(is_https)
+
     def rollback(self) -> None:
         """Forget the changes of this request and read the session anew."""
         if self._data is not None:

@@ -28,6 +28,7 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 if TYPE_CHECKING:
+    from wsgikit.middleware.authentication import SessionLogin
     from wsgikit.middleware.csrf import CsrfMiddleware
     from wsgikit.sessions.middleware import SessionMiddleware
     from wsgikit.sessions.session import Session
@@ -169,6 +170,21 @@ class TestClient(webtest.TestApp):  # type: ignore[misc]  # WebTest has no types
         yield session
         self._keep_cookies(request, layer.save_session(session, is_https=request.scheme == "https"))
 
+    def login(self, user: Any, *, url: str = "/", fresh: bool = True) -> None:
+        """Log a user in, as a form with the right password would: the client has the cookie afterwards.
+
+        Args:
+            user: as `login_user` takes it.
+            url: where the session is used; see `session`.
+            fresh: False is a login that the cookie of "remember me" did.
+
+        Raises:
+            ConfigurationError: there is no `AuthenticationMiddleware` with a `SessionLogin` in the application.
+        """
+        scheme = _session_login(self.app)
+        with self.session(url) as session:
+            scheme.write(session, user, fresh=fresh)
+
     def _request(self, url: str, environ: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """Make a request with the cookies that belong to it."""
         request = self.RequestClass.blank(url, {**self.extra_environ, **(environ or {})}, **options)
@@ -232,6 +248,16 @@ def _check_closed(bodies: list[WatchedBody]) -> None:
         if body.closes != 1:
             remedy = "A layer between the client and the application has to close what it was given, once"
             raise AssertionError(complaint("TestClient", f"close() of {body}", "one call", body.closes, remedy))
+
+
+def _session_login(app: Any) -> SessionLogin:
+    from wsgikit.middleware.authentication import AuthenticationMiddleware  # only who logs in needs it
+
+    for layer in layers_of(app):
+        if isinstance(layer, AuthenticationMiddleware) and layer.session_login is not None:
+            return layer.session_login
+    remedy = "Add use(AuthenticationMiddleware, schemes=[SessionLogin(load)])"
+    raise ConfigurationError(complaint("client.login()", "app", "a SessionLogin in it", type(app).__name__, remedy))
 
 
 def _csrf_layer(app: Any) -> CsrfMiddleware:

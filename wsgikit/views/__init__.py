@@ -18,8 +18,13 @@ __all__ = [
     "csrf_token",
     "flash",
     "get_flashed_messages",
+    "is_fresh_login",
     "jsonify",
+    "login_required",
+    "login_user",
+    "logout_user",
     "make_response",
+    "next_url",
     "paginate",
     "redirect",
     "send_file",
@@ -32,6 +37,7 @@ from wsgikit.routing.method_view import MethodView, View
 from wsgikit.routing.pages import Page, paginate
 from wsgikit.routing.problem import Problem, as_problem
 from wsgikit.views.flashes import flash, get_flashed_messages
+from wsgikit.views.login import is_fresh_login, login_required, login_user, logout_user, next_url
 from wsgikit.views.preconditions import check_preconditions
 from wsgikit.views.redirects import UnsafeRedirect, redirect
 from wsgikit.views.responses import (
