@@ -71,6 +71,9 @@ def _rank(media_type: str, entries: list[tuple[str, float]]) -> tuple[float, int
     return (0.0, 0, 0)
 
 
+_LONGEST_LANGUAGE = 100  # characters; RFC 5646 §4.4.1 asks for 35
+
+
 def choose_language(accept_language: str | None, offered: Collection[str], default: str) -> str:
     """Choose the language of `offered` that an ``Accept-Language`` header prefers (RFC 4647 §3.4, lookup).
 
@@ -86,7 +89,8 @@ def choose_language(accept_language: str | None, offered: Collection[str], defau
             continue
         if name == "*" and default.lower() not in refused:
             return default
-        while name:
+        # The lookup takes a part off at a time: a long name would take quadratic time.
+        while name and len(name) <= _LONGEST_LANGUAGE:
             if name in known and name not in refused:
                 return known[name]
             name = name.rpartition("-")[0]

@@ -106,7 +106,9 @@ class LenientRequest(webob.Request):
     @property
     def path_url(self) -> str:
         """The address without the query string."""
-        return self.host_url + self.path
+        path = self.path
+        # A server may hand on a target without a slash, such as "@evil.example", which would become the host.
+        return self.host_url + (path if path.startswith("/") else f"/{path}")
 
     @property
     def cookies(self) -> Any:  # a `RequestCookies`; webob's stubs want webob's class

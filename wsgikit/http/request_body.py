@@ -23,6 +23,7 @@ from wsgikit.http.lenient_request import LenientRequest
 from wsgikit.http.media_types import is_form, media_type_of
 from wsgikit.wsgi import EXCHANGE, REQUEST_LIMITS
 
+_MULTIPART = "multipart/form-data"
 _FORM = "wsgikit.form"
 _POST = "wsgikit.post"
 _READER = "wsgikit.body_file"
@@ -83,7 +84,7 @@ class BodyRequest(LenientRequest):
 
     @property
     def max_form_memory_size(self) -> int | None:
-        """The most bytes of a multipart field that isn't a file (Werkzeug's default: 500,000)."""
+        """The most bytes of a multipart field that isn't a file, and of a whole urlencoded form (default: 500,000)."""
         return self._limit("max_form_memory_size", 500_000)
 
     @max_form_memory_size.setter
@@ -257,6 +258,9 @@ class BodyRequest(LenientRequest):
         from werkzeug.formparser import FormDataParser  # only forms need it
 
         stream = self._rewindable_body()
+        limit = self.max_form_memory_size
+        if limit is not None and mimetype != _MULTIPART and (self.content_length or 0) > limit:
+            raise RequestEntityTooLarge  # Werkzeug reads such a form whole, whatever its limit
         parser = FormDataParser(
             max_form_memory_size=self.max_form_memory_size,
             max_form_parts=self.max_form_parts,

@@ -67,7 +67,7 @@ class Router(Registry):
         request_class: what makes the request that hooks and views see, such as Werkzeug's `Request`; the layers around
             see webob's until then.
         max_content_length: the most bytes of a request body; None sets no limit.
-        max_form_memory_size: the most bytes of a form field that isn't a file.
+        max_form_memory_size: the most bytes of a multipart field that isn't a file, and of a whole urlencoded form.
         max_form_parts: the most parts of a multipart form.
 
     Raises:
