@@ -39,9 +39,6 @@ source_suffix = {".md": "markdown"}
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
 
-# A part of the index ends with a pattern, for pages that nobody put in order yet.
-suppress_warnings = ["toc.empty_glob"]
-
 # Docstrings put code between single backquotes.
 default_role = "code"
 autodoc_member_order = "bysource"

@@ -61,18 +61,20 @@ class MetricsMiddleware(Middleware):
     Place: outside of whatever answers, inside `AccessLogMiddleware` and `ProxyHeadersMiddleware`. Environ: provides
     nothing, reads ``wsgikit.session`` and ``wsgikit.usage`` at the end of the request.
 
-    ==================================  =====================================================
-    ``http_requests_total``             by method, route, status
-    ``http_request_duration_seconds``   histogram, the same labels: to the end of the body
-    ``http_response_size_bytes``        count and sum, the same labels: what was really sent
-    ``http_requests_in_progress``       requests whose body has not ended
-    ``http_requests_broken_total``      by outcome: aborted, failed, unstarted
-    ``http_layer_answers_total``        by layer and status: refusals, limits, static files
-    ``http_cache_results_total``        by result: hit, miss, stale, …
-    ``wsgikit_sessions_total``          by use: read, changed
-    ``wsgikit_database_statements_total``, ``wsgikit_database_seconds_total``, ``wsgikit_database_retries_total``
-    ``wsgikit_pool_connections``        connections by pool and state: idle, in use
-    ==================================  =====================================================
+    =====================================  ====================================================
+    ``http_requests_total``                by method, route, status
+    ``http_request_duration_seconds``      histogram, the same labels: to the end of the body
+    ``http_response_size_bytes``           count and sum, the same labels: what was really sent
+    ``http_requests_in_progress``          requests whose body has not ended
+    ``http_requests_broken_total``         by outcome: aborted, failed, unstarted
+    ``http_layer_answers_total``           by layer and status: refusals, limits, static files
+    ``http_cache_results_total``           by result: hit, miss, stale, …
+    ``wsgikit_sessions_total``             by use: read, changed
+    ``wsgikit_database_statements_total``  statements
+    ``wsgikit_database_seconds_total``     seconds spent in statements
+    ``wsgikit_database_retries_total``     repeated transactions
+    ``wsgikit_pool_connections``           connections by pool and state: idle, in use
+    =====================================  ====================================================
 
     Args:
         app: the WSGI application to wrap.
