@@ -104,19 +104,18 @@ class PageCallsMiddleware(Middleware):
         self.max_upload_bytes = check_amount(where, "max_upload_bytes", max_upload_bytes, minimum=1)
         self._assets, client = load_assets(path)
         self._client = f"{path}/{client}"
+        self._served = frozenset((path, *self._assets))
 
     def before_request(self, exchange: Exchange) -> WSGIApplication | None:
         """Answer calls, and serve the client module."""
         environ = exchange.environ
-        path = environ.get("PATH_INFO", "")
-        if not path.startswith(self.path):
+        path = environ.get("PATH_INFO")
+        if path not in self._served:
             environ[PAGE_CALLS] = environ.get("SCRIPT_NAME", "") + self._client
             return None
         if path == self.path:
             return self._answer
-        asset = self._assets.get(path)
-        if asset is None:
-            return None
+        asset = self._assets[path]
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return problem(405, "The module is read by GET.", [("Allow", "GET, HEAD")])
         if isinstance(asset, str):
