@@ -1,4 +1,4 @@
-"""What a page call costs, beside a view of Flask that does the same. ``python tests/benchmarks/page_calls_bench.py``."""
+"""What a page call costs beside a view of Flask: ``python tests/benchmarks/page_calls_bench.py``."""
 
 from __future__ import annotations
 
