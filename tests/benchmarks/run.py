@@ -20,6 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from harness import compare, requester
+from operations_bench import operations
 
 KEY = secrets.token_hex(32)
 HELLO = b"Hello"
@@ -440,6 +441,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "layers": layers,
     "proxies": proxies,
     "import": import_time,
+    "operations": operations,
 }
 
 

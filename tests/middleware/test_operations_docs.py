@@ -14,7 +14,7 @@ from wsgikit.middleware.access_log.lines import FIELDS
 from wsgikit.testing import TestClient
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
-PAGES = ["logs.md"]
+PAGES = ["logs.md", "metrics-and-traces.md"]
 
 
 def run(page):
@@ -65,3 +65,22 @@ def test_the_table_of_the_access_log_has_all_fields_in_order():
 def test_headers_for_other_services_carry_the_id():
     headers = run("logs.md")["headers_for_the_warehouse"]({"wsgikit.request_id": "a" * 20})
     assert headers == {"Accept": "application/json", "X-Request-ID": "a" * 20}
+
+
+def test_the_table_of_metrics_has_all_that_are_exposed():
+    from prometheus_client.parser import text_string_to_metric_families
+
+    text = (HOWTO / "metrics-and-traces.md").read_text()
+    section = text.partition("## Metrics")[2].partition("## Traces")[0]
+    named = set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE))
+    client = TestClient(run("metrics-and-traces.md")["stack"], extra_environ={"REMOTE_ADDR": "127.0.0.1"})
+    client.get("/")
+    exposed = {family.name for family in text_string_to_metric_families(client.get("/metrics").text)}
+    created = {name for name in exposed if name.endswith("_created")}
+    assert {re.sub("_total$", "", name) for name in named} == exposed - created
+
+
+def test_the_page_shows_the_time_of_each_layer():
+    client = TestClient(run("metrics-and-traces.md")["stack"], extra_environ={"REMOTE_ADDR": "127.0.0.1"})
+    assert "ErrorPagesMiddleware;dur=" in client.get("/").headers["Server-Timing"]
+    assert "HTTP/1.1" not in client.get("/?__profile__=text").text
