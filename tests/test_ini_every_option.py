@@ -91,6 +91,11 @@ VALUES: dict[tuple[str, str], list[tuple[str, Any]]] = {
     ("error_pages", "texts"): [("every_option_texts.ini", "every_option_texts.ini")],
     ("error_pages", "debug_hosts"): [("10.0.0.0/8, 127.0.0.1", ("10.0.0.0/8", "127.0.0.1"))],
     ("error_pages", "editor"): [("vscode", "vscode"), ("x://{path}:{line}", "x://{path}:{line}")],
+    ("idempotency", "required"): [
+        ("POST /pay/*", "POST /pay/*"),
+        ("POST /pay/*, every_option_parts:function", ("POST /pay/*", parts.function)),
+    ],
+    ("idempotency", "header"): [("X-Once", "X-Once")],
     ("cache", "store"): [("memory://", "memory://"), ("redis://127.0.0.1:1/0", "redis://127.0.0.1:1/0")],
     ("cache", "key_headers"): [("X-A, X-B", ("X-A", "X-B"))],
     ("cache", "tags_header"): [("X-Tags", "X-Tags")],

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from wsgikit.middleware.fetch_policy import FetchPolicyMiddleware as FetchPolicyMiddleware
     from wsgikit.middleware.health import HealthMiddleware as HealthMiddleware
     from wsgikit.middleware.https import HttpsMiddleware as HttpsMiddleware
+    from wsgikit.middleware.idempotency.middleware import IdempotencyMiddleware as IdempotencyMiddleware
     from wsgikit.middleware.maintenance import MaintenanceMiddleware as MaintenanceMiddleware
     from wsgikit.middleware.method_override import MethodOverrideMiddleware as MethodOverrideMiddleware
     from wsgikit.middleware.metrics.middleware import MetricsMiddleware as MetricsMiddleware
@@ -141,6 +142,7 @@ _HOMES = {
     "wsgikit.middleware.proxy_headers": "ProxyHeadersMiddleware",
     "wsgikit.middleware.trusted_hosts": "TrustedHostsMiddleware",
     "wsgikit.middleware.cors": "CorsMiddleware",
+    "wsgikit.middleware.idempotency.middleware": "IdempotencyMiddleware",
     "wsgikit.middleware.https": "HttpsMiddleware",
     "wsgikit.middleware.security_headers": "SecurityHeadersMiddleware",
     "wsgikit.middleware.csrf": "CsrfMiddleware",

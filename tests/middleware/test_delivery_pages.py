@@ -12,7 +12,7 @@ import wsgikit
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
 
 
-@pytest.mark.parametrize("name", ["static.md", "compress.md", "cache.md"])
+@pytest.mark.parametrize("name", ["static.md", "compress.md", "cache.md", "idempotency.md"])
 def test_the_code_of_a_page_builds(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dist").mkdir()
@@ -21,7 +21,13 @@ def test_the_code_of_a_page_builds(name, tmp_path, monkeypatch):
     page = page.replace(', "pyramid_debugtoolbar:static"', "")
     namespace = {key: getattr(wsgikit, key) for key in wsgikit.__all__}
     router = wsgikit.Router("site")
-    namespace |= {"router": router, "load": lambda number: None, "app": router, "api": router}
+    namespace |= {
+        "secret_key": "0123456789abcdef" * 4,
+        "router": router,
+        "load": lambda number: None,
+        "app": router,
+        "api": router,
+    }
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert blocks
     for block in blocks:
@@ -29,7 +35,7 @@ def test_the_code_of_a_page_builds(name, tmp_path, monkeypatch):
         exec(compile(code, name, "exec"), namespace)
 
 
-@pytest.mark.parametrize("name", ["static.md", "compress.md", "cache.md"])
+@pytest.mark.parametrize("name", ["static.md", "compress.md", "cache.md", "idempotency.md"])
 def test_links_lead_to_pages_that_exist(name):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", (HOWTO / name).read_text()):
         assert (HOWTO / target).exists(), target

@@ -42,11 +42,17 @@ class Scope:
     __slots__ = ("matches", "only", "unless")
 
     def __init__(
-        self, where: str, only: Patterns | None, unless: Patterns | None, *, unless_name: str = "unless"
+        self,
+        where: str,
+        only: Patterns | None,
+        unless: Patterns | None,
+        *,
+        only_name: str = "only",
+        unless_name: str = "unless",
     ) -> None:
         self.only = only
         self.unless = unless
-        wanted = None if only is None else _compile(where, "only", only, any)
+        wanted = None if only is None else _compile(where, only_name, only, any)
         spared = None if unless is None else _compile(where, unless_name, unless, all)
         if spared is None:
             self.matches: Predicate = wanted or _always

@@ -1,0 +1,1 @@
+"""Requests that have their effect once: what identifies them, the table of their responses, and the layer."""
