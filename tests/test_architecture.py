@@ -193,3 +193,11 @@ def test_no_room_reaches_into_the_private_attributes_of_an_exchange(module):
         and node.value.id in ("exchange", "current", "within", "around", "outer")
     ]
     assert reached == []
+
+
+def test_layers_that_read_bytes_sent_declare_it():
+    modules = sorted((PACKAGE / "middleware").rglob("*.py"))
+    readers = [path for path in modules if ".bytes_sent" in path.read_text(encoding="utf-8")]
+    assert readers
+    for path in readers:
+        assert "counts_bytes = True" in path.read_text(encoding="utf-8"), f"{path}: declare counts_bytes = True"

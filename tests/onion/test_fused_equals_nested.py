@@ -405,10 +405,12 @@ def make_layer(index: int, spec: tuple[Any, ...], log: Log, own: bool, quiet: bo
     if teardown:
 
         def teardown_request(self: Any, exchange: Any) -> None:
-            ending = exchange.is_complete, exchange.outcome, exchange.bytes_sent
+            ending = exchange.is_complete, exchange.outcome, exchange.bytes_sent if counts else None
             log(name, "teardown", seen_context(), repr(exchange.error), *ending)
             act(teardown, "teardown")
 
+        counts = name[-1] in "02468"  # the others leave streams uncounted
+        namespace["counts_bytes"] = counts
         namespace["teardown_request"] = teardown_request
     return type(name, (Middleware,), namespace)
 

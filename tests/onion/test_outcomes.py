@@ -6,6 +6,7 @@ import io
 
 import pytest
 
+from wsgikit.exceptions import ApplicationError
 from wsgikit.onion.middleware import Middleware
 
 
@@ -18,6 +19,8 @@ def ended():
 @pytest.fixture
 def Watch(ended, log):  # noqa: N802  # a class
     class Watch(Middleware):
+        counts_bytes = True
+
         def before_request(self, exchange):
             exchange.on_complete(lambda exchange: log.append("complete"))
 
@@ -137,6 +140,67 @@ def test_stream_is_complete_before_the_chunk_that_fills_its_length_leaves(call, 
 def test_stream_without_a_length_that_can_be_reached_is_complete_at_its_end(headers, call, Watch, log):
     call(Watch(answering(chunks(b"ab", b"c", log=log), *headers))).finish()
     assert log == [b"ab", b"c", "complete"]
+
+
+@pytest.mark.parametrize(("server", "expected"), [("finish", "complete"), ("close", "unstarted")])
+@pytest.mark.parametrize("headers", [[], [("Content-Length", "3")]], ids=["no length", "length"])
+def test_outcome_is_known_in_a_layer_that_counts_no_bytes(headers, server, expected, call, ended):
+    class Watch(Middleware):
+        def teardown_request(self, exchange):
+            ended.append(exchange.outcome)
+
+    getattr(call(Watch(answering(chunks(b"ab", b"c"), *headers))), server)()
+    assert ended == [expected]
+
+
+def test_bytes_of_a_stream_that_nobody_counted_are_refused(call, ended):
+    class Watch(Middleware):
+        def teardown_request(self, exchange):
+            with pytest.raises(ApplicationError, match="counts_bytes = True"):
+                exchange.bytes_sent
+            ended.append(exchange.outcome)
+
+    call(Watch(answering(chunks(b"ab", b"c")))).finish()
+    assert ended == ["complete"]
+
+
+@pytest.mark.parametrize("counts", ["inside", "on_complete", "on_teardown"])
+def test_bytes_are_counted_if_somebody_may_ask(counts, call, ended, onion):
+    class Ask(Middleware):
+        counts_bytes = counts == "inside"
+
+        def before_request(self, exchange):
+            if not self.counts_bytes:
+                getattr(exchange, counts)(lambda *_: None)
+
+        def teardown_request(self, exchange):
+            ended.append(exchange.bytes_sent)
+
+    def apart(app):
+        return lambda environ, start_response: app(environ, start_response)
+
+    call(Middleware(apart(Ask(answering(chunks(b"ab", b"c")))))).finish()
+    assert ended == [3]
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("length", [0, 2, 4])
+def test_stream_of_another_length_than_its_head_is_logged_once(length, layers, call, caplog):
+    app = answering(chunks(b"ab", b"c"), ("Content-Length", str(length)))
+    for _ in range(layers):
+        app = Middleware((lambda inner: lambda environ, start_response: inner(environ, start_response))(app))
+    assert call(app).finish().content == b"abc"
+    (record,) = caplog.records
+    assert f"expected {length}, the Content-Length, got 3" in caplog.text
+    assert record.levelname == "ERROR"
+
+
+def test_stream_of_the_right_length_or_of_none_logs_nothing(call, caplog):
+    for headers in ([], [("Content-Length", "3")], [("Content-Length", "x")]):
+        call(Middleware(answering(chunks(b"ab", b"c"), *headers))).finish()
+    call(Middleware(answering(chunks(), ("Content-Length", "3"))), REQUEST_METHOD="HEAD").finish()
+    call(Middleware(answering(chunks(), ("Content-Length", "3"), status="304 Not Modified"))).finish()
+    assert not caplog.records
 
 
 def test_length_is_that_of_the_application_if_a_layer_changes_the_body(call, Watch, log, onion):

@@ -1,12 +1,13 @@
-"""A lazy body on its way to the server."""
+"""A lazy body on its way to the server, counted if anybody needs to know how much was sent."""
 
 from __future__ import annotations
 
-__all__ = ["Body"]
+__all__ = ["Body", "UncountedBody"]
 
 from collections.abc import Callable, Iterator
 from itertools import chain
 
+from wsgikit.exceptions import ProtocolError, complaint
 from wsgikit.onion.ending import OPEN, SENT
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.length import UNKNOWN
@@ -17,18 +18,23 @@ from wsgikit.onion.source import Source
 class Body:
     """A lazy body on its way to the server: chunk for chunk, closed once, then everything is torn down.
 
-    It may be stepped and closed on any thread. One that is never closed is when it is collected.
+    It may be stepped and closed on any thread. One that is never closed is when it is collected. Its bytes are counted,
+    for its end is where it has as many as its Content-Length.
+
+    Args:
+        exchange: whose response it is.
+        length: the bytes that its head announces; `UNKNOWN` if it doesn't. None for an `UncountedBody`.
     """
 
-    __slots__ = ("__weakref__", "_counted", "_exchange", "_is_stepped", "_left", "_source", "_step", "_unclosed")
+    __slots__ = ("__weakref__", "_counted", "_exchange", "_left", "_length", "_source", "_step", "_unclosed")
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, length: int | None) -> None:
         self._exchange = exchange
         self._step: Callable[[], bytes] | None = None
-        self._source: Source | None = None
+        self._source: Source | None = None  # None until a chunk is asked for
         self._unclosed = [True]
-        self._is_stepped = False
-        self._counted = self._left = UNKNOWN  # what was sent is the difference; the length is reached at 0
+        # What was sent is _counted - _left. It is filled when _left is 0.
+        self._length = self._counted = self._left = length
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -39,7 +45,7 @@ class Body:
             return self._first()
         try:
             chunk = step()
-            left = self._left = self._left - len(chunk)
+            left = self._left = self._left - len(chunk)  # type: ignore[operator]  # it is counted
             if left <= 0:
                 self._fill()
         except StopIteration:
@@ -56,15 +62,14 @@ class Body:
         # It is kept as the body: where the first chunks are empty, the same iterator goes on.
         source = body if type(body) is Source else Source(exchange, body, None)  # type: ignore[arg-type]  # there is one
         exchange._body = self._source = source
-        self._step = source.step or source.begin()
-        self._is_stepped = True
-        return self._step
+        step = self._step = source.step or source.begin()
+        return step
 
     def _fill(self) -> None:
         """Note that as many bytes were handed out as the head has announced."""
         exchange = self._exchange
-        self._counted += UNKNOWN  # more may follow, which servers cut off
-        self._left += UNKNOWN
+        self._counted += UNKNOWN  # type: ignore[operator]  # more may follow, which servers cut off
+        self._left += UNKNOWN  # type: ignore[operator]  # it is counted
         exchange.is_complete = True
         if exchange._record is None and exchange._outer is None:
             return  # nobody waits for it
@@ -75,6 +80,8 @@ class Body:
         """Note that the stream has come to its end."""
         exchange = self._exchange
         exchange.is_complete = True
+        if self._left is not None:
+            self._check_length(self._counted - self._left)  # type: ignore[operator]  # the two are None together
         if exchange._record is None and exchange._outer is None:
             return  # nobody waits for it
         try:
@@ -83,6 +90,19 @@ class Body:
             self._fail(error)
             raise
 
+    def _check_length(self, sent: int) -> None:
+        """Log an error if the stream ended with more or fewer bytes than its head has announced.
+
+        A client that gets fewer waits for the rest or reports a broken response; servers cut off what is too much.
+        """
+        length = self._length
+        if length in (sent, UNKNOWN) or self._exchange._outer is not None:
+            return  # the outermost exchange reports it for those inside
+        self._length = UNKNOWN  # a body may be asked again after its end
+        remedy = "Correct the header, or leave it out"
+        error = ProtocolError(complaint("body", "bytes", f"{length}, the Content-Length", sent, remedy))
+        log_error(self._exchange.environ, error, "in a stream")
+
     def _first(self) -> bytes:
         """Make the first chunk. Until it is passed on, an error or a layer can put another response in its place."""
         exchange = self._exchange
@@ -90,9 +110,7 @@ class Body:
             chunk = None
             try:
                 chunk = self._begin()()
-                if exchange._stage != OPEN:  # else another head was received, and the layers have yet to see it
-                    if self._counted == UNKNOWN:
-                        self._counted = self._left = exchange._length_to_send()
+                if self._left is not None and exchange._stage != OPEN:  # else the layers have yet to see another head
                     self._left -= len(chunk)
                     if self._left <= 0:
                         self._fill()
@@ -133,11 +151,12 @@ class Body:
         """Get another response and hand over its head; where there is none, end."""
         exchange = self._exchange
         self._step = self._source = None
-        self._counted = self._left = UNKNOWN
         try:
             remaining = settle(exchange, *args) or exchange._onion.conclude(exchange)
             if remaining is None and exchange._stage == OPEN:
                 exchange._hand_over_head()
+            if self._left is not None:
+                self._length = self._counted = self._left = exchange._length_to_send()
         except BaseException as failed:
             self._give_up(failed)
             raise
@@ -187,14 +206,15 @@ class Body:
         except IndexError:
             return
         exchange = self._exchange
+        if self._source is not None and not exchange.is_complete and exchange._outcome != "failed":
+            exchange._outcome = "aborted"
         self._step = _stop
         self._source = None
         if exchange._body is not None:
             exchange._body = ()
-        exchange._sent += self._counted - self._left
-        self._counted = self._left
-        if self._is_stepped and exchange._outcome != "failed":
-            exchange._outcome = "aborted"
+        if self._left is not None:
+            exchange._sent = (exchange._sent or 0) + self._counted - self._left  # type: ignore[operator]  # as above
+            self._counted = self._left
         exchange._close_body()
         if exchange._failure is not None:
             exchange.is_complete = False
@@ -208,6 +228,28 @@ class Body:
                 self.close()
             except BaseException as error:  # noqa: BLE001  # nobody is there to raise it to
                 log_error(self._exchange.environ, error, "while ending a request whose body the server never closed")
+
+
+class UncountedBody(Body):
+    """A lazy body without a Content-Length, for layers that don't ask how much was sent: a chunk costs less."""
+
+    __slots__ = ()
+
+    def __next__(self) -> bytes:
+        step = self._step
+        if step is None:
+            return self._first()
+        try:
+            return step()
+        except StopIteration:
+            exchange = self._exchange
+            exchange.is_complete = True
+            if exchange._record is not None:  # made since the head left
+                self._run_out()
+            raise
+        except BaseException as error:
+            self._fail(error)
+            raise
 
 
 def _stop() -> bytes:

@@ -39,7 +39,8 @@ class Ending:
     error: Exception | None = None
     is_complete: bool = False
     has_views: bool = False
-    _sent: int = 0  # bytes, as far as they were counted
+    _sent: int | None = None  # bytes; None if they were not counted
+    _counts_bytes: bool = False  # a layer of an exchange inside this one reads bytes_sent
     _outcome: Literal["aborted", "failed", "unstarted"] = "unstarted"
     _is_drained: bool = False  # the whole body was read before the head left
     _onion: Onion
@@ -99,6 +100,11 @@ class Ending:
             self.environ[LOGGED] = outer.environ.setdefault(LOGGED, object())
             return
         self._outer = outer
+        if self._onion.counts_bytes:
+            root = outer
+            while root._outer is not None:
+                root = root._outer
+            root._counts_bytes = True
         if outer._is_repeating:
             self._is_attempt = True
             self._is_plain = False

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from wsgikit.onion.body import Body
+from wsgikit.onion.body import Body, UncountedBody
 from wsgikit.onion.ending import CURRENT, HANDED, OPEN, SENT
 from wsgikit.onion.exchange import Exchange, Replacement
 from wsgikit.onion.hooks import HOOKS, checked_app, hook_name
@@ -130,19 +130,24 @@ class Segment:
                     if kind is not list and kind is not tuple:
                         exchange._leave_context()
             if exchange._is_plain or exchange._pending is None:
-                waiting = hooks = iter(after)
+                for level, hook in after:
+                    app = hook(exchange)
+                    if app is not None:
+                        exchange._replacement = self, level, checked_app(app, hook)
+                        exchange._root()._answerer = hook
+                        hooks = iter(self.after_from[level])
+                        break
+                else:
+                    if exchange._is_plain:
+                        return
             else:
                 hooks = exchange._pending[self]
-                waiting = hooks if exchange._replacement is None else iter(())
-            for level, hook in waiting:
-                app = hook(exchange)
-                if app is not None:
-                    exchange._replacement = self, level, checked_app(app, hook)
-                    exchange._root()._answerer = hook
-                    break
-            else:
-                if exchange._is_plain:
-                    return
+                for level, hook in hooks if exchange._replacement is None else ():
+                    app = hook(exchange)
+                    if app is not None:
+                        exchange._replacement = self, level, checked_app(app, hook)
+                        exchange._root()._answerer = hook
+                        break
         except Exception as error:  # noqa: BLE001  # the layers are asked about any
             if on_the_way_in:
                 exchange._entry = (self, level, level)
@@ -252,7 +257,7 @@ class Onion:
         app: what the innermost wraps.
     """
 
-    __slots__ = ("app", "has_views", "layers", "outside", "teardown", "tears_always", "wrapper")
+    __slots__ = ("app", "counts_bytes", "has_views", "layers", "outside", "teardown", "tears_always", "wrapper")
 
     def __init__(self, layers: Sequence[Middleware], app: WSGIApplication) -> None:
         self.layers = tuple(layers)
@@ -267,6 +272,7 @@ class Onion:
         else:
             self.outside = Segment(layers, app, None)
         self.has_views = bool(_overridden(layers, "before_view"))
+        self.counts_bytes = any(layer.counts_bytes for layer in layers)
         inner = layers[own[0] :] if own else ()
         self.tears_always = any(map(_tears_always, inner))
         innermost = self.outside.inside or self.outside
@@ -303,7 +309,7 @@ class Onion:
             if kind is not list and kind is not tuple:
                 if not is_at_rest(body, environ):
                     exchange._is_returned = exchange._was_handed = True
-                    return Body(exchange)
+                    return self._send(exchange)
                 exchange._closers = None  # a file wrapper is the server's to close
         except BaseException as error:
             self._give_up(exchange, error)
@@ -324,6 +330,16 @@ class Onion:
         if exchange._failure is not None:
             raise exchange._pop_failure()
         return body  # type: ignore[return-value]  # a turn leaves one
+
+    def _send(self, exchange: Exchange) -> Body:
+        """Return a lazy body for the server. It is counted if it has a length, or if somebody may ask for its bytes."""
+        if exchange._is_plain and exchange._record is None and not self.counts_bytes:
+            for name, _ in exchange._raw_headers:  # type: ignore[union-attr]  # the head has been handed over
+                if len(name) == 14 and name.lower() == "content-length":
+                    break
+            else:
+                return UncountedBody(exchange, None)
+        return Body(exchange, exchange._length_to_send())
 
     def _note_wrapper(self, environ: Environ) -> None:
         """Remember the class of the server's file wrappers; put another in front of one that is a function."""

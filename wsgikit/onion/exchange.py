@@ -394,7 +394,7 @@ class Exchange(Recorded):
             data = self._writing.feed(data)
         self._server_write(data)
         self._stage = SENT
-        self._sent += len(data)
+        self._sent = (self._sent or 0) + len(data)
 
     def _pass_layers(self) -> bool:
         """Let the layers see a response that is written; return False if one put another in its place.
@@ -416,15 +416,14 @@ class Exchange(Recorded):
 
     def _length_to_send(self) -> int:
         """Return the bytes that the head announces, without those that were written."""
-        method = self.environ.get("REQUEST_METHOD", "")
-        length = declared_length(method, self._status or "", self._raw_headers or ())
-        return length if length == UNKNOWN else length - self._sent
+        length = declared_length(self.environ, self._status or "", self._raw_headers or ())
+        return length if length == UNKNOWN or self._sent is None else length - self._sent
 
     def _length_from_inside(self) -> int:
         """Return the bytes that the application announces, without those that were written."""
         headers = self._raw_headers if self._app_headers is None else self._app_headers
-        length = declared_length(self.environ.get("REQUEST_METHOD", ""), self._status or "", headers or ())
-        return length if length == UNKNOWN else length - self._sent
+        length = declared_length(self.environ, self._status or "", headers or ())
+        return length if length == UNKNOWN or self._sent is None else length - self._sent
 
     def _hand_over_head(self) -> None:
         """Give the head to the server."""

@@ -12,14 +12,8 @@ from wsgikit.wsgi import Environ, FileWrapper
 UNKNOWN = 1 << 59  # bytes; more than any response has, so that counting down never reaches 0
 
 
-def declared_length(method: str, status: str, headers: Iterable[tuple[str, str]]) -> int:
+def declared_length(environ: Environ, status: str, headers: Iterable[tuple[str, str]]) -> int:
     """Return the Content-Length, or `UNKNOWN` if no such number of bytes follows the head (RFC 9110 §6.4.1, §8.6)."""
-    if method == "HEAD" or (status[:1] != "2" and is_bodiless(status)) or status[:3] == "204":
-        return UNKNOWN
-    return _declared(headers)
-
-
-def _declared(headers: Iterable[tuple[str, str]]) -> int:
     found = None
     for name, value in headers:
         if len(name) == 14 and name.lower() == "content-length":
@@ -29,15 +23,16 @@ def _declared(headers: Iterable[tuple[str, str]]) -> int:
     # 18 digits: what is longer isn't a length, and int() of a very long text is slow.
     if found is None or len(found) > 18 or not (found.isascii() and found.isdigit()):
         return UNKNOWN
+    if environ.get("REQUEST_METHOD") == "HEAD" or (status[:3] != "200" and is_bodiless(status)):
+        return UNKNOWN
     return int(found)
 
 
 def length_at_rest(body: Any, environ: Environ, status: str, headers: Iterable[tuple[str, str]]) -> int:
     """Return how many bytes of a list, a tuple or a file a server sends."""
-    method = environ.get("REQUEST_METHOD", "")
-    if method == "HEAD" or is_bodiless(status):
+    if environ.get("REQUEST_METHOD") == "HEAD" or is_bodiless(status):
         return 0
-    declared = declared_length(method, status, headers)
+    declared = declared_length(environ, status, headers)
     if declared != UNKNOWN:
         return declared
     if isinstance(body, (list, tuple)):

@@ -66,6 +66,8 @@ class Middleware(metaclass=_Assembled):
         outside_of: layers that must stand inside this one if they are in the stack, likewise.
         teardown_needs_state: whether `teardown_request` has nothing to do where no layer has put anything into
             `Exchange.state`: such requests are then spared it.
+        counts_bytes: whether the layer reads `Exchange.bytes_sent` in `teardown_request`: the engine then counts the
+            bytes of streams that have no Content-Length.
         request_policy: the keys of a view's `policy` that the layer obeys in `before_view`.
         response_policy: the keys that it obeys in `after_request`.
         health_name: what `HealthMiddleware` calls the layer's `check_health`, such as ``"database"``; empty if the
@@ -87,6 +89,7 @@ class Middleware(metaclass=_Assembled):
     health_name: ClassVar[str] = ""
     own_context: ClassVar[bool] = False
     teardown_needs_state: ClassVar[bool] = False
+    counts_bytes: ClassVar[bool] = False
     request_policy: ClassVar[tuple[str, ...]] = ()
     response_policy: ClassVar[tuple[str, ...]] = ()
 

@@ -9,7 +9,8 @@ from contextvars import Context, copy_context
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
-from wsgikit.onion.ending import CURRENT, OPEN, Ending
+from wsgikit.exceptions import ApplicationError
+from wsgikit.onion.ending import CURRENT, OPEN, SENT, Ending
 from wsgikit.onion.length import length_at_rest
 from wsgikit.onion.log import log_error
 from wsgikit.onion.route import NO_POLICY, TakenRoute
@@ -263,12 +264,23 @@ class Recorded(Ending):
 
     @property
     def bytes_sent(self) -> int:
-        """The bytes of the body that the server got, in `teardown_request`. For a file: what it will send."""
+        """The bytes of the body that the server got, in `teardown_request`. For a file: what it will send.
+
+        A layer that reads it sets `Middleware.counts_bytes`: a stream without Content-Length is counted only then, or
+        if a function waits for its end (`on_complete`, `on_teardown`).
+
+        Raises:
+            ApplicationError: the bytes were not counted.
+        """
         root: Exchange = self if self._is_attempt else self._root()  # type: ignore[assignment]  # each is an Exchange
+        sent = root._sent
         if root._is_returned or not root.is_complete:
-            return root._sent
-        headers = () if root._sent else root._raw_headers or ()
-        return root._sent + length_at_rest(root._body, root.environ, root._status or "", headers)
+            if sent is None and root._stage == SENT:
+                remedy = "Set counts_bytes = True on the class of the layer that reads it"
+                raise ApplicationError(f"exchange.bytes_sent: the bytes of this stream were not counted. {remedy}.")
+            return sent or 0
+        headers = () if sent else root._raw_headers or ()
+        return (sent or 0) + length_at_rest(root._body, root.environ, root._status or "", headers)
 
     @property
     def outcome(self) -> Outcome:

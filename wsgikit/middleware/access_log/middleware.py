@@ -59,6 +59,8 @@ class AccessLogMiddleware(Middleware):
         stack = build_stack(app, use(AccessLogMiddleware, format="json", exclude="/static/*"))
     """
 
+    counts_bytes = True
+
     def __init__(
         self,
         app: WSGIApplication,

@@ -95,6 +95,8 @@ class MetricsMiddleware(Middleware):
         stack = build_stack(app, use(MetricsMiddleware, allow=["local", "10.0.0.0/8"]))
     """
 
+    counts_bytes = True
+
     def __init__(
         self,
         app: WSGIApplication,

@@ -81,6 +81,8 @@ class TracingMiddleware(Middleware):
         stack = build_stack(app, use(TracingMiddleware, exclude="/healthz", capture_headers=["X-Tenant"]))
     """
 
+    counts_bytes = True
+
     def __init__(
         self,
         app: WSGIApplication,
