@@ -484,6 +484,14 @@ def test_hostile_paths_and_headers_give_one_readable_line_each(lines, soak):
     check_hostile(lines, soak(20_000))
 
 
+def test_a_route_in_any_script_is_logged_as_it_is(lines):
+    router = Router("scripts")
+    router.add_url_rule("/café/<name>", "café", lambda name: "Hello")
+    stack = build_stack(hello, use(AccessLogMiddleware, format="json"), use(RouterMiddleware, router=router))
+    run(stack, path="/caf\xc3\xa9/x")
+    assert (lines.one()["route"], lines.one()["path"]) == ("/café/<name>", "/café/x")
+
+
 def test_json_has_the_text_that_the_bytes_mean(lines):
     stack = build_stack(hello, use(AccessLogMiddleware, format="json"))
     run(stack, path="/caf\xc3\xa9", HTTP_USER_AGENT="\xff\xe9")

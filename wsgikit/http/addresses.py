@@ -26,6 +26,7 @@ __all__ = [
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from wsgikit.exceptions import ConfigurationError, complaint
@@ -192,6 +193,11 @@ def _is_host_local(environ: Mapping[str, Any], *, any_ip: bool = True) -> bool:
 # ---------------------------------------------------------------------- who may see internals
 
 
+@lru_cache(1024)
+def _is_loopback(address: str) -> bool:
+    return is_in(address, LOOPBACK)
+
+
 def is_local(environ: Mapping[str, Any]) -> bool:
     """Return whether a request surely comes from this machine: the rule for debug pages and for ``allow="local"``."""
     return local_refusal(environ) is None
@@ -206,7 +212,7 @@ def local_refusal(environ: Mapping[str, Any]) -> str | None:
     a test.
     """
     peer = peer_of(environ)
-    if peer is not None and not is_in(peer, LOOPBACK):
+    if peer is not None and not _is_loopback(peer):
         return f"the peer {peer or 'of a Unix socket'} is not a loopback address"
     if has_proxy_header(environ):
         return "the request came through a proxy"
@@ -252,11 +258,13 @@ class Allow:
     `ProxyHeadersMiddleware` stands further out.
     """
 
-    __slots__ = ("_local", "_networks")
+    __slots__ = ("_contains", "_local", "_networks")
 
     def __init__(self, *, local: bool, networks: Iterable[Network] = ()) -> None:
         self._local = local
-        self._networks = tuple(networks)
+        listed = self._networks = tuple(networks)
+        # Most requests come from few addresses, and reading one costs more than all else here.
+        self._contains = lru_cache(1024)(lambda address: is_in(address, listed))
 
     def permits(self, environ: Mapping[str, Any]) -> bool:
         """Return whether the client of this request may see it."""
@@ -265,7 +273,7 @@ class Allow:
     def refusal(self, environ: Mapping[str, Any]) -> str | None:
         """Return why the client of this request may not see it, or None if it may."""
         address = environ.get("REMOTE_ADDR")
-        if self._networks and is_in(None if address is None else str(address), self._networks):
+        if self._networks and address is not None and self._contains(str(address)):
             return None
         if self._local:
             return local_refusal(environ)

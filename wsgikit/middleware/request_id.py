@@ -133,14 +133,16 @@ class RequestIdMiddleware(Middleware):
     def before_request(self, exchange: Exchange) -> None:
         """Find the id of the request, or make one."""
         environ = exchange.environ
-        request_id = self.received_id(environ) if self._is_trusting else None
+        request_id = None
+        if self._is_trusting and (self._key in environ or "HTTP_TRACEPARENT" in environ):
+            request_id = self.received_id(environ)
         environ[REQUEST_ID] = request_id or new_request_id(self.length)
         _RUNNING.set(ref(exchange))
 
     def after_request(self, exchange: Exchange) -> None:
         """Put the id into the response."""
         headers = exchange.headers
-        if not headers.has(self.header):
+        if headers.get(self.header) is None:
             headers.add(self.header, exchange.environ[REQUEST_ID])
 
     def received_id(self, environ: Environ) -> str | None:

@@ -96,6 +96,7 @@ class Entry:
 
 
 def _as_json(text: str | None) -> str:
+    """Return a text of environ in JSON."""
     if text is None:
         return "null"
     if not text.isascii():
@@ -113,16 +114,17 @@ def json_line(entry: Entry, when: str) -> str:
         entry: the facts.
         when: its time as ISO 8601 in UTC.
     """
+    route, request_id, session = entry.route, entry.request_id, entry.session
     first = "null" if entry.first_byte is None else f"{entry.first_byte * 1000:.3f}"
     return (
         f'{{"time": "{when}", "method": {_as_json(entry.method)}, "path": {_as_json(entry.path)}, '
         f'"query": {_as_json(entry.query)}, "status": {entry.status}, "bytes": {entry.bytes}, '
         f'"duration_ms": {entry.duration * 1000:.3f}, "first_byte_ms": {first}, "outcome": "{entry.outcome}", '
-        f'"route": {_as_json(entry.route)}, "answered_by": {_as_json(entry.answered_by)}, '
-        f'"request_id": {_as_json(entry.request_id)}, "user": {_as_json(entry.user)}, '
+        f'"route": {"null" if route is None else quoted(route)}, "answered_by": {quoted(entry.answered_by)}, '
+        f'"request_id": {"null" if request_id is None else _as_json(request_id)}, "user": {_as_json(entry.user)}, '
         f'"remote": {_as_json(entry.remote)}, "user_agent": {_as_json(entry.user_agent)}, '
         f'"referer": {_as_json(entry.referer)}, "db_ms": {entry.seconds * 1000:.3f}, '
-        f'"db_statements": {entry.statements}, "session": {_as_json(entry.session)}}}'
+        f'"db_statements": {entry.statements}, "session": {"null" if session is None else quoted(session)}}}'
     )
 
 
