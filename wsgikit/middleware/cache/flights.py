@@ -24,15 +24,17 @@ class Flight:
     Attributes:
         key: of the page.
         is_leader: whether others wait for it.
+        waiting: how many began to wait for it.
         is_outdated: whether the page was purged meanwhile, so that the response must not be stored.
     """
 
-    __slots__ = ("event", "is_leader", "is_outdated", "key", "outcome", "thread")
+    __slots__ = ("event", "is_leader", "is_outdated", "key", "outcome", "thread", "waiting")
 
     def __init__(self, key: PageKey, *, is_leader: bool) -> None:
         self.key = key
         self.is_leader = is_leader
         self.is_outdated = False
+        self.waiting = 0
         self.thread = threading.get_ident()
         self.event: threading.Event | None = None
         self.outcome: Outcome | None = None
@@ -62,6 +64,11 @@ class Flights:
             self._flights.add(flight)
         return flight
 
+    def count_waiting(self, key: PageKey) -> int:
+        """Return how many requests have begun to wait for the one that leads."""
+        leader = self._leaders.get(key)
+        return 0 if leader is None else leader.waiting
+
     def begin_or_wait(self, key: PageKey, wait_seconds: float) -> Flight | None:
         """Begin a flight, or wait for the one that leads; None if that one ended with a stored response."""
         end = 0.0
@@ -77,6 +84,7 @@ class Flights:
                 if leader.event is None:
                     leader.event = threading.Event()
                 event = leader.event
+                leader.waiting += 1
             now = time.monotonic()
             end = end or now + wait_seconds
             if not event.wait(max(0.0, end - now)):
