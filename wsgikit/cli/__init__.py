@@ -33,6 +33,7 @@ COMMANDS = {
     "compress": "wsgikit.cli.compress:command",
     "calls": "wsgikit.cli.calls:command",
     "sessions": "wsgikit.cli.sessions:group",
+    "cache": "wsgikit.cli.cache:group",
     "db": "wsgikit.cli.db:group",
 }
 
