@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from markupsafe import Markup
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import Conflict, abort
@@ -271,7 +273,9 @@ FITTING = [
     (UUID, "12345678123456781234567812345678", "UUID('12345678-1234-5678-1234-567812345678')"),
     (Decimal, "1.50", "Decimal('1.50')"),
     (Colour, "r", "<Colour.red: 'r'>"),
-    (int | str, "7", "'7'"),
+    (list[date], ["2030-01-02"], "[datetime.date(2030, 1, 2)]"),
+    (int | list[int], [7], "[7]"),
+    (list[int | None], [None, 7], "[None, 7]"),
     (object, {"any": [1]}, "{'any': [1]}"),
 ]
 UNFIT = [
@@ -297,22 +301,52 @@ UNFIT = [
     (Colour, "green"),
     (int | None, "x"),
     (Annotated[int, "note"], "x"),
+    (list[date], ["x"]),
+    (list[date], [[]]),
+    (int | list[int], "x"),
+    (list[Colour], [{}]),
 ]
 
 
+@pytest.fixture(params=[True, False], ids=["pydantic", "without pydantic"])
+def checker(request, monkeypatch):
+    """Checks of arguments by pydantic, and by our own code where it isn't installed."""
+    if not request.param:
+        monkeypatch.setattr("wsgikit.http.parameters.pydantic_adapter", lambda hint: None)
+
+
 @pytest.mark.parametrize(("annotation", "value", "expected"), FITTING, ids=repr)
-def test_an_argument_becomes_what_its_annotation_says(calls, annotation, value, expected):
+def test_an_argument_becomes_what_its_annotation_says(calls, checker, annotation, value, expected):
     calls.add("f", returned(annotation))
     assert Site(calls).call("f", {"x": value}).json["value"] == expected
 
 
 @pytest.mark.parametrize(("annotation", "value"), UNFIT, ids=repr)
-def test_an_argument_that_does_not_fit_is_a_422_that_names_it(calls, annotation, value):
+def test_an_argument_that_does_not_fit_is_a_422_that_names_it(calls, checker, annotation, value):
     calls.add("f", returned(annotation))
     answer = Site(calls).post(f'{{"call": "f", "args": {{"x": {json.dumps(value)}}}}}')
     assert answer.status_int == 422
     assert answer.json["errors"][0]["loc"][:2] == ["args", "x"]
     assert answer.json["errors"][0]["msg"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+HINTS = [pair[0] for pair in FITTING]
+
+
+@given(args=JSON, index=st.integers(0, len(HINTS) - 1))
+@settings(deadline=None, max_examples=200)
+def test_whatever_a_page_sends_is_no_error_of_the_site(args, index):
+    calls = Calls()
+    calls.add("f", returned(HINTS[index]))
+    site = Site(calls)
+    assert site.post(json.dumps({"call": "f", "args": {"x": args}})).status_int in (200, 400, 422)
+    assert site.post(json.dumps({"call": "f", "args": args})).status_int in (200, 400, 422)
+    assert site.post(json.dumps(args)).status_int in (400, 404)
 
 
 def test_missing_and_unknown_arguments_are_all_named(calls):

@@ -15,6 +15,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+from uuid import UUID
 
 from wsgikit.options.words import BOOLEANS
 
@@ -175,9 +176,13 @@ def pydantic_adapter(hint: Any) -> Any:
 
 
 def _checked(value: Any, hint: Any, place: list[Any]) -> Any:
+    if get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
     hint, is_optional = without_none(hint)
     if value is None and is_optional:
         return None
+    if get_origin(hint) in (Union, types.UnionType):
+        return _first_checked(value, hint, place)
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return _instance(value, hint, place)
     origin = get_origin(hint)
@@ -190,8 +195,14 @@ def _checked(value: Any, hint: Any, place: list[Any]) -> Any:
         if value not in get_args(hint):
             raise Invalid([{"loc": place, "msg": f"expected one of {', '.join(map(repr, get_args(hint)))}"}])
         return value
+    if get_origin(hint) is dict and isinstance(value, dict):
+        inner = get_args(hint)[1]
+        return {name: _checked(item, inner, [*place, name]) for name, item in value.items()}
+    if isinstance(hint, type) and (hint in _AS_TEXT or issubclass(hint, enum.Enum)):
+        return _from_scalar(value, hint, place)
     names: dict[Any, tuple[str, Callable[[Any], bool]]] = {
         str: ("text", lambda v: isinstance(v, str)),
+        type(None): ("null", lambda v: v is None),
         int: ("a whole number", lambda v: isinstance(v, int) and not isinstance(v, bool)),
         float: ("a number", lambda v: isinstance(v, (int, float)) and not isinstance(v, bool)),
         bool: ("true or false", lambda v: isinstance(v, bool)),
@@ -202,6 +213,29 @@ def _checked(value: Any, hint: Any, place: list[Any]) -> Any:
     if known is not None and not known[1](value):
         raise Invalid([{"loc": place, "msg": f"expected {known[0]}"}])
     return float(cast(Any, value)) if hint is float else value
+
+
+_AS_TEXT = (date, datetime, time, Decimal, UUID)
+
+
+def _first_checked(value: Any, hint: Any, place: list[Any]) -> Any:
+    errors = []
+    for part in get_args(hint):
+        try:
+            return _checked(value, part, place)
+        except Invalid as error:
+            errors += error.errors
+    raise Invalid(errors)
+
+
+def _from_scalar(value: Any, hint: Any, place: list[Any]) -> Any:
+    """Return a value that JSON has only as text or number, or the member of an enum."""
+    if isinstance(value, (str, int, float)) and not (isinstance(value, bool) and hint in _AS_TEXT):
+        try:
+            return _scalar(str(value), hint)
+        except ValueError as error:
+            raise Invalid([{"loc": place, "msg": str(error)}]) from error
+    raise Invalid([{"loc": place, "msg": f"expected a {hint.__name__}"}])
 
 
 def _instance(value: Any, hint: Any, place: list[Any]) -> Any:
