@@ -90,7 +90,7 @@ def chat_events():
 
 
 def messages_after(last_id):
-    """Follow a stream of Redis, from where the browser was, so that nothing is lost when it connects again."""
+    """Follow a stream of Redis from the last event that the browser got: nothing is lost when it connects again."""
     if last_id is None or not re.fullmatch(r"\d{1,18}-\d{1,18}", last_id, re.ASCII):
         newest = store.xrevrange(CHAT, count=1)
         last_id = newest[0][0] if newest else "0-0"

@@ -310,7 +310,7 @@ UNFIT = [
 
 @pytest.fixture(params=[True, False], ids=["pydantic", "without pydantic"])
 def checker(request, monkeypatch):
-    """Checks of arguments by pydantic, and by our own code where it isn't installed."""
+    """Checks of arguments by pydantic, and by our own code if it isn't installed."""
     if not request.param:
         monkeypatch.setattr("wsgikit.http.parameters.pydantic_adapter", lambda hint: None)
 

@@ -40,7 +40,7 @@ def is_object_type(hint: Any) -> bool:
 
 
 def is_body_type(hint: Any) -> bool:
-    """Tell whether an annotation is for a JSON body: a dataclass, a pydantic model, or an optional one."""
+    """Return whether an annotation is for a JSON body: a dataclass, a pydantic model, or an optional one."""
     if get_origin(hint) is Annotated:
         return is_body_type(get_args(hint)[0])
     if get_origin(hint) in (Union, types.UnionType):
@@ -144,7 +144,7 @@ def _first_that_fits(text: str, hints: tuple[Any, ...]) -> Any:
 def from_json(value: Any, hint: Any) -> Any:
     """Return a JSON value as an instance of a pydantic model or dataclass.
 
-    Dataclasses are checked by pydantic where it is installed, else by this module: names, what is missing, plain types.
+    Dataclasses are checked by pydantic if it is installed, else by this module: names, what is missing, plain types.
 
     Raises:
         Invalid: the value doesn't fit.
@@ -156,7 +156,7 @@ def from_json(value: Any, hint: Any) -> Any:
 def _validated(adapter: Any, value: Any, place: list[Any]) -> Any:
     if adapter is None:
         return value
-    import pydantic  # optional, and there where an adapter is
+    import pydantic  # optional; an adapter comes from it
 
     try:
         return adapter.validate_python(value)
@@ -167,7 +167,7 @@ def _validated(adapter: Any, value: Any, place: list[Any]) -> Any:
 
 @cache
 def pydantic_adapter(hint: Any) -> Any:
-    """Return pydantic's adapter for a type, or None where pydantic is not installed."""
+    """Return pydantic's adapter for a type, or None if pydantic is not installed."""
     try:
         import pydantic  # optional: dataclasses work without it
     except ImportError:

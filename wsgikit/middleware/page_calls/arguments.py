@@ -193,7 +193,7 @@ def _check_hint(hint: Any, where: str, name: str) -> None:
     if inner in _ANY or inner in _PLAIN or inner in _FROM_TEXT or is_file_type(inner):
         return
     if isinstance(inner, str):
-        remedy = "Import the class where the function is defined, outside of TYPE_CHECKING"
+        remedy = "Import the class in the module of the function, outside of TYPE_CHECKING"
         raise ConfigurationError(complaint(where, name, "an annotation that can be resolved", inner, remedy))
     if get_origin(inner) in (Union, types.UnionType) and is_file_type(get_args(inner)[0]):
         return

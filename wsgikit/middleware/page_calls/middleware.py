@@ -55,7 +55,7 @@ class PageCallsMiddleware(Middleware):
     Args:
         app: the WSGI application to wrap.
         functions: the registry of the functions.
-        path: where calls are sent.
+        path: the address that calls are sent to.
         max_body_bytes: how large the JSON of a call may be.
         max_upload_bytes: how large a call with files may be. It ends a body of any length while it is read.
 

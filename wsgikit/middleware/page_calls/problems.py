@@ -44,5 +44,5 @@ def document_of_http_exception(error: Exception) -> dict[str, Any] | None:
     if not is_plain or not isinstance(code, int) or not 400 <= code <= 599:
         return None
     document = problem_document(code, getattr(error, "description", None) or "The call failed.")
-    as_dict = getattr(error, "as_dict", None)  # a Problem of the router's has members of its own
+    as_dict = getattr(error, "as_dict", None)  # a Problem of the router's has further members
     return {**document, **as_dict()} if as_dict is not None else document

@@ -163,7 +163,7 @@ def javascript_module(calls: Calls, client: str = "/__calls__/client.js") -> str
 
     Args:
         calls: the registry.
-        client: where the page loads the client module from.
+        client: the address of the client module in the page.
     """
     lines = ["// Made by `wsgikit calls --javascript`.", f"import {{ call }} from {json.dumps(client)};", ""]
     for name, function in _unique_names(calls):
