@@ -64,6 +64,7 @@ ROWS = {
     "fetch_policy": Row(),
     "health": Row(),
     "https": Row(),
+    "idempotency": Row(),
     "maintenance": Row({"flag": "/nowhere/flag"}),
     "method_override": Row(),
     "metrics": Row(),

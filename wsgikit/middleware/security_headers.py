@@ -192,6 +192,14 @@ class SecurityHeadersMiddleware(Middleware):
             value = build_permissions_policy(permissions_policy, where, "permissions_policy")
             self._pairs.append(("Permissions-Policy", value))
         self._names = frozenset(name.lower() for name, _ in self._pairs)
+        self._concerned = self._names | {name.lower() for name, _ in self._policies}
+        if hide_powered_by:
+            self._concerned |= {"x-powered-by"}
+        # The headers of a response without a nonce: those by http, and those by https.
+        self._usual = tuple(
+            [*((name, policy.header(None, upgrades=upgrades)) for name, policy in self._policies), *self._pairs]
+            for upgrades in (False, True)
+        )
         # By the identity of the mapping of a view, which is kept beside so that it stays the only one of its id.
         self._of_views: dict[tuple[int, str], tuple[object, Csp]] = {}
         self._warned: set[str] = set()
@@ -207,10 +215,17 @@ class SecurityHeadersMiddleware(Middleware):
         if exchange.status_code == 304:
             return
         headers = exchange.headers
-        present = {name.lower() for name, _ in headers}
+        items = headers.as_list()
+        present = {name.lower() for name, _ in items}
+        nonce = exchange.environ.get(CSP_NONCE)
+        is_usual = present.isdisjoint(self._concerned) and type(nonce) is Nonce and not nonce.is_used
+        if is_usual and "csp" not in exchange.policy:
+            is_https = self._always_upgrades or exchange.environ["wsgi.url_scheme"] == "https"
+            items.extend(self._usual[is_https])
+            return
         if self._hides_powered_by and "x-powered-by" in present:
             headers.discard("X-Powered-By")
-        items = headers.as_list()
+            items = headers.as_list()
         for name, policy in self._policies:
             if name.lower() not in present:
                 value = self._value_of(exchange, name, policy)
@@ -220,7 +235,6 @@ class SecurityHeadersMiddleware(Middleware):
             items.extend(self._pairs)
         else:
             items.extend(pair for pair in self._pairs if pair[0].lower() not in present)
-        nonce = exchange.environ.get(CSP_NONCE)
         if isinstance(nonce, Nonce) and nonce.is_used:
             headers.set("Cache-Control", make_private(headers.get("Cache-Control")))
 
