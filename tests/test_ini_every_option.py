@@ -143,6 +143,9 @@ VALUES: dict[tuple[str, str], list[tuple[str, Any]]] = {
     ],
     ("health", "allow"): [("10.0.0.7", "10.0.0.7"), ("local, 10.0.0.0/8", ("local", "10.0.0.0/8"))],
     ("health", "drain_file"): [("/run/app/drain", "/run/app/drain")],
+    ("inspector", "path"): [("/__look__", "/__look__")],
+    ("inspector", "allow"): [("10.0.0.7", "10.0.0.7"), ("local, 10.0.0.0/8", ("local", "10.0.0.0/8"))],
+    ("inspector", "token"): [(SECRET, SECRET)],
     ("maintenance", "flag"): [
         ("/run/app/maintenance", "/run/app/maintenance"),
         ("every_option_parts:function", parts.function),

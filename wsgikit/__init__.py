@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from wsgikit.middleware.health import HealthMiddleware as HealthMiddleware
     from wsgikit.middleware.https import HttpsMiddleware as HttpsMiddleware
     from wsgikit.middleware.idempotency.middleware import IdempotencyMiddleware as IdempotencyMiddleware
+    from wsgikit.middleware.inspector.middleware import InspectorMiddleware as InspectorMiddleware
     from wsgikit.middleware.maintenance import MaintenanceMiddleware as MaintenanceMiddleware
     from wsgikit.middleware.method_override import MethodOverrideMiddleware as MethodOverrideMiddleware
     from wsgikit.middleware.metrics.middleware import MetricsMiddleware as MetricsMiddleware
@@ -151,6 +152,7 @@ _HOMES = {
     "wsgikit.middleware.body_limit": "BodyLimitMiddleware",
     "wsgikit.middleware.deadline": "DeadlineMiddleware",
     "wsgikit.middleware.health": "HealthMiddleware",
+    "wsgikit.middleware.inspector.middleware": "InspectorMiddleware",
     "wsgikit.middleware.maintenance": "MaintenanceMiddleware",
     "wsgikit.onion.exchange": "Exchange",
     "wsgikit.onion.middleware": "Middleware",

@@ -216,6 +216,11 @@ class Exchange(Recorded):
                     self._closers = []
                 self._closers.append((None, close))
 
+    @property
+    def known_body(self) -> Iterable[bytes] | None:
+        """The body as it is now, to be compared with another and never iterated over."""
+        return self._body
+
     def filter_body(self, body_filter: BodyFilter | Callable[[bytes], bytes]) -> None:
         """Change the body chunk for chunk, in `after_request`: a list at once, a stream and what is written on its way.
 

@@ -1,0 +1,1 @@
+"""The inspector: what the last requests did, layer by layer."""
