@@ -83,7 +83,7 @@ def test_an_exception_before_the_deadline_is_for_the_layers_around(clock):
 
 def test_a_stream_has_no_deadline_after_its_head(clock, monkeypatch):
     dog = Watchdog()
-    dog._thread = threading.current_thread()  # none of its own
+    dog._thread = threading.current_thread()  # so none is started
     monkeypatch.setattr(module, "watchdog", dog)
 
     def app(environ, start_response):
@@ -107,7 +107,7 @@ def test_a_layer_further_in_only_makes_the_deadline_shorter(clock, outer, inner,
 
 
 def test_the_answer_stands_if_the_commit_began_in_time(clock):
-    """The clock passes the deadline after the commit began: the data is there, so the visitor is told so."""
+    """The clock passes the deadline after the commit began: the data is there, so the answer says so."""
 
     class Late(ContextMiddleware):
         def after_request(self, exchange):
@@ -196,7 +196,7 @@ def test_the_log_shows_where_a_late_request_hangs(caplog):
 
 def test_a_late_request_is_logged_once_and_the_next_deadline_is_known(caplog):
     dog = Watchdog()
-    dog._thread = threading.current_thread()  # none of its own: the test looks
+    dog._thread = threading.current_thread()  # so none is started: the test looks
 
     class Some:
         environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/x", "wsgikit.request_id": "id\n1"}

@@ -1,4 +1,4 @@
-"""The page on health and shutdown: its code runs, and it names what there is."""
+"""The page on health and shutdown: its code runs, and its commands exist."""
 
 from __future__ import annotations
 

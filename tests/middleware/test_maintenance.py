@@ -1,4 +1,4 @@
-"""`MaintenanceMiddleware`: on and off by a flag, who gets in, and what the others are told."""
+"""`MaintenanceMiddleware`: on and off by a flag, who gets in, and what the others get."""
 
 from __future__ import annotations
 

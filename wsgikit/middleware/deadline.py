@@ -101,7 +101,7 @@ class Watchdog:
 def _log_late(exchange: Exchange, seconds: float, thread: int, frame: FrameType | None) -> None:
     request_id = exchange.environ.get(REQUEST_ID)
     named = name_request(exchange.environ) + (f" ({ascii(request_id)[1:-1]})" if request_id else "")
-    # A greenlet has no frame of its own while another runs.
+    # A greenlet has no frame while another runs.
     shown = " its stack can't be read" if frame is None else "\n" + "".join(traceback.format_stack(frame))
     logger.warning(
         "%s: still running %.1f s after its deadline, in thread %d:%s",
@@ -123,7 +123,7 @@ class DeadlineMiddleware(Middleware):
     Use it so that a slow query or a hanging service doesn't hold a connection and a worker for ever. Python code is
     never interrupted: it runs on, a watchdog logs once where it hangs, and the database layer refuses to begin or to
     commit anything. On PostgreSQL and MariaDB the server ends a statement at the deadline. Give pages that need longer
-    a layer of their own: ``use(DeadlineMiddleware, seconds=300, only="/reports/*", name="reports")``. A deadline that
+    another layer: ``use(DeadlineMiddleware, seconds=300, only="/reports/*", name="reports")``. A deadline that
     is set already is only ever made shorter, so the default layer needs ``unless="/reports/*"``.
 
     It isn't for streams: the deadline is that of the head. Time-outs of a client that sends or reads slowly are those

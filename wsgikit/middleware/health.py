@@ -271,7 +271,7 @@ class HealthMiddleware(Middleware):
         return results
 
     def _find_checks(self) -> list[Check]:
-        """Return the checks of the layers inside and the functions that were given, each with a name of its own."""
+        """Return the checks of the layers inside and the functions that were given, each with another name."""
         found: list[tuple[str, Callable[[], object]]] = []
         inside = [layer for layer in layers_of(self) if isinstance(layer, Middleware)]
         for check in self.checks:

@@ -1,4 +1,4 @@
-"""Records of `logging`, told to the recording of the request that they are from."""
+"""Records of `logging`, passed to the recording of the request that they are from."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class InspectorMiddleware(Middleware):
     """Show the last requests on a page: each layer's time and changes, statements, session, logs and errors.
 
     Use it while developing, around any framework: open ``/__onion__``. On a staging site, give `allow` the addresses
-    of the developers, and a `token`. Don't use it on a public site: whoever may open it sees paths, headers and
+    of the developers, and a `token`. Don't use it on a public site: who may open it sees paths, headers and
     statements of all visitors, with secrets masked.
 
     Place: outside of whatever it shows, inside `ProxyHeadersMiddleware`. Layers of other packages, and what is inside
@@ -65,6 +65,7 @@ class InspectorMiddleware(Middleware):
     """
 
     inside_of = ("ProxyHeadersMiddleware",)
+    counts_bytes = True
 
     def __init__(
         self,
