@@ -1,4 +1,4 @@
-"""What the limits cost a request that they have nothing to do with, and one that they count.
+"""What the limits and logins cost a request that they have nothing to do with, and one that they count.
 
 ``python tests/benchmarks/limits_bench.py``
 """
@@ -13,7 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from harness import compare, requester
 
-from wsgikit import BodyLimitMiddleware, Middleware, RateLimitMiddleware
+from wsgikit import AuthenticationMiddleware, BodyLimitMiddleware, Middleware, RateLimitMiddleware
+from wsgikit.middleware.authentication import Bearer
 
 
 class Nothing(Middleware):
@@ -57,6 +58,7 @@ def idle() -> None:
         {
             "no layer": requester(hello, b"Hello"),
             "hooks that do nothing": requester(Nothing(hello), b"Hello"),
+            "authentication": requester(AuthenticationMiddleware(hello, schemes=[Bearer(str)]), b"Hello"),
             "body limit": requester(BodyLimitMiddleware(hello), b"Hello"),
             "rate limit, an address on the safelist": requester(
                 RateLimitMiddleware(hello, limits="1/day", safelist=["127.0.0.0/8"]), b"Hello"

@@ -29,9 +29,9 @@ from wsgikit import (
 )
 from wsgikit.exceptions import ApplicationError, ConfigurationError, OutsideRequestError
 from wsgikit.http.targets import is_local_target
+from wsgikit.http.users import id_of
 from wsgikit.middleware.authentication import Basic, Bearer, RemoteUser, Scheme, SessionLogin, WrongCredentials
 from wsgikit.middleware.authentication.schemes import read_basic, read_bearer
-from wsgikit.middleware.authentication.session_login import id_of
 from wsgikit.testing import TestClient, assert_conforms
 from wsgikit.views import is_fresh_login
 

@@ -16,6 +16,7 @@ import pytest
 
 from tests.middleware.test_security_frameworks import FRAMEWORKS
 from wsgikit import (
+    AuthenticationMiddleware,
     ContextMiddleware,
     ErrorPagesMiddleware,
     Middleware,
@@ -28,6 +29,7 @@ from wsgikit import (
     use,
 )
 from wsgikit.exceptions import ConfigurationError
+from wsgikit.middleware.authentication import Bearer
 from wsgikit.middleware.rate_limit import counter as counter_module
 from wsgikit.middleware.rate_limit.clients import SHARED, address_key
 from wsgikit.testing import TestClient, assert_conforms
@@ -208,6 +210,29 @@ def test_users_and_sessions_are_counted_after_the_layers_that_know_them(key):
             session["is_here"] = True
     assert statuses(ann, 2) == [200, 429]
     assert statuses(ben, 2) == [200, 429]
+
+
+@pytest.mark.parametrize("by", ["wsgikit.user", "REMOTE_USER"])
+def test_a_user_is_counted_wherever_the_requests_come_from(by):
+    client = client_of(key="user", limits="1/minute")
+    addresses = ["192.0.2.1", "192.0.2.2"]
+    codes = [client.get("/", extra_environ={by: "ann", "REMOTE_ADDR": a}, status="*").status_int for a in addresses]
+    assert codes == [200, 429]
+
+
+def test_users_of_our_layer_are_counted_by_their_id():
+    class User:
+        def __init__(self, name):
+            self.id = name
+
+    schemes = [Bearer(lambda token: User(token))]
+    layers = [
+        use(RateLimitMiddleware, limits="1/minute", key="user"),
+        use(AuthenticationMiddleware, schemes=schemes),
+    ]
+    client = TestClient(build_stack(hello, *layers), extra_environ={"REMOTE_ADDR": "192.0.2.1"})
+    sent = [{"Authorization": f"Bearer {name}"} for name in ("ann", "ann", "ben")]
+    assert [client.get("/", headers=headers, status="*").status_int for headers in sent] == [200, 429, 200]
 
 
 def test_a_client_that_keeps_no_cookie_is_not_unlimited():

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 __all__ = ["AuthenticationMiddleware"]
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint
 from wsgikit.http.targets import is_local_target, target_of
+from wsgikit.http.users import id_of
 from wsgikit.middleware.authentication.schemes import Scheme, WrongCredentials
-from wsgikit.middleware.authentication.session_login import SessionLogin, id_of
+from wsgikit.middleware.authentication.session_login import SessionLogin
 from wsgikit.onion.exchange import Exchange
 from wsgikit.onion.middleware import Middleware
 from wsgikit.onion.refusal import Refusal
@@ -95,6 +96,8 @@ class AuthenticationMiddleware(Middleware):
         )
         # Without a header that any of ours reads there is no user; a scheme of yours may read anything.
         self._asks_always = any(type(scheme).__module__.partition(".")[0] != "wsgikit" for scheme in listed)
+        if not required and not self._asks_always:
+            self._hasten(AuthenticationMiddleware, *self._quick_hooks())
 
     # ------------------------------------------------------------------ the hooks
 
@@ -138,6 +141,27 @@ class AuthenticationMiddleware(Middleware):
         if environ.get(self.environ_key) is not None and not _has_cache_control(exchange):
             exchange.headers.add("Cache-Control", "private, no-cache")
         return None
+
+    def _quick_hooks(self) -> list[Callable[[Exchange], WSGIApplication | None]]:
+        """Return hooks that do the same as those above, with what they need at hand: most requests have no user."""
+        key = self.environ_key
+        identify, finish = self.before_request, self.after_request
+
+        def before_request(exchange: Exchange) -> WSGIApplication | None:
+            environ = exchange.environ
+            if "HTTP_COOKIE" in environ or "HTTP_AUTHORIZATION" in environ or "REMOTE_USER" in environ:
+                return identify(exchange)
+            environ[AUTHENTICATION] = self
+            environ[key] = None
+            return None
+
+        def after_request(exchange: Exchange) -> WSGIApplication | None:
+            environ = exchange.environ
+            if environ.get(key) is None and _REFUSAL not in environ:
+                return None
+            return finish(exchange)
+
+        return [before_request, after_request]
 
     # ------------------------------------------------------------------ for views
 

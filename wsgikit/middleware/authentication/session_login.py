@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SessionLogin", "id_of"]
+__all__ = ["SessionLogin"]
 
 import json
 import time
@@ -13,6 +13,7 @@ from wsgikit.crypto.signing import Signer, decode_base64, encode_base64
 from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint
 from wsgikit.http.cookies import CookieWriter, cookie_finder
 from wsgikit.http.targets import is_local_target
+from wsgikit.http.users import id_of
 from wsgikit.middleware.authentication.schemes import Scheme
 from wsgikit.onion.exchange import Exchange
 from wsgikit.options.amounts import check_amount
@@ -190,16 +191,3 @@ class SessionLogin(Scheme):
     def _is_secure(self, environ: Environ) -> bool:
         """Return whether the cookie goes over https only: as the session's does."""
         return bool(environ[SESSION].is_cookie_secure(is_https=environ["wsgi.url_scheme"] == "https"))
-
-
-def id_of(user: Any) -> str:
-    """Return what a user is known by: ``get_id()``, else ``id``, else the text of it.
-
-    Raises:
-        ApplicationError: that is empty.
-    """
-    get_id = getattr(user, "get_id", None)
-    user_id = get_id() if callable(get_id) else getattr(user, "id", user)
-    if user_id is None or user_id == "":
-        raise ApplicationError(complaint("login", "the user's id", "get_id(), or an attribute id", user_id))
-    return str(user_id)

@@ -13,8 +13,9 @@ from typing import Any, TypeAlias
 
 from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint, did_you_mean
 from wsgikit.http.addresses import parse_address
+from wsgikit.http.users import id_of
 from wsgikit.onion.exchange import Exchange
-from wsgikit.wsgi import SESSION
+from wsgikit.wsgi import SESSION, USER
 
 ClientKey: TypeAlias = Callable[[Exchange], "str | None"]
 
@@ -83,8 +84,9 @@ def make_client_key(where: str, key: Any, ipv6_prefix: int) -> tuple[ClientKey, 
 
 
 def _user_of(environ: Mapping[str, Any]) -> str:
-    """Return the name of the user: of AuthenticationMiddleware, or of a layer or server that sets REMOTE_USER."""
-    return str(environ.get("REMOTE_USER") or "")
+    """Return what the user is known by: the one under ``wsgikit.user``, else the server's ``REMOTE_USER``."""
+    user = environ.get(USER)
+    return str(environ.get("REMOTE_USER") or "") if user is None else id_of(user)
 
 
 def _digest(text: str) -> str:
