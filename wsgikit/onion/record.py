@@ -191,6 +191,8 @@ class Recorded(Ending):
     def policy(self) -> Mapping[str, Any]:
         """What the policies of the endpoint ask of the layers; empty if there are none."""
         root = self._root()
+        if root._matched is None and ROUTING not in self.environ:
+            return root._policy  # most applications have no router of ours
         route = self.route
         of_route = NO_POLICY if route is None else route.policy
         return {**of_route, **root._policy} if root._policy else of_route
