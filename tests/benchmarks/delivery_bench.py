@@ -19,8 +19,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from harness import compare, environ, requester
 
 from wsgikit import (
+    CacheMiddleware,
     CompressionMiddleware,
     ConditionalMiddleware,
+    IdempotencyMiddleware,
     MethodOverrideMiddleware,
     SendfileMiddleware,
     StaticMiddleware,
@@ -177,6 +179,45 @@ def conditional() -> None:
     )
 
 
+def cache() -> None:
+    """A page from the cache, beside Falcon's bare hello; and what a page costs that isn't stored."""
+    import falcon
+
+    class Resource:
+        def on_get(self, request: Any, response: Any) -> None:
+            response.content_type = "text/plain"
+            response.data = b"Hello"
+
+    def fresh(environ: Any, start_response: Any) -> list[bytes]:
+        headers = [("Content-Type", "text/plain"), ("Content-Length", "5"), ("Cache-Control", "max-age=86400")]
+        start_response("200 OK", [*headers, ("ETag", '"a"')])
+        return [b"Hello"]
+
+    def varying(environ: Any, start_response: Any) -> list[bytes]:
+        headers = [("Content-Type", "text/plain"), ("Content-Length", "5"), ("Cache-Control", "max-age=86400")]
+        start_response("200 OK", [*headers, ("Vary", "Accept-Encoding")])
+        return [b"Hello"]
+
+    falcon_app = falcon.App()
+    falcon_app.add_route("/", Resource())
+    layer = CacheMiddleware(fresh)
+    compare(
+        "a page from the cache",
+        {
+            "Falcon, hello": requester(falcon_app, b"Hello"),
+            "wsgikit, a hit": requester(layer, b"Hello"),
+            "wsgikit, a hit by Accept-Encoding": requester(
+                CacheMiddleware(varying), b"Hello", HTTP_ACCEPT_ENCODING="gzip, br"
+            ),
+            "wsgikit, 304": caller(layer, "304", HTTP_IF_NONE_MATCH='"a"'),
+            "bare app": requester(hello, b"Hello"),
+            "wsgikit, a page that isn't stored": requester(CacheMiddleware(hello), b"Hello"),
+            "wsgikit, a POST": caller(CacheMiddleware(hello), "200", REQUEST_METHOD="POST"),
+        },
+        "Falcon, hello",
+    )
+
+
 def idle() -> None:
     """What each layer costs if it has nothing to do: the difference to a layer without hooks."""
     from wsgikit import Middleware
@@ -201,6 +242,7 @@ def idle() -> None:
                 "static": requester(StaticMiddleware(image, root=folder), b"Hello"),
                 "compression": requester(CompressionMiddleware(image), b"Hello", HTTP_ACCEPT_ENCODING="gzip"),
                 "conditional": requester(ConditionalMiddleware(image), b"Hello"),
+                "idempotency": requester(IdempotencyMiddleware(image), b"Hello"),
                 "method override": requester(MethodOverrideMiddleware(image), b"Hello"),
                 "sendfile": requester(SendfileMiddleware(image, kind="x-sendfile", mappings={folder: "/x"}), b"Hello"),
             },
@@ -208,7 +250,7 @@ def idle() -> None:
         )
 
 
-BENCHMARKS = {"static": static, "compression": compression, "conditional": conditional, "idle": idle}
+BENCHMARKS = {"static": static, "compression": compression, "conditional": conditional, "cache": cache, "idle": idle}
 
 
 if __name__ == "__main__":

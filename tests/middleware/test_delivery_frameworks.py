@@ -14,6 +14,7 @@ from pyramid.response import Response as PyramidResponse
 from werkzeug.test import Client as WerkzeugClient
 
 from wsgikit import (
+    CacheMiddleware,
     CompressionMiddleware,
     ConditionalMiddleware,
     MethodOverrideMiddleware,
@@ -112,6 +113,7 @@ def client(request, tmp_path):
         build_stack(
             request.param(),
             use(StaticMiddleware, root=tmp_path),
+            use(CacheMiddleware, default_seconds=60),
             use(CompressionMiddleware),
             use(ConditionalMiddleware),
             use(MethodOverrideMiddleware),
@@ -149,3 +151,12 @@ def test_a_form_sends_delete(client):
 
 def test_static_files_go_before_the_application(client):
     assert client.get("/static/app.css").text == "a{}"
+
+
+def test_a_page_comes_from_the_cache_per_coding_until_it_is_changed(client):
+    first = [client.get("/", headers={"Accept-Encoding": coding}) for coding in ("gzip", "identity")]
+    again = [client.get("/", headers={"Accept-Encoding": coding}) for coding in ("gzip", "identity")]
+    assert [response.headers["Cache-Status"] for response in again] == ["wsgikit; hit"] * 2
+    assert [response.data for response in again] == [response.data for response in first]
+    client.delete("/")
+    assert "fwd=uri-miss" in client.get("/").headers["Cache-Status"]

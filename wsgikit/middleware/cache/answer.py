@@ -96,7 +96,7 @@ def answer_with(
         cache_status: the value of the ``Cache-Status`` header (RFC 9211).
         close: what to call when the client has the body.
     """
-    headers: HeaderList = [*entry.headers, age_of(entry), ("Cache-Status", cache_status)]
+    headers: HeaderList = [*entry.headers, age_of(entry, time.time()), ("Cache-Status", cache_status)]
     status, headers, data = _fit(entry, headers, environ)
     if status[:3] == "416":
         return Refusal(416, "The range is not part of the document.", headers)
@@ -130,6 +130,6 @@ def _fit(entry: Entry, headers: HeaderList, environ: Environ) -> tuple[str, Head
     return "206 Partial Content", [*kept, *described], data
 
 
-def age_of(entry: Entry) -> tuple[str, str]:
+def age_of(entry: Entry, now: float) -> tuple[str, str]:
     """Return the ``Age`` header of an entry that is sent now."""
-    return "Age", str(max(0, int(time.time() - entry.born)))
+    return "Age", str(max(0, int(now - entry.born)))

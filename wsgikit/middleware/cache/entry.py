@@ -12,15 +12,17 @@ __all__ = [
     "may_answer",
     "page_key",
     "refreshed",
+    "says_nothing",
     "to_entry",
     "variant_of",
     "vary_names",
     "with_body",
 ]
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from wsgikit.http.accept import choose_encoding
@@ -31,6 +33,7 @@ from wsgikit.http.cache_control import (
     initial_age,
     parse_directives,
 )
+from wsgikit.http.etags import unmodified_head
 from wsgikit.wsgi import Environ
 
 PageKey: TypeAlias = tuple[str, str, str, str, str]
@@ -48,6 +51,7 @@ _NOT_STORED = frozenset(
 # RFC 9111 §3.2: a 304 describes the stored content otherwise, or not at all.
 _NOT_UPDATED = frozenset({"content-encoding", "content-length", "content-range", "content-type"})
 _VALIDATORS = ("etag", "last-modified")
+_SAYING = frozenset({"cache-control", "expires", *_VALIDATORS})
 _VALIDATED_SECONDS = 86_400.0  # how long a stale response with a validator is worth keeping
 
 
@@ -78,6 +82,9 @@ class Entry:
         is_shared: whether it may answer a request with credentials (RFC 9111 §3.5).
         is_anonymous: whether it answers only requests without cookies and credentials.
         tags: what it can be purged by.
+        etag: its entity tag, if it is a 200 and has one.
+        coding: its content coding, ``"identity"`` without one.
+        headers_unmodified: the headers of a 304.
     """
 
     status: str
@@ -92,6 +99,15 @@ class Entry:
     is_shared: bool
     is_anonymous: bool
     tags: tuple[str, ...] = ()
+    etag: str | None = field(init=False, compare=False, repr=False)
+    coding: str = field(init=False, compare=False, repr=False)
+    headers_unmodified: tuple[tuple[str, str], ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Compute once what each answer needs."""
+        object.__setattr__(self, "etag", self.header("etag") if self.status[:3] == "200" else None)
+        object.__setattr__(self, "coding", (self.header("content-encoding") or "identity").strip().lower())
+        object.__setattr__(self, "headers_unmodified", tuple(unmodified_head(self.headers)))
 
     def header(self, name: str) -> str | None:
         """Return a header by its name in lower case."""
@@ -107,7 +123,8 @@ class Entry:
 
     def to_bytes(self) -> bytes:
         """Return it as one line of JSON and the body, for a store outside of the process."""
-        fields = {name: getattr(self, name) for name in self.__slots__ if name != "body"}
+        fields = {one.name: getattr(self, one.name) for one in dataclasses.fields(self) if one.init}
+        del fields["body"]
         return json.dumps(fields).encode("ascii") + b"\n" + self.body
 
     @classmethod
@@ -137,6 +154,11 @@ def page_key(environ: Environ) -> PageKey:
     )
 
 
+def says_nothing(pairs: Sequence[tuple[str, str]]) -> bool:
+    """Return whether a response has neither a time nor a validator, so that nothing of it can be stored by itself."""
+    return all(name.lower() not in _SAYING for name, _ in pairs)
+
+
 def vary_names(lines: Sequence[str]) -> set[str]:
     """Return the names of all ``Vary`` lines, in lower case."""
     return field_names(",".join(lines))
@@ -148,7 +170,9 @@ def variant_of(names: Sequence[str], environ: Mapping[str, Any]) -> Variant:
     ``Accept-Encoding`` is compared by the coding that the client likes best, so that one variant is kept per coding.
     Blanks around commas don't count; languages are compared without regard to case.
     """
-    return tuple(_normalised(name, environ) for name in names)
+    if len(names) == 1 and names[0] == "accept-encoding":  # most that vary do so by this
+        return (choose_encoding(environ.get("HTTP_ACCEPT_ENCODING"), _CODINGS),)
+    return tuple([_normalised(name, environ) for name in names])
 
 
 def _normalised(name: str, environ: Mapping[str, Any]) -> str | None:
@@ -169,11 +193,10 @@ def may_answer(entry: Entry, environ: Environ) -> bool:
         return False
     if entry.is_anonymous and (has_credentials or "HTTP_COOKIE" in environ):
         return False
-    if "accept-encoding" in entry.names:
-        coding = (entry.header("content-encoding") or "identity").strip().lower()
-        if coding != "identity":
-            return choose_encoding(environ.get("HTTP_ACCEPT_ENCODING"), (coding,)) == coding
-    return True
+    coding = entry.coding
+    if coding == "identity" or "accept-encoding" not in entry.names:
+        return True
+    return choose_encoding(environ.get("HTTP_ACCEPT_ENCODING"), (coding,)) == coding
 
 
 def has_authorization(environ: Environ) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from wsgikit.middleware.cache.entry import Entry, Limits, refreshed, to_entry, with_body
+from wsgikit.middleware.cache.entry import Entry, Limits, refreshed, says_nothing, to_entry, with_body
 from wsgikit.middleware.cache.fetch import Fetch, with_policy
 from wsgikit.middleware.cache.flights import Flights
 from wsgikit.middleware.cache.stores import CacheStore
@@ -44,6 +44,8 @@ class Keeper:
             pairs: the headers.
             wanted: what the policy of the view says of the cache, or None.
         """
+        if self._limits.default_seconds is None and says_nothing(pairs):
+            return None
         if wanted is False or fetch.has_nonce or (wanted and fetch.has_user):
             return None
         return to_entry(

@@ -141,11 +141,16 @@ class CacheMiddleware(Middleware):
             return None
         key = page_key(environ)
         entry = self.store.load(key, environ)
-        if entry is None or method == "HEAD" or is_special(environ) or time.time() >= entry.fresh_until:
+        now = time.time()
+        if entry is None or method == "HEAD" or is_special(environ) or now >= entry.fresh_until:
             return self._consider(exchange, key, entry)
         if (entry.names or entry.is_anonymous) and not may_answer(entry, environ):
             return self._consider(exchange, key, entry)
-        return Answer(entry.status, [*entry.headers, age_of(entry), _HIT], [entry.body])
+        if "HTTP_IF_NONE_MATCH" not in environ:
+            return Answer(entry.status, [*entry.headers, age_of(entry, now), _HIT], [entry.body])
+        if environ["HTTP_IF_NONE_MATCH"] == entry.etag:
+            return Answer("304 Not Modified", [*entry.headers_unmodified, age_of(entry, now), _HIT], [])
+        return self._consider(exchange, key, entry)
 
     def after_request(self, exchange: Exchange) -> WSGIApplication | None:
         """Store the response, or send the stored one if it is still valid or the application failed."""
@@ -177,9 +182,9 @@ class CacheMiddleware(Middleware):
 
     def teardown_request(self, exchange: Exchange) -> None:
         """Let those go on that wait for this request."""
-        fetch: Fetch | None = exchange.state.pop(self, None)
-        if fetch is not None:
-            self._flights.end(fetch.flight, "failed")
+        known = exchange.known_state
+        if known is not None and self in known:
+            self._flights.end(known.pop(self).flight, "failed")
 
     def close(self) -> None:
         """Give back the store's connections, or its memory."""
@@ -271,7 +276,8 @@ class CacheMiddleware(Middleware):
     def _receive(self, exchange: Exchange, fetch: Fetch) -> WSGIApplication | None:
         """Judge the response of the application."""
         environ, stale = exchange.environ, fetch.stale
-        restore_conditions(environ, fetch.request)
+        if stale is not None:
+            restore_conditions(environ, fetch.request)
         code = exchange.status_code
         if stale is not None and code >= 500 and time.time() < stale.error_until:
             self._flights.end(fetch.flight, "failed")
@@ -289,7 +295,8 @@ class CacheMiddleware(Middleware):
         is_stored = self._store_response(exchange, fetch, wanted)
         if stale is not None and code == 200 and not exchange.is_streaming:
             _answer_conditions(exchange)
-        exchange.headers.add("Cache-Status", f"wsgikit; fwd={fetch.reason}{'; stored' if is_stored else ''}")
+        status = f"wsgikit; fwd={fetch.reason}{'; stored' if is_stored else ''}"
+        exchange.headers.as_list().append(("Cache-Status", status))  # made here: it needs no check
         return None
 
     def _store_response(self, exchange: Exchange, fetch: Fetch, wanted: Any) -> bool:

@@ -17,11 +17,10 @@ CONDITIONS = (
 
 
 def is_special(environ: Environ) -> bool:
-    """Return whether a request asks for more than the page."""
+    """Return whether a request asks for more than the page. ``If-None-Match`` is looked at by the caller."""
     return (
         "HTTP_CACHE_CONTROL" in environ
         or "HTTP_PRAGMA" in environ
-        or "HTTP_IF_NONE_MATCH" in environ
         or "HTTP_IF_MODIFIED_SINCE" in environ
         or "HTTP_RANGE" in environ
         or "HTTP_AUTHORIZATION" in environ
