@@ -63,6 +63,13 @@ def test_a_check_of_the_health_is_answered_on_plain_http_and_for_any_host():
     assert client.get("/readyz").json == {"status": "ok"}
 
 
+def test_a_rate_limit_refuses_an_address_that_asks_too_often():
+    layers = presets.production(**REQUIRED, rate_limit="2/minute")
+    assert names_of(layers) == [*USUAL[:7], "rate_limit", *USUAL[7:]]
+    client = TestClient(build_stack(app, *layers), extra_environ=HTTPS)
+    assert [client.get("/", expect_errors=True).status_int for _ in range(3)] == [200, 200, 429]
+
+
 def test_a_body_over_the_limit_is_refused():
     stack = build_stack(app, *presets.production(**REQUIRED, overrides={"body_limit": {"max_body_bytes": 10}}))
     TestClient(stack, extra_environ=HTTPS).post("/", b"x" * 11, status=413)

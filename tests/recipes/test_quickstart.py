@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -90,3 +91,31 @@ def test_what_no_route_takes_is_answered_by_the_application_inside(url):
     missing = httpx.get(f"{url}/nowhere", headers={"Accept": "text/html"}, timeout=30)
     assert missing.status_code == 404
     assert "<html" in missing.text, "an empty 404 of the application inside gets a page"
+
+
+@pytest.mark.browser
+def test_the_pages_work_in_a_browser_under_the_policy_of_the_preset(url):
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        reason = "no chromium is installed"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    complaints: list[str] = []
+    with sync_playwright() as playwright:
+        arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        page = browser.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.goto(url)
+        page.fill("input[name=name]", "Ann")
+        page.fill("textarea", "Hello")
+        page.click("form.sign button")
+        assert "Thank you, Ann." in page.inner_text("main")
+        assert page.evaluate("getComputedStyle(document.querySelector('header')).display") != "inline"
+        page.goto(f"{url}/nowhere")
+        assert page.locator("h1").count() == 1
+        browser.close()
+    assert [text for text in complaints if "status of 404" not in text] == []
