@@ -647,7 +647,8 @@ def environ_of(name):
     }
 
 
-def test_a_client_that_left_ends_the_generator(calls):
+@pytest.mark.parametrize("steps", [0, 1, 2, 3])
+def test_a_client_that_left_ends_the_generator(calls, steps):
     ended = []
 
     @calls.function
@@ -660,9 +661,32 @@ def test_a_client_that_left_ends_the_generator(calls):
 
     body = Site(calls).stack(environ_of("f"), lambda *_: None)
     step = iter(body)
-    next(step), next(step)
+    for _ in range(steps):
+        next(step)
     body.close()
     assert ended == [True]
+
+
+def test_what_a_stream_writes_after_its_first_item_is_committed_only_if_it_ends_well(calls, tmp_path):
+    from sqlalchemy import text as sql
+
+    @calls.function
+    def f(fail: bool):
+        yield 1
+        db.execute(sql("CREATE TABLE IF NOT EXISTS notes (text)"))
+        db.execute(sql("INSERT INTO notes VALUES ('a')"))
+        yield 2
+        if fail:
+            abort(409)
+
+    calls.add("count", lambda: db.execute(sql("SELECT count(*) FROM notes")).scalar())
+    site = Site(calls, use(ContextMiddleware), use(DatabaseMiddleware, url=f"sqlite:///{tmp_path}/notes.db"))
+    site.call("f", {"fail": False})
+    assert site.call("count").json["value"] == 1
+    with pytest.raises(Conflict):
+        site.call("f", {"fail": True})
+    assert site.call("count").json["value"] == 1
+    site.stack.close()
 
 
 # ---------------------------------------------------------------------- calls of other sites

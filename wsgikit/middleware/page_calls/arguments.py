@@ -143,7 +143,7 @@ def fit(value: Any, hint: Any) -> Any:
         return None
     if is_file_type(inner):
         raise Invalid([{"loc": [], "msg": "expected a file"}])
-    if kind is str and inner is not str:
+    if isinstance(value, str) and inner is not str:
         is_enum = isinstance(inner, type) and issubclass(inner, Enum)
         if inner in _FROM_TEXT or is_enum:
             if not value and is_optional and not is_enum:

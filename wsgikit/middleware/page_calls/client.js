@@ -1,5 +1,4 @@
-// wsgikit: Python functions of the site, called from a page. docs/howto/page-calls.md says how.
-// One registry for all copies of the module that a page may load.
+// wsgikit: Python functions of the site, called from a page. All copies of the module in a page share one registry.
 const shared = (globalThis[Symbol.for("wsgikit.page_calls")] ??= {
   endpoint: new URL(".", import.meta.url).pathname.replace(/\/$/, ""),
   functions: new Map(),
@@ -138,10 +137,11 @@ async function readProblem(response) {
 
 async function readStream(response, onitem) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
+  let text = "", end;
   try {
     for (;;) {
       const { value, done } = await reader.read().catch((error) => { throw failure(error, "The stream broke off."); });
+      if (done && end) return end.value; // not before: a transaction is committed at the end of the stream
       if (done) throw failure(null, "The stream broke off.");
       const blocks = (text + value).split("\n\n");
       text = blocks.pop();
@@ -152,8 +152,8 @@ async function readStream(response, onitem) {
         const answer = JSON.parse(data[1]);
         if (kind === "problem") throw new CallError(answer);
         await run(answer.commands);
-        if (kind === "end") return answer.value;
-        if (answer.value !== null) await onitem?.(answer.value);
+        if (kind === "end") end = answer;
+        else if (answer.value !== null) await onitem?.(answer.value);
       }
     }
   } finally {
@@ -171,8 +171,8 @@ async function trigger(element, args) {
     each(progress, (bar) => Object.assign(bar, { max: detail.total, value: detail.loaded }));
     tell("progress", detail);
   });
-  element.ariaBusy = "true";
   try {
+    element.ariaBusy = "true";
     const value = await call(name, args(), { onprogress });
     if (target && value !== null) each(target, (place) => { place.textContent = value; });
     tell("done", value);

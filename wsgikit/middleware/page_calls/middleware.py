@@ -214,9 +214,11 @@ class PageCallsMiddleware(Middleware):
             first = next(generator)
         except StopIteration as end:
             return _success(self._after(call, end.value))
-        return EventStream(self._events(call, generator, first), keepalive_seconds=None)
+        return EventStream(_Steps(self._events(call, generator, first), generator), keepalive_seconds=None)
 
-    def _events(self, call: Call, generator: Generator[Any, Any, Any], item: Any) -> Iterator[Event | None]:
+    def _events(
+        self, call: Call, generator: Generator[Any, Any, Any], item: Any
+    ) -> Generator[Event | None, None, None]:
         try:
             while True:
                 yield None if item is None else Event(_document(item))
@@ -229,8 +231,24 @@ class PageCallsMiddleware(Middleware):
             if document is not None:
                 yield Event(document, event="problem")
             raise
-        finally:
-            generator.close()
+
+
+class _Steps:
+    """The events of a streamed call. Closing them closes the generator of the function, also before their first step.
+
+    `events` alone wouldn't: the ``finally`` of a generator that was never stepped doesn't run.
+    """
+
+    def __init__(self, events: Generator[Event | None, None, None], generator: Generator[Any, Any, Any]) -> None:
+        self._events = events
+        self._generator = generator
+
+    def __iter__(self) -> Iterator[Event | None]:
+        return self._events
+
+    def close(self) -> None:
+        self._events.close()
+        self._generator.close()
 
 
 class _Place:
