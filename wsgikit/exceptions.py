@@ -57,7 +57,7 @@ class HeadSentError(ApplicationError):
 
 
 class OutsideRequestError(ApplicationError):
-    """A local (`request`, `g`, `session`, `db`, `current_app`) was used where no request is."""
+    """A local (`request`, `g`, `session`, `db`, `current_app`) was used outside of a request."""
 
 
 def complaint(where: str, what: str, expected: str, got: object, remedy: str = "") -> str:
@@ -74,7 +74,7 @@ def complaint(where: str, what: str, expected: str, got: object, remedy: str = "
 
 
 def did_you_mean(name: str, known: Iterable[str], *, likeness: float = 0.6) -> str:
-    """Return ``Did you mean 'x'?`` for the nearest known name, or nothing where none is near.
+    """Return ``Did you mean 'x'?`` for the nearest known name, or nothing if none is near.
 
     Args:
         name: as it was written.
@@ -94,5 +94,5 @@ def a_kind(value: object) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a text with a full stop where it has no end of its own; an empty one stays empty."""
+    """Return a text with a full stop at its end; an empty one stays empty."""
     return f"{text}." if text and not text.endswith((".", "?", "!")) else text

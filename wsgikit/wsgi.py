@@ -121,7 +121,7 @@ class FileWrapper:
 
 
 def is_at_rest(body: object, environ: Environ) -> bool:
-    """Tell whether sending `body` runs no code of the application's.
+    """Return whether sending `body` runs no code of the application's.
 
     That is so for a list or tuple, and for what the server's own ``wsgi.file_wrapper`` made. Such a body may be
     handed over as the very object it is, and what the request holds may be given back before its first byte leaves.

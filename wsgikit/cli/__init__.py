@@ -1,6 +1,6 @@
 """The command line: ``wsgikit serve``, ``show``, ``check`` and others, and groups of the rooms.
 
-Each command lives in a module of its own, which is imported when the command is asked for: ``wsgikit secret`` loads
+Each command lives in its own module, which is imported when the command is asked for: ``wsgikit secret`` loads
 no server, and ``wsgikit --help`` loads no database.
 """
 
@@ -49,7 +49,7 @@ class CommandTable(click.Group):
         return [name for name, place in COMMANDS.items() if _is_installed(place)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command; None where there is no such."""
+        """Import one command; None if there is no such."""
         place = COMMANDS.get(cmd_name)
         if place is None or not _is_installed(place):
             return None
@@ -108,7 +108,7 @@ def main(traceback: bool) -> None:
 
 
 def _has_more_to_show(error: BaseException | None) -> bool:
-    """Tell whether an error came out of code that isn't ours: then its traceback says more than its text."""
+    """Return whether an error came out of code that isn't ours: then its traceback says more than its text."""
     while isinstance(error, WsgikitError):
         error = error.__cause__
     return error is not None and not isinstance(error, OSError)

@@ -201,6 +201,6 @@ def _open_to_others(path: str) -> Iterator[Finding]:
 
 
 def _is_secret_text(key: str, text: str) -> bool:
-    """Tell whether a secret, or a URL with a password in it, stands here in clear."""
+    """Return whether a secret, or a URL with a password in it, stands here in clear."""
     is_elsewhere = all(line.startswith(("env:", "file:", "%(")) for line in text.split("\n") if line)
     return not is_elsewhere and (is_secret(key) or hide_credentials(text) != text)

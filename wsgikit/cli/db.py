@@ -35,14 +35,14 @@ def group() -> None:
 @click.argument("target")
 @with_settings
 def ping(target: str, settings: dict[str, str]) -> None:
-    """Ask each database of TARGET for a sign of life. The exit status is 1 where one gives none."""
+    """Ask each database of TARGET for a sign of life. The exit status is 1 if one gives none."""
     failed = 0
     with _sources(target, settings) as sources:
         for source in sources:
             place = source.describe()
             try:
                 seconds = source.ping()
-            except Exception as error:  # noqa: BLE001 - each driver has errors of its own, and any of them is the answer
+            except Exception as error:  # noqa: BLE001 - each driver has its own errors, and any of them is the answer
                 failed += 1
                 click.echo(f"{source.name}: {place.get('url', place['driver'])}: no answer: {_first_line(error)}")
             else:
@@ -57,7 +57,7 @@ def ping(target: str, settings: dict[str, str]) -> None:
 def pool(target: str, settings: dict[str, str]) -> None:
     """Show the pool of each database of TARGET, and who is connected to it, by what the server says.
 
-    The exit status is 1 where one doesn't answer.
+    The exit status is 1 if one doesn't answer.
     """
     failed = 0
     with _sources(target, settings) as sources:

@@ -1,4 +1,4 @@
-"""``wsgikit shell``: Python with the application at hand."""
+"""``wsgikit shell``: Python with the application in it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from wsgikit.onion.stack import Stack
 def command(target: str, settings: dict[str, str]) -> None:
     """Open a Python shell in the context of TARGET's application.
 
-    At hand are app (the innermost application), stack (the onion), and, where the onion has a ContextMiddleware, db and
+    It has app (the innermost application), stack (the onion), and, if the onion has a ContextMiddleware, db and
     g. Nothing is committed unless you do so: db.commit().
     """
     with load_target(target, settings) as stack:
@@ -33,7 +33,7 @@ def command(target: str, settings: dict[str, str]) -> None:
 
 
 def names_for(stack: Stack) -> dict[str, Any]:
-    """Return what the shell has at hand."""
+    """Return the names that the shell begins with."""
     names: dict[str, Any] = {"app": stack.app, "stack": stack}
     if stack.find(ContextMiddleware) is not None:
         names |= {"db": wsgikit.db, "g": wsgikit.g}

@@ -45,7 +45,7 @@ def load_target(target: str, settings: Mapping[str, str] | None = None) -> Stack
 
 
 def is_ini(target: str) -> bool:
-    """Tell whether a target is an ini file rather than a module."""
+    """Return whether a target is an ini file rather than a module."""
     path, _ = split_ini(target)
     if path.partition(":")[0].endswith(".py"):
         return False
@@ -53,7 +53,7 @@ def is_ini(target: str) -> bool:
 
 
 def split_ini(target: str) -> tuple[str, str]:
-    """Take ``app.ini#name`` apart. The name is ``main`` where there is none."""
+    """Take ``app.ini#name`` apart. The name is ``main`` if there is none."""
     path, _, name = target.partition("#")
     return path, name or "main"
 

@@ -79,15 +79,15 @@ class Globals:
         def __delattr__(self, name: str) -> None: ...
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return an attribute, or the default where it was not set."""
+        """Return an attribute, or the default if it was not set."""
         return self.__dict__.get(name, default)
 
     def pop(self, name: str, *default: Any) -> Any:
-        """Remove an attribute and return it, or the default where it was not set."""
+        """Remove an attribute and return it, or the default if it was not set."""
         return self.__dict__.pop(name, *default)
 
     def setdefault(self, name: str, default: Any = None) -> Any:
-        """Return an attribute, which is set to the default where it was not set."""
+        """Return an attribute, which is set to the default if it was not set."""
         return self.__dict__.setdefault(name, default)
 
     def __contains__(self, name: object) -> bool:
@@ -116,13 +116,13 @@ def current_exchange(name: str = "current_exchange()") -> Exchange:
 
 
 def has_request_context() -> bool:
-    """Tell whether the running code is in a request, so that `request` can be used."""
+    """Return whether the running code is in a request, so that `request` can be used."""
     exchange = CURRENT.get(None)
     return exchange is not None and NO_REQUEST not in exchange.environ
 
 
 def has_app_context() -> bool:
-    """Tell whether `g` and `current_app` can be used: in a request, or in `Stack.app_context`."""
+    """Return whether `g` and `current_app` can be used: in a request, or in `Stack.app_context`."""
     return CURRENT.get(None) is not None
 
 

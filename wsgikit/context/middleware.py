@@ -10,13 +10,13 @@ from wsgikit.onion.middleware import Middleware
 
 
 class ContextMiddleware(Middleware):
-    """Gives each request a context of its own, and binds `request`, `g`, `session`, `db` and `current_app` in it.
+    """Gives each request its own context, and binds `request`, `g`, `session`, `db` and `current_app` in it.
 
     The application, the layers inside this one and every step of a lazy body run in that `contextvars.Context`, on
     whatever thread the server takes them. So two streams that a thread steps by turns never see each other, an
     abandoned one leaves nothing behind, and context variables that the application sets end with the request.
 
-    Use it where anything in the stack uses the locals. Leave it out where nothing does: layers get the exchange as
+    Use it if anything in the stack uses the locals. Leave it out if nothing does: layers get the exchange as
     their argument and need no locals.
 
     It belongs outside the layers whose hooks use locals: outermost but for error pages and what only looks at heads.

@@ -22,7 +22,7 @@ def make_proxy(name: str, look_up: Callable[[], Any], peek: Callable[[], Any] | 
     ``__class__`` is that of what it stands for, so `isinstance` works. ``_get_current_object()`` returns the object.
 
     Args:
-        name: what it is called in its ``repr`` where there is nothing to stand for.
+        name: what it is called in its ``repr`` if there is nothing to stand for.
         look_up: returns the object, or raises `OutsideRequestError`.
         peek: a quicker way to the object, tried first: it may return None or raise `LookupError` or `AttributeError`.
     """

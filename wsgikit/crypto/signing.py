@@ -75,7 +75,7 @@ class Signer:
     Args:
         secrets: the secrets, the one that signs first.
         salt: what keeps tokens of one purpose from being taken for another's.
-        digest: the digest that signs: ``sha256``, ``sha512``, or ``sha1`` where a foreign format asks for it.
+        digest: the digest that signs: ``sha256``, ``sha512``, or ``sha1`` if a foreign format asks for it.
         others: further digests that are verified.
         derive: makes a key of secret, salt and digest.
         separator: what stands before the signature.
@@ -103,7 +103,7 @@ class Signer:
         return message + self._separator + self._sign(message)
 
     def unsign(self, token: bytes) -> tuple[bytes, bool] | None:
-        """Return the message and whether the first key signed it, or None where no key did."""
+        """Return the message and whether the first key signed it, or None if no key did."""
         message, _, signature = token.rpartition(self._separator)
         first = self._sign
         for verify in self._verifiers.get(len(signature), ()):
@@ -129,7 +129,7 @@ class TimedSigner(Signer):
         return message + b"." + self._sign(message)
 
     def unsign_timed(self, token: bytes) -> tuple[bytes, int, bool] | None:
-        """Return the payload, when it was signed, and whether by the first key; None where no key signed it."""
+        """Return the payload, when it was signed, and whether by the first key; None if no key signed it."""
         message, _, signature = token.rpartition(b".")
         is_current = hmac.compare_digest(self._sign(message), signature)  # nearly always; the loop is for the rest
         if not is_current and self.unsign(token) is None:

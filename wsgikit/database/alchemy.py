@@ -135,7 +135,7 @@ class AlchemySource:
                     _drop(connection)
 
     def is_reading(self, work: Work) -> bool:
-        """Tell whether nothing was written, neither by a statement nor in objects that wait for a flush."""
+        """Return whether nothing was written, neither by a statement nor in objects that wait for a flush."""
         if work.has_written or work.target is None:
             return False
         if self._is_session:
@@ -144,7 +144,7 @@ class AlchemySource:
         return True
 
     def in_transaction(self, work: Work) -> bool:
-        """Tell whether a transaction is open, if only in the session's mind."""
+        """Return whether a transaction is open, if only in the session's mind."""
         return bool(work.target.in_transaction())
 
     def ping(self) -> float:

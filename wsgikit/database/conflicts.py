@@ -19,7 +19,7 @@ _SQLITE_BUSY = 5  # the low byte of every SQLITE_BUSY_… code (sqlite.org/resco
 
 
 def is_conflict(error: BaseException) -> bool:
-    """Tell whether an error says that two transactions were in each other's way."""
+    """Return whether an error says that two transactions were in each other's way."""
     return any(
         _sqlstate(one) in _SQLSTATES
         or _mariadb_number(one) in _MARIADB_NUMBERS
@@ -34,7 +34,7 @@ def is_timeout(error: BaseException) -> bool:
 
 
 def is_rolled_back(error: BaseException) -> bool:
-    """Tell whether the server has rolled the whole transaction back by itself, and would begin another unasked."""
+    """Return whether the server has rolled the whole transaction back by itself, and would begin another unasked."""
     return any(_mariadb_number(one) == _MARIADB_DEADLOCK for one in _chain(error))
 
 

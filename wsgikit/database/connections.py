@@ -21,7 +21,7 @@ from wsgikit.database.timeouts import limit_statements
 if TYPE_CHECKING:
     from wsgikit.database.work import Hook, Work
 
-# SHARE is of row locks, which shall not outlive the head: FOR SHARE, LOCK IN SHARE MODE. FOR UPDATE has its own word.
+# SHARE is of row locks, which must not outlive the head: FOR SHARE, LOCK IN SHARE MODE. FOR UPDATE has its own word.
 _WRITING_WORD = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|INTO|SHARE)\b", re.IGNORECASE)
 _READING_START = re.compile(r"\s*(SELECT|WITH|VALUES|TABLE|SHOW|EXPLAIN|DESCRIBE|PRAGMA|SET)\b", re.IGNORECASE)
 
@@ -88,7 +88,7 @@ class RequestConnection(Connection):
             return
         try:
             connection.execute(self._writing_begin)
-        except Exception as error:  # noqa: BLE001 - SQLAlchemy raises it, as an error of its own
+        except Exception as error:  # noqa: BLE001 - SQLAlchemy raises it, as its own error
             self._work.has_written = False
             try:
                 self._handle_dbapi_exception(error, self._writing_begin, None, None, None)
@@ -131,7 +131,7 @@ class RequestConnection(Connection):
     # The three ways into SQLAlchemy's execution; a session and its mappers use them too. Events of SQLAlchemy would
     # tell the same, and cost 17 µs a statement more.
 
-    if not TYPE_CHECKING:  # checkers shall read SQLAlchemy's overloads
+    if not TYPE_CHECKING:  # checkers should read SQLAlchemy's overloads
 
         def execute(self, statement, parameters=None, *, execution_options=None):
             """Run a statement."""
@@ -220,7 +220,7 @@ def _stop_clock(connection: Any, cursor: Any, statement: str, *rest: Any) -> Non
 
 
 def may_write(statement: Any) -> bool:
-    """Tell whether a statement may change the database; where that can't be told, it may."""
+    """Return whether a statement may change the database; if that can't be told, it may."""
     if getattr(statement, "is_select", False):
         return getattr(statement, "_for_update_arg", None) is not None
     text = statement if isinstance(statement, str) else getattr(statement, "text", None)

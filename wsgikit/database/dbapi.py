@@ -1,4 +1,4 @@
-"""Connections of any DB-API driver (PEP 249), from the user's own factory, with a small pool where one is asked for."""
+"""Connections of any DB-API driver (PEP 249), from the user's own factory, with a small pool if one is asked for."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class DbapiSource:
         work.target.rollback()
 
     def release(self, work: Work, target: Any) -> None:
-        """Put the connection back, clean; or close it, where there is no pool or it may be in mid-statement."""
+        """Put the connection back, clean; or close it, if there is no pool or it may be in mid-statement."""
         self.holders.remove(work)
         pool, born, settings = work.connection
         for word in ("on_commit", "on_rollback"):
@@ -163,7 +163,7 @@ class DbapiSource:
                 pool.free.release()
 
     def is_reading(self, work: Work) -> bool:
-        """Tell whether the transaction has surely written nothing: it can't be known here."""
+        """Return whether the transaction has surely written nothing: it can't be known here."""
         return False
 
     def in_transaction(self, work: Work) -> bool:

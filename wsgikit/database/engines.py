@@ -54,9 +54,9 @@ def build_engine(
         ping: whether each connection is asked for a sign of life when it leaves the pool.
         max_age_seconds: after how long a connection is replaced.
         connect_timeout_seconds: how long to wait for a connection, and for the answer to a ping.
-        statement_timeout_seconds: when the server shall give a statement up.
+        statement_timeout_seconds: when the server should give a statement up.
         reset: what puts back what the server keeps of a connection when it goes back to the pool.
-        is_replica: whether the server shall refuse to write.
+        is_replica: whether the server should refuse to write.
         options: for `sqlalchemy.create_engine`; texts, as an ini file has them, become what it wants.
         own_options: names of the layer's own, one of which may be meant by an unknown one.
 
@@ -156,7 +156,7 @@ def _is_memory(url: URL) -> bool:
 
 
 def _check_isolation_level(where: str, engine: Engine, level: Any) -> None:
-    """Raise where a level isn't one of the database's: SQLAlchemy would tell the first visitor."""
+    """Raise if a level isn't one of the database's: SQLAlchemy would tell the first visitor."""
     if level is None:
         return
     try:
@@ -245,4 +245,4 @@ def _begin_for_real(engine: Engine) -> None:
             dbapi_connection.dbapi_connection.execute(words)
 
     event.listen(engine, "connect", take_over)
-    engine.dialect.do_begin = begin  # type: ignore[method-assign]  # each engine has a dialect of its own
+    engine.dialect.do_begin = begin  # type: ignore[method-assign]  # each engine has its own dialect

@@ -69,7 +69,7 @@ class Handle(Standing, Reference):
         return type("Handle", (Handle,), {"__slots__": (), "__doc__": Handle.__doc__, "_layer": layer})
 
     def __wsgikit_open__(self) -> Any:
-        """Return the session or connection, opened now where it isn't yet."""
+        """Return the session or connection, opened now if it isn't yet."""
         work = self._work()
         target = work.target
         return work.open() if target is None else target

@@ -117,7 +117,7 @@ class Managed:
             self._manager.get().doom()
 
     def _await_end(self, work: Work) -> None:
-        """Have the functions called that wait for a commit or rollback, where no session or connection has joined."""
+        """Have the functions called that wait for a commit or rollback, if no session or connection has joined."""
         if work.target is None and not self._is_awaited and (work.on_commit or work.on_rollback):
             self._is_awaited = True
             transaction = self._manager.get()
@@ -192,7 +192,7 @@ class DataManager:
         return _Savepoint(self._work.target.begin_nested())
 
     def should_retry(self, error: BaseException) -> bool:
-        """Tell whether the request may be repeated (``IRetryDataManager``)."""
+        """Return whether the request may be repeated (``IRetryDataManager``)."""
         from wsgikit.database.conflicts import is_conflict  # only after a failure
 
         return is_conflict(error)

@@ -47,8 +47,8 @@ class DatabaseMiddleware(Middleware):
     byte of the body leaves, so that a slow client holds none. What a stream writes is a second transaction, committed
     at its end, rolled back if it breaks off or the client leaves.
 
-    Use it around any application that works with a relational database. Don't use it where one request needs several
-    transactions of its own making: ``commit="manual"`` leaves them to you, and so does an engine of your own.
+    Use it around any application that works with a relational database. Don't use it if one request makes several
+    transactions itself: ``commit="manual"`` leaves them to you, and so does your own engine.
 
     It belongs inside `ErrorPagesMiddleware` (a failed commit becomes a page) and `ContextMiddleware` (for the `db`
     local), and outside of whatever works with the database.
@@ -62,7 +62,7 @@ class DatabaseMiddleware(Middleware):
         engine: a SQLAlchemy engine of your own.
         connect: a function that returns a new connection of any DB-API driver. With ``pool_size=`` a few are kept.
         kind: ``"session"`` for the ORM, ``"connection"`` for Core.
-        name: of the database, where there are several; the environ key of any but the default is ``wsgikit.db.<name>``.
+        name: of the database, if there are several; the environ key of any but the default is ``wsgikit.db.<name>``.
         commit: ``"success"`` (status below 400), ``"no-exception"``, ``"manual"``, or a function of the exchange.
         release: when the connection goes back. ``"complete"``: when the application has handed out its body; if that
             has a Content-Length, that is before its last chunk leaves. ``"response"``: at the head. ``"close"``: when
@@ -227,7 +227,7 @@ class DatabaseMiddleware(Middleware):
 
     def _assemble(self) -> None:
         retries, backoff_seconds = self._repeated
-        if retries:  # not in __init__: a subclass's does more after it, and what repeats shall have that too
+        if retries:  # not in __init__: a subclass's does more after it, and what repeats should have that too
             self._attempts = Attempts(self._once(), retries, backoff_seconds)
         super()._assemble()
 
@@ -437,7 +437,7 @@ class DatabaseMiddleware(Middleware):
             environ[self.environ_key] = Excluded(self.name, name_request(environ))
         else:
             if self._attempts is not None and environ["REQUEST_METHOD"] in self._retry_methods:
-                # The attempts have handles of their own. This one is for error pages outside, and for a stack that is
+                # The attempts have their own handles. This one is for error pages outside, and for a stack that is
                 # entered without a request.
                 environ[self.environ_key] = self.handle(exchange)
                 return self._attempts
@@ -448,6 +448,6 @@ class DatabaseMiddleware(Middleware):
         return None
 
     def _owns(self, exchange: Exchange) -> bool:
-        """Tell whether the transaction is this layer's, not that of a stack around it."""
+        """Return whether the transaction is this layer's, not that of a stack around it."""
         handle = exchange.environ.get(self.environ_key)
         return isinstance(handle, Handle) and handle() is exchange

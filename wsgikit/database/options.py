@@ -30,7 +30,7 @@ def check_choices(where: str, **options: object) -> None:
 
 
 def check_name(where: str, name: str) -> None:
-    """Raise where a database can't have this name."""
+    """Raise if a database can't have this name."""
     if not name or name in _TAKEN:
         taken = ", ".join(map(repr, _TAKEN))
         raise ConfigurationError(complaint(where, "name", f"a name of the database, other than {taken}", name))

@@ -1,4 +1,4 @@
-"""SQLAlchemy's session, for one request: on one connection, and without the unit of work where nothing needs it."""
+"""SQLAlchemy's session, for one request: on one connection, and without the unit of work if nothing needs it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EVENTS = (
 class RequestSession(Session):
     """The session of one request: SQLAlchemy's, on a connection that stays the same until the request ends.
 
-    The unit of work costs as much as the statement, and ``text(…)`` needs none of it. So where a request has done
+    The unit of work costs as much as the statement, and ``text(…)`` needs none of it. So if a request has done
     nothing else, such a statement goes straight to the connection, and the transaction is the connection's: committed
     and rolled back with the session, and taken over by it (``join_transaction_mode="control_fully"``) as soon as the
     request does more, such as loading an object. A test draws histories at random and holds this session beside one of
@@ -86,7 +86,7 @@ class RequestSession(Session):
 
     # ------------------------------------------------------------------ statements that need no unit of work
 
-    if not TYPE_CHECKING:  # checkers shall read SQLAlchemy's overloads
+    if not TYPE_CHECKING:  # checkers should read SQLAlchemy's overloads
 
         def execute(self, statement, params=None, **options):
             """Run a statement."""
@@ -107,7 +107,7 @@ class RequestSession(Session):
             return super().scalars(statement, params, **options)
 
     def in_transaction(self) -> bool:
-        """Tell whether a transaction is open."""
+        """Return whether a transaction is open."""
         return super().in_transaction() or self._open_connection() is not None
 
     def get_transaction(self) -> SessionTransaction | None:
@@ -146,10 +146,10 @@ class RequestSession(Session):
             self._work.rolled_back()
 
     def _is_bare(self) -> bool:
-        """Tell whether there is nothing that the unit of work knows or that somebody wants to hear of it."""
+        """Return whether there is nothing that the unit of work knows or that somebody wants to hear of it."""
         if not self._goes_straight or super().in_transaction() or self.identity_map:
             return False
-        # A session has listeners of its own from when they are first asked for: to add one, or by its unit of work.
+        # A session has its own listeners from when they are first asked for: to add one, or by its unit of work.
         return not any(_listeners(self) if "dispatch" in vars(self) else _LISTENERS_OF_ALL)
 
     def _open_connection(self) -> RequestConnection | None:
@@ -174,5 +174,5 @@ def _listeners(session: Session) -> list[Any]:
     return [getattr(heard, event) for event in _EVENTS]
 
 
-# Those of the class, as they are at any moment. To ask each session is to make them anew for it, a tenth of a request.
+# Those of the class, as they are at any moment. To ask each session is to make them again for it, a tenth of a request.
 _LISTENERS_OF_ALL = _listeners(object.__new__(RequestSession))

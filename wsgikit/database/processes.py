@@ -14,7 +14,7 @@ def _forked() -> None:
     _pid = os.getpid()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+if hasattr(os, "register_at_fork"):  # not on Windows, which can't fork
     # Servers written in C that embed Python (uWSGI) run these hooks too: PyOS_AfterFork_Child.
     os.register_at_fork(after_in_child=_forked)
 

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 def quick_hooks(
     layer: DatabaseMiddleware, enter: Callable[[Exchange], WSGIApplication | None] | None
 ) -> list[Callable[[Exchange], Any]]:
-    """Make hooks that do what the methods do, with all they need at hand, in two thirds of the time.
+    """Make hooks that do what the methods do, with all they need available, in two thirds of the time.
 
     Args:
-        enter: the whole of `before_request`, for requests that need more than a handle in environ; None where all do.
+        enter: the whole of `before_request`, for requests that need more than a handle in environ; None if all do.
     """
     key = layer.environ_key
     handle = layer.handle
 
     def after_request(exchange: Exchange) -> None:
-        state = exchange.known_state  # None where no layer has state: making one for a look costs more than the look
+        state = exchange.known_state  # None if no layer has state: making one for a look costs more than the look
         if state is not None and layer in state:
             layer.conclude(exchange, state[layer])
         elif exchange.awaits_commit:

@@ -1,7 +1,7 @@
 """Repeating a request whose transaction lost against another.
 
 The layer answers such a request itself: its answer is an application that calls what is inside the layer as often as is
-needed, each time as an onion of its own that is torn down before the next begins.
+needed, each time as its own onion that is torn down before the next begins.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ATTEMPT = "wsgikit.db.attempt"
 ATTEMPTS = "wsgikit.db.attempts"
 """How many attempts there may be."""
 OUTSIDE = "wsgikit.db.outside"
-"""While it is repeated, the state that layers outside know of the request; each attempt has a state of its own."""
+"""While it is repeated, the state that layers outside know of the request; each attempt has its own state."""
 
 _KEYS = (ATTEMPT, ATTEMPTS, OUTSIDE)
 _IN_MEMORY = 512 * 1024  # bytes of a request body; a larger one waits in a file, as with most servers
@@ -43,7 +43,7 @@ _CHUNK = 64 * 1024
 
 
 def is_last_attempt(environ: Environ) -> bool:
-    """Tell whether the request won't be repeated, whatever happens."""
+    """Return whether the request won't be repeated, whatever happens."""
     return bool(environ.get(ATTEMPT, 1) >= environ.get(ATTEMPTS, 1))
 
 

@@ -1,7 +1,7 @@
 """What one request does with one database: opened when it is needed, committed or rolled back, given back once.
 
 `Work` is the state; a `Source` knows how to do it with a SQLAlchemy session, a SQLAlchemy connection or a connection of
-any DB-API driver. Both are made anew for nothing: a request that leaves its database alone has neither.
+any DB-API driver. Both are made again for nothing: a request that leaves its database alone has neither.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Source(Protocol):
     holders: Holders
 
     def open(self, work: Work) -> Any:
-        """Return what the application shall work with."""
+        """Return what the application should work with."""
         ...
 
     def commit(self, work: Work) -> None:
@@ -54,11 +54,11 @@ class Source(Protocol):
         ...
 
     def is_reading(self, work: Work) -> bool:
-        """Tell whether the transaction has surely written nothing so far."""
+        """Return whether the transaction has surely written nothing so far."""
         ...
 
     def in_transaction(self, work: Work) -> bool:
-        """Tell whether a transaction may be open; True where the driver doesn't tell."""
+        """Return whether a transaction may be open; True if the driver doesn't tell."""
         ...
 
     def ping(self) -> float:
@@ -164,7 +164,7 @@ class Work:
             self.managed.join(self)
 
     def check_in_time(self) -> None:
-        """Raise where the request has ended."""
+        """Raise if the request has ended."""
         if self.is_over:
             raise ApplicationError(
                 f"DatabaseMiddleware {self.source.name!r}: {self.request}: the request has ended, and its transaction "
@@ -223,7 +223,7 @@ class Work:
             raise
 
     def check_alive(self) -> None:
-        """Raise where the server has rolled the transaction back by itself, and begun another one unasked."""
+        """Raise if the server has rolled the transaction back by itself, and begun another one unasked."""
         if self.aborted_by is not None:
             from wsgikit.database.exceptions import TransactionAbortedError
 
@@ -234,7 +234,7 @@ class Work:
             ) from self.aborted_by
 
     def is_reading(self) -> bool:
-        """Tell whether nothing was done so far that a commit would make last."""
+        """Return whether nothing was done so far that a commit would make last."""
         return self.managed is None and not self.on_commit and self.source.is_reading(self)
 
     def note_cursor(self, cursor: Any) -> None:
@@ -254,7 +254,7 @@ class Work:
             self.has_saved = True
 
     def fail(self) -> None:
-        """Undo, and give the connection back: an error page that needs one shall have a clean one."""
+        """Undo, and give the connection back: an error page that needs one should have a clean one."""
         self.has_failed = True
         self.rollback()
         self.release()

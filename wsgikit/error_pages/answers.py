@@ -1,4 +1,4 @@
-"""Find out what an exception asks for: a status and headers of its own, or a whole response, or nothing (a 500)."""
+"""Find out what an exception asks for: a status and its own headers, or a whole response, or nothing (a 500)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def status_line(code: int) -> str:
 
 
 def find_answer(error: Exception, environ: Environ, statuses: Mapping[type[BaseException], int]) -> Answer:
-    """Return what `error` asks for; a 500 where it asks for nothing.
+    """Return what `error` asks for; a 500 if it asks for nothing.
 
     `statuses` comes first, by the nearest class of the error. Then werkzeug's, webob's and Pyramid's HTTP
     exceptions, and those of wsgikit's own that have a status: `BadRequest`, `StoreUnavailable`.
@@ -77,7 +77,7 @@ def _from_werkzeug(error: Any, environ: Environ) -> Answer:
         status = getattr(carried, "status", None)
         return Answer(status if isinstance(status, str) else status_line(code), [], response=carried, is_expected=True)
     status = f"{code} {error.name}" if code in _KNOWN or code < 400 else status_line(code)
-    # A subclass that writes its own body (an API's JSON, say) is a response of its own.
+    # A subclass that writes its own body (an API's JSON, say) is its own response.
     writes_its_body = any(
         not getattr(type(error), name).__module__.startswith("werkzeug.") for name in ("get_response", "get_body")
     )
@@ -128,7 +128,7 @@ _WORDS = (
 
 
 def is_client_disconnect(error: BaseException, environ: Environ) -> bool:
-    """Tell whether an exception only says that the client left.
+    """Return whether an exception only says that the client left.
 
     That is so for the exceptions made for it, and for an `OSError` that came out of ``wsgi.input``. The same
     `OSError` out of a database's socket is an error.

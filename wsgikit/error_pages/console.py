@@ -40,7 +40,7 @@ class ConsoleErrorPagesMiddleware(ErrorPagesMiddleware):
         return self.debugger if self._console_refusal(exchange.environ) is None else None
 
     def answer_with_console(self, environ: Environ, error: Exception) -> WSGIApplication | None:
-        """Return the debugger's page for an error, or None where the console is refused."""
+        """Return the debugger's page for an error, or None if the console is refused."""
         reason = self._console_refusal(environ)
         if reason is None:
             environ[_ERROR] = error

@@ -66,7 +66,7 @@ class Problem:
     """One exception of a chain.
 
     Attributes:
-        kind: its class, with the module where that is no builtin.
+        kind: its class, with the module if that is no builtin.
         message: its text.
         notes: what `add_note` added.
         frames: outermost first.
@@ -241,7 +241,7 @@ _LIBRARIES = (
 
 @lru_cache(maxsize=1024)
 def is_own_code(path: str) -> bool:
-    """Tell whether a file is of the application, not of Python, an installed package or wsgikit."""
+    """Return whether a file is of the application, not of Python, an installed package or wsgikit."""
     if path.startswith("<frozen ") or "/site-packages/" in path or "/dist-packages/" in path:
         return False
     return not os.path.realpath(path).startswith(_LIBRARIES)

@@ -31,7 +31,7 @@ _MOST_REFUSALS_LOGGED = 20  # peers; the line is for the developer, not a record
 
 
 def answer_error(layer: ErrorPagesMiddleware, exchange: Exchange, error: Exception) -> WSGIApplication | None:
-    """Log and report an error, and return the application that answers it; None where nothing can be answered."""
+    """Log and report an error, and return the application that answers it; None if nothing can be answered."""
     environ = exchange.environ
     is_answerable = exchange.status is None  # the engine drops the response before it asks; else it only tells
     if is_client_disconnect(error, environ):

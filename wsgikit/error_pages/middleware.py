@@ -28,19 +28,19 @@ class ErrorPagesMiddleware(Middleware):
     its ``Accept-Language``. A visitor is told nothing of the error but its id. The log gets one record with that id
     (logger ``wsgikit.errors``). With ``debug=True`` a developer on the same machine gets the traceback.
 
-    Use it around every application. Leave it out where a framework inside has error pages that you want to keep: those
+    Use it around every application. Leave it out if a framework inside has error pages that you want to keep: those
     it never touches, but it then has nothing to do except where that framework itself fails.
 
     Place: outermost, inside only what adds headers to every response (CORS, request id, security headers): those
     are then on error pages too. It has to stand outside sessions and database, whose saving may fail. Environ: needs
     nothing, provides nothing; reads ``wsgikit.request_id``, ``wsgiorg.routing_args`` and ``x-wsgiorg.throw_errors``
-    (where that is true, errors pass through to a test).
+    (if that is true, errors pass through to a test).
 
     Args:
         app: the WSGI application to wrap.
         debug: show tracebacks to requests from this machine and to peers in `debug_hosts`. Never on a server that
             others reach.
-        pages: pages of your own by status (``404``) or class (``"5xx"``): the path of an HTML file, in which
+        pages: your own pages by status (``404``) or class (``"5xx"``): the path of an HTML file, in which
             ``{{ error_id }}``, ``{{ title }}``, ``{{ text }}``, ``{{ status_code }}`` … are filled in; of a Jinja2
             template (a name that ends in ``.j2``, ``.jinja`` or ``.jinja2``); a template object with ``render``; or a
             function that takes an `ErrorPage`. Files and templates are for clients that want HTML; a function is asked
@@ -85,7 +85,7 @@ class ErrorPagesMiddleware(Middleware):
     """A router leaves HTTP exceptions to such a layer."""
 
     def __new__(cls, app: WSGIApplication, *, console: bool = False, **options: Any) -> ErrorPagesMiddleware:
-        """Choose the class with the console's hook where it is asked for: others shall not pay for that hook."""
+        """Choose the class with the console's hook where it is asked for: others must not pay for that hook."""
         kind: type[Any] = cls
         if console is True and cls is ErrorPagesMiddleware:
             from wsgikit.error_pages.console import ConsoleErrorPagesMiddleware  # loads werkzeug's debugger
@@ -178,7 +178,7 @@ class ErrorPagesMiddleware(Middleware):
         return answer_error(self, exchange, error)
 
     def answer_with_console(self, environ: Environ, error: Exception) -> WSGIApplication | None:
-        """Return the application that shows the interactive console, where there is one."""
+        """Return the application that shows the interactive console, if there is one."""
         return None
 
 

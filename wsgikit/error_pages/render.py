@@ -33,7 +33,7 @@ class ErrorPage:
         status: such as ``"404 Not Found"``.
         title: a heading in the visitor's language.
         text: a sentence or two in the visitor's language, or what the HTTP exception said.
-        error_id: by which the one on call finds the record in the log; None where nothing was logged.
+        error_id: by which the one on call finds the record in the log; None if nothing was logged.
         request_id: what a request id layer gave, or None.
         language: the language of `title`, `text` and `labels`, such as ``"de"``.
         labels: the words for ``error_id``, ``request_id`` and ``home``.

@@ -55,7 +55,7 @@ class ErrorReport:
         error: the exception, with its traceback.
         error_id: what the visitor was shown, such as ``"7GZK-42QM"``.
         fingerprint: the same for every error of the same type from the same place; for grouping.
-        status: the status line that was answered, or None where the head had left already.
+        status: the status line that was answered, or None if the head had left already.
         method: ``GET``, …
         path: the path of the request, decoded; the query is left out.
         route: the rule or endpoint that matched, where a router said so.
@@ -188,7 +188,7 @@ def find_site(error: BaseException) -> tuple[Middleware | None, str | None]:
             if isinstance(owner, Middleware):
                 found = (owner, "answer")
         elif is_ours and code.co_qualname == "Onion.answer":
-            found = (None, None)  # layers of its own answer: an attempt of a retry, a stack that is mounted
+            found = (None, None)  # its own layers answer: an attempt of a retry, a stack that is mounted
         is_committing = is_committing or (is_ours and code.co_name == "run_before_commit")
         caller = frame
         traceback = traceback.tb_next

@@ -77,7 +77,7 @@ _LONGEST_LANGUAGE = 100  # characters; RFC 5646 §4.4.1 asks for 35
 def choose_language(accept_language: str | None, offered: Collection[str], default: str) -> str:
     """Choose the language of `offered` that an ``Accept-Language`` header prefers (RFC 4647 §3.4, lookup).
 
-    ``de-AT`` is served by ``de`` where there is no ``de-AT``; ``pt`` is not served by ``pt-BR``.
+    ``de-AT`` is served by ``de`` if there is no ``de-AT``; ``pt`` is not served by ``pt-BR``.
     """
     if not accept_language:
         return default
@@ -122,7 +122,7 @@ def _choose_encoding(accept_encoding: str, offered: tuple[str, ...]) -> str | No
         weight = weights.get(coding, others)
         if weight > best_weight:
             best, best_weight = coding, weight
-    # Without an entry of its own identity is acceptable, and is preferred to nothing else.
+    # Without its own entry identity is acceptable, and is preferred to nothing else.
     is_refused = weights.get("identity", 1.0 if "*" not in weights else others) == 0
     if best_weight == 0:
         return None if is_refused else "identity"

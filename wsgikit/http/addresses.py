@@ -161,7 +161,7 @@ def came_by_https(environ: Mapping[str, Any]) -> bool:
     """Return whether a request that arrived by http seems to have left the visitor's browser by https.
 
     Forwarded headers say so. A server may delete those (waitress does), but browsers send ``Sec-Fetch-Site`` only to
-    https and to names of their own machine (Fetch Metadata §2).
+    https and to the names of the client's machine (Fetch Metadata §2).
     """
     proto = str(environ.get("HTTP_X_FORWARDED_PROTO") or environ.get("HTTP_X_FORWARDED_SCHEME") or "")
     if proto.split(",")[0].strip().lower() == "https":

@@ -186,7 +186,7 @@ def decode(chunks: Iterable[bytes], coding: str, limit: int) -> Iterator[bytes]:
         while pending is not None:
             try:
                 piece, pending = step(pending)
-            except Exception as error:  # noqa: BLE001  # each library has an error of its own
+            except Exception as error:  # noqa: BLE001  # each library has its own error
                 raise CodingError(f"not in the content coding {coding}: {error}") from None
             made += len(piece)
             if max(read, made) > limit:

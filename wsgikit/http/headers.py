@@ -55,7 +55,7 @@ class Headers(MutableSequence[tuple[str, str]]):
         return [value for key, value in self._items if key.lower() == name]
 
     def has(self, name: str) -> bool:
-        """Tell whether there is a header of this name."""
+        """Return whether there is a header of this name."""
         return self.get(name) is not None
 
     def add(self, name: str, value: str) -> None:
@@ -63,7 +63,7 @@ class Headers(MutableSequence[tuple[str, str]]):
         self._items.append(checked(name, value))
 
     def set(self, name: str, value: str) -> None:
-        """Put the value in the place of the first header of this name, remove the others; append where none is."""
+        """Put the value in the place of the first header of this name, remove the others; append if none is."""
         pair = checked(name, value)
         wanted = name.lower()
         kept: list[tuple[str, str]] = []
@@ -79,7 +79,7 @@ class Headers(MutableSequence[tuple[str, str]]):
         self._items[:] = kept
 
     def setdefault(self, name: str, value: str) -> str:
-        """Return the value of the header, which is added first where there is none."""
+        """Return the value of the header, which is added first if there is none."""
         present = self.get(name)
         if present is None:
             self.add(name, value)
@@ -170,7 +170,7 @@ class Headers(MutableSequence[tuple[str, str]]):
 
 
 def merge_vary(present: Iterable[str], names: Iterable[str]) -> str | None:
-    """Return the ``Vary`` value that has `present` and `names`, or None where nothing is to be changed.
+    """Return the ``Vary`` value that has `present` and `names`, or None if nothing is to be changed.
 
     ``*`` stands for all names (RFC 9110 §12.5.5), so nothing is added to it.
     """
@@ -186,7 +186,7 @@ def merge_vary(present: Iterable[str], names: Iterable[str]) -> str | None:
 
 
 def is_latin(text: str) -> bool:
-    """Tell whether a text can be in a head: PEP 3333 "Unicode Issues" has its letters stand for bytes."""
+    """Return whether a text can be in a head: PEP 3333 "Unicode Issues" has its letters stand for bytes."""
     return text.isascii() or max(text) <= "\xff"
 
 

@@ -13,7 +13,7 @@ from wsgikit.options.flags import check_flags
 
 
 def is_model(value: object) -> bool:
-    """Tell whether `value` is a dataclass's instance or a pydantic model, which become JSON as a dict would."""
+    """Return whether `value` is a dataclass's instance or a pydantic model, which become JSON as a dict would."""
     kind = type(value)
     return hasattr(kind, "__dataclass_fields__") or hasattr(kind, "model_dump_json")
 
@@ -73,7 +73,7 @@ class JsonProvider:
         return self._encode(value).encode() + b"\n"
 
 
-# The kinds of values below are imported where one is met: most applications never write them, and dataclasses, decimal
+# The kinds of values below are imported when one is met: most applications never write them, and dataclasses, decimal
 # and uuid together cost as much start-up time as the rest of the router.
 
 

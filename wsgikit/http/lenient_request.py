@@ -1,4 +1,4 @@
-"""webob's request where a visitor sends bytes that are no UTF-8.
+"""webob's request, also if a visitor sends bytes that are no UTF-8.
 
 webob raises a UnicodeDecodeError, which would be a 500. Here text is read as Werkzeug reads it, with U+FFFD for what
 can't be decoded; URLs keep the bytes.

@@ -22,7 +22,7 @@ _SECRET_PART = re.compile(
     r"|private|bearer|session",
     re.IGNORECASE,
 )
-# These are secrets as a word of their own only: "keyboard" and "author" are not. "sessionKey" has one, too.
+# These are secrets as their own word only: "keyboard" and "author" are not. "sessionKey" has one, too.
 _SECRET_WORD = re.compile(
     r"(?:^|[_\W]|(?<=[a-z0-9])(?=[A-Z]))"
     r"(?i:pass|pwd|pw|key|keys|auth|pin|otp|totp|salt|dsn|sid|ssn|cvv|cvc|iban|code|state|nonce|sig)"
@@ -43,12 +43,12 @@ _ALONE_BELOW = 8  # characters: a short one is hidden only where it stands alone
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether a variable, header, key or parameter of this name is to be taken for a secret."""
+    """Return whether a variable, header, key or parameter of this name is to be treated as a secret."""
     return _SECRET_PART.search(name) is not None or _SECRET_WORD.search(name) is not None
 
 
 def tells_a_secret(name: str) -> bool:
-    """Tell whether a name means a secret wherever it stands: ``password`` does, ``key`` may be any dictionary's."""
+    """Return whether a name means a secret wherever it stands: ``password`` does, ``key`` may be any dictionary's."""
     return _SECRET_PART.search(name) is not None
 
 

@@ -94,7 +94,7 @@ class Request(BodyRequest):
 
         Args:
             force: parse it whatever its media type says.
-            silent: return None where it can't be parsed.
+            silent: return None if it can't be parsed.
             cache: keep what was parsed for the next call.
 
         Raises:
@@ -145,13 +145,13 @@ class Request(BodyRequest):
 
     @property
     def endpoint(self) -> str | None:
-        """The name of the matched route; None where none matched."""
+        """The name of the matched route; None if none matched."""
         match = self.environ.get(ROUTING)
         return match.endpoint if match is not None else None
 
     @property
     def url_rule(self) -> Any:
-        """The matched rule; None where none matched."""
+        """The matched rule; None if none matched."""
         match = self.environ.get(ROUTING)
         return match.rule if match is not None else None
 

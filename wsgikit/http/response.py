@@ -120,7 +120,7 @@ class Response(webob.Response):
             for item in value if isinstance(value, (list, tuple)) else (value,):
                 present.add(name, str(item))
 
-    @property  # type: ignore[override]  # webob's stubs have a descriptor of their own
+    @property  # type: ignore[override]  # webob's stubs have their own descriptor
     def headers(self) -> ResponseHeaders:
         """The headers as a mapping without regard to case; assign a mapping or pairs to replace all of them."""
         return ResponseHeaders.view_list(self.headerlist)
@@ -332,7 +332,7 @@ class Response(webob.Response):
         return not isinstance(self.app_iter, (list, tuple))
 
     def get_json(self, force: bool = False, silent: bool = False) -> Any:
-        """Return the body parsed as JSON; None where its media type is another."""
+        """Return the body parsed as JSON; None if its media type is another."""
         if not (force or self.is_json):
             return None
         try:

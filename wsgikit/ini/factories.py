@@ -60,7 +60,7 @@ class IniFactory:
         Args:
             given: the positional arguments; the global configuration is the last of them.
             texts: the section's keys.
-            place: where they were written, or None where the caller can't know.
+            place: where they were written, or None if the caller can't know.
         """
         global_conf = given[-1]
         if global_conf.get("here"):
@@ -260,7 +260,7 @@ def app_section(_: object, *, app: str) -> None:
 
 
 def layer_section(_: object, *, factory: str, **options: Any) -> None:
-    """Names a layer of your own, or of others: anything that takes an application and returns one.
+    """Names a layer that isn't part of wsgikit: anything that takes an application and returns one.
 
     Args:
         factory: the dotted name of the class or function.

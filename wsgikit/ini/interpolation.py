@@ -17,7 +17,7 @@ _DEEPEST = 10  # as configparser has it: values that name one another
 
 
 class Interpolation(configparser.Interpolation):
-    """Replaces ``%(name)s`` from the section and ``[DEFAULT]``, and says where it can't.
+    """Replaces ``%(name)s`` from the section and ``[DEFAULT]``, and says if it can't.
 
     Values from outside the file are taken as they are: the folder's own name, which may hold a ``%``, and what was
     set on the command line.
@@ -74,7 +74,7 @@ def find_bare_percents(file: IniFile) -> Iterator[tuple[str, str]]:
     """Go through the section and key of each value with a ``%`` that stock PasteDeploy would stumble over."""
     for section, entries in file.sections.items():
         if section.partition("_")[0] in ("formatter", "handler", "logger"):
-            continue  # for logging.config, which has rules of its own
+            continue  # for logging.config, which has its own rules
         for key, entry in entries.items():
             if "%" in _TOKEN.sub("", entry.text):
                 yield section, key

@@ -69,7 +69,7 @@ def config_files(path: str) -> list[str]:
 
 
 def has_logging(path: str) -> bool:
-    """Tell whether an ini file says how to log."""
+    """Return whether an ini file says how to log."""
     return "loggers" in IniFile(path).sections
 
 
@@ -86,7 +86,7 @@ def setup_logging(path: str) -> None:
         raise ConfigurationError(
             f"{file.where()}: loggers: expected a section [loggers] to set up logging by, got none."
         )
-    find_modules_in(file.folder)  # handlers of your own
+    find_modules_in(file.folder)  # your own handlers
     defaults = {"here": file.folder, "__file__": os.path.abspath(path)}
     escaped = {name: value.replace("%", "%%") for name, value in defaults.items()}
     try:

@@ -1,4 +1,4 @@
-"""The onions inside a composite: each application that is mounted may have layers of its own."""
+"""The onions inside a composite: each application that is mounted may have its own layers."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def run_dev_server(
 ) -> None:
     """Run Werkzeug's development server: one process, a thread for each request.
 
-    With `reload` the application is loaded in a process of its own, again after each change. One that can't be loaded
+    With `reload` the application is loaded in its own process, again after each change. One that can't be loaded
     then doesn't end the server: the reason is printed and shown to the browser until a change puts it right.
 
     Args:

@@ -57,7 +57,7 @@ class IniFile:
                 self._lines[section] = entry.line
 
     def where(self, section: str = "", key: str = "") -> str:
-        """Return ``app.ini:12 [filter:session]``, the line being the key's where there is such, else the section's."""
+        """Return ``app.ini:12 [filter:session]``, the line being the key's if there is such, else the section's."""
         line = self._lines.get(section)
         if key:
             entry = self.sections.get(section, {}).get(key)

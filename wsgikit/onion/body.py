@@ -148,7 +148,7 @@ class Body:
             self._settle(exchange._onion.bring_out)
 
     def _settle(self, settle: Callable[..., Exception | None], *args: Exception) -> None:
-        """Get another response and hand over its head; where there is none, end."""
+        """Get another response and hand over its head; if there is none, end."""
         exchange = self._exchange
         self._step = self._source = None
         try:

@@ -22,7 +22,7 @@ HANDED = 1  # given to the server's start_response; PEP 3333 lets exc_info repla
 SENT = 2  # a chunk was passed on: it is out
 
 CURRENT: ContextVar[Exchange] = ContextVar("wsgikit.exchange")
-"""The exchange that the running code belongs to. Set in the context of a request, where an onion gives it one."""
+"""The exchange that the running code belongs to. Set in the context of a request, if an onion gives it one."""
 
 
 class Ending:
@@ -86,7 +86,7 @@ class Ending:
         """Become part of the exchange around this one, which ends both.
 
         A layer of others between may call its application again: the first attempt is ended before this one begins.
-        Where it gave it an environ of its own, this is a request within a request, and ends by itself.
+        If it passes another environ, this is a request within a request, and ends by itself.
         """
         self._stack = self.environ.get(STACK)
         while outer._is_over and outer._outer is not None:
@@ -134,7 +134,7 @@ class Ending:
 
     def _pop_failure(self) -> BaseException:
         try:
-            return self._failure  # type: ignore[return-value]  # asked for where there is one
+            return self._failure  # type: ignore[return-value]  # asked for if there is one
         finally:
             self._failure = None
 

@@ -1,7 +1,7 @@
 """The engine: PEP 3333, once, for all layers.
 
 An `Onion` is what a run of fused layers is compiled to: lists of their hooks, and the application inside. It has one
-`Segment`, or two where a layer in it asks for a context of the request's own (`ContextMiddleware`): the layers outside
+`Segment`, or two if a layer in it asks for a context of the request's own (`ContextMiddleware`): the layers outside
 that one, and those from it inwards. A segment takes an exchange in, past its `before_request` hooks, and out again,
 past its `after_request` hooks. What it does is what one layer nested in the other would do, and a test draws onions at
 random and holds the two side by side.
@@ -317,7 +317,7 @@ class Onion:
         exchange.is_complete = True
         if not exchange._is_plain:
             exchange._end()
-        else:  # what Exchange._finish does, where there is nothing but the layers' hooks to run
+        else:  # what Exchange._finish does, if there is nothing but the layers' hooks to run
             exchange._finished = True
             inside, outside = exchange._teardown
             if inside and (self.tears_always or exchange.known_state is not None):
@@ -403,7 +403,7 @@ class Onion:
         segment.tell(exchange, error, level)
 
     def recover(self, exchange: Exchange, error: Exception) -> Exception | None:
-        """Ask the layers that the failing response came out of for an answer in its stead; bring that out."""
+        """Ask the layers that the failing response came out of for an answer instead; bring that out."""
         segment, level = self.origin(exchange)
         if segment is self.outside:
             return segment.recover(exchange, error, level)
@@ -436,7 +436,7 @@ class Onion:
 
 
 def _tears_always(layer: Middleware) -> bool:
-    """Tell whether a layer has something to tear down that isn't in the state of the exchange."""
+    """Return whether a layer has something to tear down that isn't in the state of the exchange."""
     from wsgikit.onion.middleware import Middleware  # that module imports this one
 
     own = vars(layer).get("teardown_request")

@@ -180,7 +180,7 @@ class Exchange(Recorded):
 
         Assign another to replace it. The old one is closed by the engine: at once where the new one is a list, a
         tuple or a file wrapper, at the end where the new one is lazy and so may read from the old. What was said
-        through ``write()`` is dropped where a body takes its place. Headers that describe the body
+        through ``write()`` is dropped if a body takes its place. Headers that describe the body
         (``Content-Length``, ``ETag``) are for the layer to change.
         """
         body = self._body
@@ -367,7 +367,7 @@ class Exchange(Recorded):
             self._is_plain = False
             self._stage = OPEN  # held back again, until the layers have seen it
             self._replacement = None
-            if self._has_written:  # a write() failed on the way out, or a layer put a body in its stead
+            if self._has_written:  # a write() failed on the way out, or a layer put a body in its place
                 self._has_written = False
                 self._pending = self._writing = None
                 self._close_body()
@@ -452,7 +452,7 @@ class Exchange(Recorded):
             raise ProtocolError(complaint("start_response", "status", "a str such as '200 OK'", self._status))
 
     def _take(self, body: Iterable[bytes], context: Context | None) -> Iterable[bytes]:
-        """Take what the application returned: own its `close`, and pull it to its head where there is none yet."""
+        """Take what the application returned: own its `close`, and pull it to its head if there is none yet."""
         if body is None or isinstance(body, (str, bytes)):
             raise ProtocolError(
                 complaint("application", "body", "an iterable of bytes", body, "Return a list: [body]"),

@@ -12,7 +12,7 @@ _LONGEST = 1000  # characters of a cause: a driver's text with the address that 
 
 
 def mark_logged(error: BaseException, environ: Environ) -> bool:
-    """Mark an error as logged in this request; return False where it is already.
+    """Mark an error as logged in this request; return False if it is already.
 
     The mark is one of the request: an application may raise the same object in every request.
     """

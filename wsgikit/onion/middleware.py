@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class _Assembled(ABCMeta):  # so that a layer may be an ABC
     """Makes an instance, then compiles it and freezes it: construction does the thinking, the call does the work."""
 
-    if not TYPE_CHECKING:  # type checkers shall read the signature of __init__
+    if not TYPE_CHECKING:  # type checkers should read the signature of __init__
 
         def __call__(cls, *args, **kwargs):
             try:
@@ -64,7 +64,7 @@ class Middleware(metaclass=_Assembled):
         provides: environ keys that this layer sets for those inside it; `__init__` sets it if an option decides it.
         inside_of: layers that must stand outside this one if they are in the stack: classes, or names of classes.
         outside_of: layers that must stand inside this one if they are in the stack, likewise.
-        teardown_needs_state: whether `teardown_request` has nothing to do where no layer has put anything into
+        teardown_needs_state: whether `teardown_request` has nothing to do if no layer has put anything into
             `Exchange.state`: such requests are then spared it.
         counts_bytes: whether the layer reads `Exchange.bytes_sent` in `teardown_request`: the engine then counts the
             bytes of streams that have no Content-Length.
@@ -72,7 +72,7 @@ class Middleware(metaclass=_Assembled):
         response_policy: the keys that it obeys in `after_request`.
         health_name: what `HealthMiddleware` calls the layer's `check_health`, such as ``"database"``; empty if the
             layer depends on nothing.
-        own_context: whether the request runs, from this layer inwards, in a `contextvars.Context` of its own.
+        own_context: whether the request runs, from this layer inwards, in its own `contextvars.Context`.
 
     Raises:
         ConfigurationError: `app` can't be called.
@@ -179,7 +179,7 @@ class Middleware(metaclass=_Assembled):
     def _hasten(self, cls: type[Middleware], *hooks: Callable[..., Any]) -> None:
         """Have the engine call these in place of the hooks of `cls` that they are named after.
 
-        They do the same in less time, for what they need is at hand in their closure. A hook that a subclass overrides
+        They do the same in less time: what they need is in their closure. A hook that a subclass overrides
         stays what it is.
         """
         for hook in hooks:

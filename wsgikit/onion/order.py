@@ -125,7 +125,7 @@ def _is_there(provider: Any, scope: Any) -> bool:
     return own is None or own == scope
 
 
-# Who provides a key, for the hint where nobody does. Names only: the rooms themselves are not imported here.
+# Who provides a key, for the hint if nobody does. Names only: the rooms themselves are not imported here.
 _PROVIDERS = {
     SESSION: "SessionMiddleware",
     DB: "DatabaseMiddleware",

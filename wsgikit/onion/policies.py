@@ -73,7 +73,7 @@ def policy(**keys: Any) -> Callable[[V], V]:
 
     Args:
         keys: `csrf`, `login`, `body_limit`, `rate_limit` (the request side); `cache`, `compress`, `csp` (the response
-            side); and the keys that layers of your own declare in `request_policy` and `response_policy`.
+            side); and the keys that your own layers declare in `request_policy` and `response_policy`.
 
     Raises:
         ConfigurationError: an unknown key, or a value of another kind.

@@ -207,7 +207,7 @@ class Recorded(Ending):
         self._root()._matched = matched
 
     def begin_attempts(self) -> Callable[[], None]:
-        """Let several attempts answer this exchange, each with an exchange of its own that ends by itself.
+        """Let several attempts answer this exchange, each with its own exchange that ends by itself.
 
         Returns:
             a function to be called before each attempt. It forgets what the attempt before left: `error`, the request

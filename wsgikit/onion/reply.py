@@ -92,12 +92,12 @@ _LINE = re.compile(r"[1-9][0-9]{2} [ -~\xa0-\xff]*")
 
 
 def status_line(status: Any) -> str | None:
-    """Return the status line for a number or a line; None where it is neither."""
+    """Return the status line for a number or a line; None if it is neither."""
     if isinstance(status, str):
         return status if _LINE.fullmatch(status) else None
     if isinstance(status, bool) or not isinstance(status, int) or not 100 <= status <= 999:
         return None
-    from http import HTTPStatus  # only where a layer answers itself
+    from http import HTTPStatus  # only if a layer answers itself
 
     try:
         return f"{int(status)} {HTTPStatus(status).phrase}"
@@ -106,7 +106,7 @@ def status_line(status: Any) -> str | None:
 
 
 def is_body(body: object) -> bool:
-    """Tell whether something may be an iterable of bytes, as far as can be seen without reading it."""
+    """Return whether something may be an iterable of bytes, as far as can be seen without reading it."""
     if isinstance(body, (list, tuple)):
         return all(isinstance(chunk, bytes) for chunk in body)
     return hasattr(body, "__iter__") and not isinstance(body, (str, bytes, dict))

@@ -79,7 +79,7 @@ def limit_layer(
 ) -> WSGIApplication:
     """Return a layer that takes part only in the requests of a scope; `app` answers the others.
 
-    One of ours stays fused with its neighbours. One that has a context of its own, calls its application by itself, or
+    One of ours stays fused with its neighbours. One that has its own context, calls its application by itself, or
     isn't ours is bypassed as a whole.
 
     Args:

@@ -20,7 +20,7 @@ class Source:
     """What `Exchange.body` gives for a lazy body, so that a layer can wrap it.
 
     It keeps the first chunk that isn't empty until the next is asked for. Where the head is replaced after layers have
-    wrapped the body (`start_response` with ``exc_info``, before a chunk has left), they are asked anew and read the
+    wrapped the body (`start_response` with ``exc_info``, before a chunk has left), they are asked again and read the
     body from its start.
 
     Args:

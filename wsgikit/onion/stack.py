@@ -359,7 +359,7 @@ def _instance_given(where: str, what: str, layer: Middleware) -> str:
 
 
 def _takes_name(factory: Callable[..., Any]) -> bool:
-    from wsgikit.options.signature import signature_of  # only where a layer is given a name
+    from wsgikit.options.signature import signature_of  # only if a layer is given a name
 
     signature = signature_of(factory)
     return signature is not None and "name" in signature.parameters

@@ -42,7 +42,7 @@ class _Names(dict[str, Any]):
 
 
 def is_unresolved(annotation: object) -> bool:
-    """Tell whether an annotation stands for a name that could not be found at run time."""
+    """Return whether an annotation stands for a name that could not be found at run time."""
     return isinstance(annotation, _Unresolved)
 
 
@@ -63,7 +63,7 @@ def home_of(factory: Any) -> dict[str, Any]:
 
 
 def resolve(annotation: Any, home: Mapping[str, Any]) -> Any:
-    """Return what an annotation means; `typing.Any` where there is none or it can't be told."""
+    """Return what an annotation means; `typing.Any` if there is none or it can't be told."""
     if annotation is inspect.Parameter.empty:
         return Any
     if isinstance(annotation, typing.ForwardRef):

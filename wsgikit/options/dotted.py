@@ -19,7 +19,7 @@ _DOTTED = re.compile(rf"{_WORD}(?:\.{_WORD})*(?P<attribute>:{_WORD}(?:\.{_WORD})
 
 
 def is_dotted_name(text: str, *, with_colon: bool = False) -> bool:
-    """Tell whether a text is ``module:attribute`` or, unless `with_colon`, ``module.attribute``."""
+    """Return whether a text is ``module:attribute`` or, unless `with_colon`, ``module.attribute``."""
     match = _DOTTED.match(text)
     return match is not None and (match["attribute"] is not None or (not with_colon and "." in text))
 

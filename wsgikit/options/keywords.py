@@ -30,7 +30,7 @@ def check_keywords(
 
 
 def _is_plainly_right(factory: Callable[..., object], options: Mapping[str, object], positional: int) -> bool:
-    """Tell whether a class or function surely takes the options; where this says False, a closer look is due."""
+    """Return whether a class or function surely takes the options; where this says False, a closer look is due."""
     is_class = isinstance(factory, type)
     function = factory.__init__ if is_class else factory
     if not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):

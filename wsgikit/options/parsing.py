@@ -70,7 +70,7 @@ def _parse(key: str, text: str, annotation: Any, where: str, here: str) -> Any:
 
 
 def unknown_key(key: str, known: list[str], texts: Mapping[str, str], where: str, more: str) -> str:
-    """Write the text for a key that a factory doesn't take; `more` may say where it would be right."""
+    """Write the text for a key that a factory doesn't take; `more` may say where it belongs."""
     suggestion = more or did_you_mean(key, [name for name in known if name not in texts] or known)
     expected, listed = listed_options(known, suggestion)
     remedy = more or f"{suggestion} {listed}".strip()

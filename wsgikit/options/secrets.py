@@ -1,4 +1,4 @@
-"""The secrets that a layer is given: refused where they can't protect anything, before the first request."""
+"""The secrets that a layer is given: refused if they can't protect anything, before the first request."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Option:
 
     Attributes:
         name: as it is written in Python and in an ini file.
-        annotation: the resolved type; `typing.Any` where none is declared.
+        annotation: the resolved type; `typing.Any` if none is declared.
         default: the value it has when it is not given, or `REQUIRED`.
     """
 
@@ -57,7 +57,7 @@ class Option:
 
 
 def signature_of(factory: Callable[..., object]) -> inspect.Signature | None:
-    """Return the signature that a call of `factory` has to meet, or None where it can't be known.
+    """Return the signature that a call of `factory` has to meet, or None if it can't be known.
 
     For a class this is that of its ``__init__``: a metaclass with a ``__call__`` of its own would hide it.
     """
@@ -83,7 +83,7 @@ def describe_options(factory: Callable[..., object], positional: int = 1) -> tup
 
 
 def takes_any_option(factory: Callable[..., object]) -> bool:
-    """Tell whether the factory takes keywords that its signature does not name."""
+    """Return whether the factory takes keywords that its signature does not name."""
     signature = signature_of(factory)
     if signature is None:
         return True

@@ -17,7 +17,7 @@ _ENV = re.compile(r"env:\s*(\w+)\Z", re.ASCII)
 
 
 def resolve_source(text: str, name: str, where: str, here: str, is_item: bool = False) -> str | None:
-    """Return the value that ``env:NAME`` or ``file:PATH`` stands for, or None where the text is neither.
+    """Return the value that ``env:NAME`` or ``file:PATH`` stands for, or None if the text is neither.
 
     The value is taken as it is: no ``%`` in it is looked at, and it is not resolved again. Of a file the last line
     break is left out, which editors and ``echo`` add. A text that begins with ``file://`` is a URL.

@@ -1,8 +1,8 @@
 """Text becomes a typed value, by the annotation that the option has.
 
-Where several types are allowed they are tried in this order, whatever the order in the annotation: the words of a
+If several types are allowed they are tried in this order, whatever the order in the annotation: the words of a
 `Literal` or an enum, none, on/off, number (with the units that the option's name allows), an object by its dotted name,
-mappings and lists, paths, text. Where text is allowed, a dotted name is one only with its colon. Where nothing is
+mappings and lists, paths, text. Where text is allowed, a dotted name is one only with its colon. If nothing is
 declared, or `Any`, a value is what it looks like: none, on/off, a number, a dotted name with a colon, text.
 """
 
@@ -281,7 +281,7 @@ def _split(text: str, *, commas: bool) -> list[str]:
 
 
 def _is_one(value: object, member: Any) -> bool:
-    """Tell whether an object that was named can be what the annotation says, as far as that can be told."""
+    """Return whether an object that was named can be what the annotation says, as far as that can be told."""
     origin = typing.get_origin(member) or member
     if origin in (Callable, typing.Callable):
         return callable(value)

@@ -102,7 +102,7 @@ def split_mapping(annotation: Any) -> tuple[Any, Any] | None:
 
 
 def is_dotted(annotation: Any) -> bool:
-    """Tell whether a value of this type can only be named: a callable, a class, an object of somebody's."""
+    """Return whether a value of this type can only be named: a callable, a class, an object of somebody's."""
     origin = typing.get_origin(annotation) or annotation
     if origin in (Callable, type, typing.Callable) or is_unresolved(origin):
         return True
@@ -114,7 +114,7 @@ def is_dotted(annotation: Any) -> bool:
 
 
 def is_path(annotation: Any) -> bool:
-    """Tell whether a value is the path of a file or folder."""
+    """Return whether a value is the path of a file or folder."""
     origin = typing.get_origin(annotation) or annotation
     return origin is os.PathLike or (isinstance(origin, type) and issubclass(origin, pathlib.PurePath))
 

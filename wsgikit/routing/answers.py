@@ -187,7 +187,7 @@ def merged(head: HeaderList, headers: Any, where: str) -> HeaderList:
 def with_head(
     line: str, head: HeaderList, body: Iterable[bytes], status: str | None, headers: Any, where: str = "view"
 ) -> Parts:
-    """Return the parts with another status and further headers, where there are any."""
+    """Return the parts with another status and further headers, if there are any."""
     if headers:
         head = merged(head, headers, where)
         if type(body) is list:
@@ -253,7 +253,7 @@ def http_answer(error: Exception) -> WSGIApplication | None:
 
 
 def http_code(error: BaseException) -> int | None:
-    """Return the status code that an exception stands for, or None where it stands for none."""
+    """Return the status code that an exception stands for, or None if it stands for none."""
     code = getattr(error, "code", None)
     if callable(error) and isinstance(code, int):  # Werkzeug's and webob's HTTP exceptions
         return code

@@ -128,7 +128,7 @@ class RuleWriter:
         return _filler(literals, holes)
 
     def try_plain(self, values: Mapping[str, Any]) -> str | None:
-        """Return the path of as many values as the rule needs; None where they are not the very ones, or not fit."""
+        """Return the path of as many values as the rule needs; None if they are not the very ones, or not fit."""
         if type(values) is not dict or None in values.values():
             return None
         try:
@@ -142,7 +142,7 @@ class RuleWriter:
         return self.domain if self.domain is not None else self._write_domain(values)
 
     def is_suitable(self, values: Mapping[str, Any], method: str | None) -> bool:
-        """Tell whether the values suffice, and don't contradict the rule's defaults."""
+        """Return whether the values suffice, and don't contradict the rule's defaults."""
         methods = self.bound.methods
         if method is not None and methods is not None and method not in methods:
             return False
@@ -151,7 +151,7 @@ class RuleWriter:
         return all(name not in values or values[name] == value for name, value in self.defaults.items())
 
     def write(self, values: Mapping[str, Any]) -> tuple[str, str] | None:
-        """Return domain and path, without a query; None where a converter refuses a value."""
+        """Return domain and path, without a query; None if a converter refuses a value."""
         try:
             return self.write_domain(values), self.write_path(values)
         except ValidationError:
@@ -181,7 +181,7 @@ def _filler(literals: list[str], holes: list[tuple[str, Callable[[Any], str]]]) 
 
 
 def provides_defaults_for(provider: BoundRule, other: BoundRule) -> bool:
-    """Tell whether `provider` is the shorter way to write `other` where the values are its defaults."""
+    """Return whether `provider` is the shorter way to write `other` where the values are its defaults."""
     return (
         provider.defaults is not None
         and not provider.rule.build_only

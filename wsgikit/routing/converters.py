@@ -62,19 +62,19 @@ DEFAULT_CONVERTERS: Mapping[str, type[BaseConverter]] = {
 # Their instances hold nothing of a rule or a map, so equal ones may be shared.
 _SHAREABLE = frozenset(DEFAULT_CONVERTERS.values())
 _LENGTHS = re.compile(r"\[\^/\]\{(\d+)(,?)(\d*)\}")
-# The same as the converter's own lazy `[^/].*?` where nothing follows, and faster.
+# The same as the converter's own lazy `[^/].*?` if nothing follows, and faster.
 _WHOLE_REST = re.compile(r"[^/].*\Z").match
 
 
 def is_shareable(kind: type[BaseConverter]) -> bool:
-    """Tell whether one instance may serve several rules."""
+    """Return whether one instance may serve several rules."""
     return kind in _SHAREABLE
 
 
 def whole_segment_test(converter: BaseConverter) -> Callable[[str], object] | None:
-    """Return a test, without a regular expression of its own, that a whole segment is what the converter takes.
+    """Return a test, without its own regular expression, that a whole segment is what the converter takes.
 
-    It must say what ``regex`` says, to the letter; None where only the regular expression can tell. Subclasses are
+    It must say what ``regex`` says, to the letter; None if only the regular expression can tell. Subclasses are
     never taken for the class they derive from.
     """
     kind = type(converter)
@@ -105,7 +105,7 @@ def _length_test(found: re.Match[str]) -> Callable[[str], object]:
 
 
 def python_converter(converter: BaseConverter) -> Callable[[str], Any] | None:
-    """Return what makes the Python value of the text; None where the text is the value."""
+    """Return what makes the Python value of the text; None if the text is the value."""
     if type(converter).to_python is BaseConverter.to_python and "to_python" not in vars(converter):
         return None
     if type(converter) is IntegerConverter:

@@ -63,7 +63,7 @@ class Matched(Match):
 
     Attributes:
         plan: what is to be done.
-        rule: the rule; None where none matched.
+        rule: the rule; None if none matched.
         values: what the path bound.
         parent: the same of the router that this one is mounted in, or None.
         error: why no rule matched.
@@ -244,7 +244,7 @@ class Matched(Match):
     def _take_error(self) -> Exception:
         error = self.error
         self.error = None  # its traceback will lead back here
-        return error  # type: ignore[return-value]  # there is one where this is called
+        return error  # type: ignore[return-value]  # there is one if this is called
 
     def _handled(self, error: Exception, exchange: Exchange) -> Any:
         """Return what the error handler for `error` returns, or `UNHANDLED`."""
@@ -446,7 +446,7 @@ def _log_missing(environ: Environ, error: Exception) -> None:
 
 
 def _is_answered_outside(exchange: Exchange) -> bool:
-    """Tell whether a layer outside makes pages of errors, so that an HTTP exception is for it to answer."""
+    """Return whether a layer outside makes pages of errors, so that an HTTP exception is for it to answer."""
     return any(getattr(layer, "answers_errors", False) for layer in exchange.layers)
 
 

@@ -51,7 +51,7 @@ def viewless(router: Router) -> Iterator[str]:
 
 
 def _called(router: Router) -> Iterator[tuple[BoundRule, Target | None]]:
-    """Go through the rules that call a view of their own."""
+    """Go through the rules that call their own view."""
     for bound in router.map.iter_bound():
         if not (bound.rule.build_only or bound.may_redirect):
             yield bound, router._targets.get(bound.rule.endpoint)

@@ -91,7 +91,7 @@ def wants_of(function: Any, skip: frozenset[str] = frozenset()) -> Wants:
 
 
 def misfit_of(view: Any, arguments: frozenset[str]) -> str:
-    """Return why a view can't be called with the values of a rule, or "" where it can, or where that can't be told.
+    """Return why a view can't be called with the values of a rule, or "" if it can or if that is unknown.
 
     What a decorator makes is looked at, not what it wraps: it may add and take away.
     """

@@ -34,7 +34,7 @@ _has_surrogate = re.compile("[\ud800-\udfff]").search
 class RouteMap:
     """Hold rules; find the rule of a path, and build the URL of a rule.
 
-    Rules may be added at any time, on any thread. The trie is made when it is first needed, and made anew after a
+    Rules may be added at any time, on any thread. The trie is made when it is first needed, and made again after a
     rule was added: do that while starting, not in each request.
 
     Args:
@@ -97,7 +97,7 @@ class RouteMap:
         self._lock = RLock()
         self._bound: list[BoundRule] = []
         self._by_signature: dict[Any, list[BoundRule]] = {}
-        # Where neither hosts nor subdomains are compared, every request is in the same domain: at home.
+        # If neither hosts nor subdomains are compared, every request is in the same domain: at home.
         self.is_one_domain = not host_matching and server_name is None
         self._forget()
         for rule in rules:
@@ -180,7 +180,7 @@ class RouteMap:
             path: the path, decoded.
             method: the request's method.
             host: the request's host. Without it a redirect names no host.
-            subdomain: the request's subdomain, where it is not to be read from `host`.
+            subdomain: the request's subdomain, if it is not to be read from `host`.
             query: the request's query, undecoded; a redirect keeps it.
             script_name: the path that the application is mounted at, decoded.
             scheme: the request's scheme.
@@ -229,7 +229,7 @@ class RouteMap:
 
         Args:
             environ: the request.
-            raw_path: True keeps ``%2F`` apart from ``/``, where the server gives the undecoded path.
+            raw_path: True keeps ``%2F`` apart from ``/``, if the server gives the undecoded path.
         """
         path: str = environ.get("PATH_INFO", "")
         method: str | None = environ.get("REQUEST_METHOD")
@@ -287,7 +287,7 @@ class RouteMap:
         return path[:1] == "/" and path.isascii() and "//" not in path
 
     def _find_quickly(self, path: str, method: str, domain: str | None = None) -> Match | Miss | None:
-        """Walk the trie, from the only domain there is or from the one given; None where that doesn't decide."""
+        """Walk the trie, from the only domain there is or from the one given; None if that doesn't decide."""
         segments = path.split("/")
         count = len(segments)
         if count < 2 or segments[0] or (count > 2 and not segments[1]):
@@ -327,7 +327,7 @@ class RouteMap:
     def _binding(
         self, host: str | None, subdomain: str | None, query: str, script_name: str, scheme: str, method: str
     ) -> Binding | None:
-        """Return what is known of a request; None where its host is none that the map serves."""
+        """Return what is known of a request; None if its host is none that the map serves."""
         if host:
             host = to_idna(host.lower())
             if host is None:
@@ -386,7 +386,7 @@ class RouteMap:
     # ---- building
 
     def build_plain(self, endpoint: str, values: Mapping[str, Any]) -> str | None:
-        """Return the path where an endpoint has one rule that needs no more than the values; None asks for `build`."""
+        """Return the path if an endpoint has one rule that needs no more than the values; None asks for `build`."""
         writer = (self._builder or self._prepare_builder()).plain.get(endpoint)
         if writer is None or len(values) != writer.count:
             return None
@@ -417,7 +417,7 @@ class RouteMap:
             method: only rules that take it are looked at.
             default_method: the request's method; where `method` is None a rule that takes it is preferred.
             host: the request's host; `external` needs it, or the map's `server_name`.
-            subdomain: the request's subdomain, where it is not to be read from `host`.
+            subdomain: the request's subdomain, if it is not to be read from `host`.
             script_name: the path that the application is mounted at, decoded.
             scheme: the scheme of a URL with a host; "" leaves it to the page that the URL stands in.
             external: True always names scheme and host.

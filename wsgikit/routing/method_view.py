@@ -20,10 +20,10 @@ class View:
     """A view as a class: override `dispatch_request`, and route ``TheView.as_view("name")``.
 
     Attributes:
-        methods: the methods of its rule; GET where there are none.
+        methods: the methods of its rule; GET if there are none.
         provide_automatic_options: answer OPTIONS without the view; by `methods` where it is None.
         decorators: wrapped around the view function, the first innermost.
-        init_every_request: make an instance for each request. Turn it off where nothing is kept on `self`.
+        init_every_request: make an instance for each request. Turn it off if nothing is kept on `self`.
     """
 
     methods: ClassVar[Collection[str] | None] = None

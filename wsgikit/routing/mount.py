@@ -103,7 +103,7 @@ class Mount:
         return self.text or "/" if self.pattern is None else self.pattern.pattern
 
     def takes_host(self, environ: Environ) -> bool:
-        """Tell whether the request is for this mount's host."""
+        """Return whether the request is for this mount's host."""
         if self.host is None:
             return True
         host = (environ.get("HTTP_HOST") or environ.get("SERVER_NAME", "")).lower()

@@ -21,7 +21,7 @@ class Problem(HTTPException):
     Args:
         code: the status.
         detail: what went wrong this time, for a person.
-        title: what kind of problem it is; the status's own phrase where it isn't given.
+        title: what kind of problem it is; the status's own phrase if it isn't given.
         type: a URI that names the kind.
         headers: headers of the response, such as ``Allow`` or ``Retry-After``.
         members: further members of the object.

@@ -22,8 +22,8 @@ class Binding(NamedTuple):
     """What a map is asked for: the request's host and the like.
 
     Attributes:
-        host: the host, or the map's server name; None where it is not known, which makes URLs without one.
-        subdomain: the subdomain in which the request is; None where the map matches hosts.
+        host: the host, or the map's server name; None if it is not known, which makes URLs without one.
+        subdomain: the subdomain in which the request is; None if the map matches hosts.
         query: the query, undecoded.
         script_name: the path that the application is mounted at, decoded.
     """
@@ -71,10 +71,10 @@ def location(binding: Binding, path: str, domain: str | None = None) -> str:
 
 
 class RedirectUrls:
-    """What a function given as `redirect_to` gets as its first argument: the URLs of the request at hand.
+    """What a function given as `redirect_to` gets as its first argument: the URLs of the current request.
 
     Attributes:
-        host, subdomain, script_name, scheme: of the request; `host` is None where it is not known.
+        host, subdomain, script_name, scheme: of the request; `host` is None if it is not known.
     """
 
     def __init__(self, binding: Binding, build: Callable[..., str]) -> None:
@@ -91,7 +91,7 @@ class RedirectUrls:
 
 
 def redirect_target(bound: BoundRule, values: Mapping[str, Any], binding: Binding, build: Callable[..., str]) -> str:
-    """Return where a rule with `redirect_to` sends a request.
+    """Return the URL to which a rule with `redirect_to` sends a request.
 
     The target is joined to the root of the application. What the visitor wrote in the path can't make it leave the
     host: only the developer's own text, or function, names another one.

@@ -250,7 +250,7 @@ class Registry(HookRegistry):
 
         Args:
             rule: the collection's path, such as ``"/posts"``.
-            resource: the class, made anew for each request, or an instance.
+            resource: the class, made again for each request, or an instance.
             endpoint: its rules are named ``endpoint_index``, ``endpoint_show``, …; the class's name by default.
             key: the items' part of the path, such as ``"<uuid:post_id>"``; else made from the methods' parameters.
             options: those of `add_url_rule`.
@@ -294,7 +294,7 @@ class Registry(HookRegistry):
 
         Args:
             prefix: put before its rules.
-            name: put before its endpoints; its own name where it isn't given.
+            name: put before its endpoints; its own name if it isn't given.
             host: the host of its rules, where this router matches hosts.
             subdomain: the subdomain of its rules, with a `server_name`. Those of nested routers are joined.
             url_defaults: values that its views get, and that `url_for` need not be given. A rule's own `defaults` win.
@@ -365,7 +365,7 @@ class Registry(HookRegistry):
             prefix: whole segments, such as ``"/blog"``, or a compiled regular expression for the beginning of the path.
             app: the application. It finds the prefix in ``SCRIPT_NAME``. This router's hooks don't run for it.
             name: for `url_for("name.endpoint")`, where it is a `Router` or a stack of one; else the router's own.
-            host: the host it is for; all where it isn't given.
+            host: the host it is for; all if it isn't given.
             keep_path: leave ``SCRIPT_NAME`` and ``PATH_INFO`` as they are.
 
         Raises:
@@ -445,7 +445,7 @@ class Registry(HookRegistry):
         return known
 
     def has_endpoint(self, endpoint: str) -> bool:
-        """Tell whether a rule of this router, or of one included in it, has that endpoint."""
+        """Return whether a rule of this router, or of one included in it, has that endpoint."""
         return endpoint in self._targets
 
 

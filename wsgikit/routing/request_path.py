@@ -18,7 +18,7 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def decode_wsgi(text: str) -> str | None:
-    """Return the text that a WSGI server tunnelled as latin-1; None where the bytes are no UTF-8.
+    """Return the text that a WSGI server tunnelled as latin-1; None if the bytes are no UTF-8.
 
     PEP 3333 "Unicode Issues": each character of an environ string stands for one byte.
     """
@@ -31,10 +31,10 @@ def decode_wsgi(text: str) -> str | None:
 
 
 def path_of(environ: Environ, raw_path: bool = False) -> str | None:
-    """Return the path to route; None where it is no UTF-8.
+    """Return the path to route; None if it is no UTF-8.
 
     Args:
-        raw_path: True keeps ``%2F`` apart from ``/`` where the server gives the undecoded path (``REQUEST_URI`` or
+        raw_path: True keeps ``%2F`` apart from ``/`` if the server gives the undecoded path (``REQUEST_URI`` or
             ``RAW_URI``) and that still says what PATH_INFO says. In the result `ENCODED_SLASH` stands for it.
     """
     path: str = environ.get("PATH_INFO", "")
@@ -51,7 +51,7 @@ def _unquote(text: str) -> str:
 
 
 def _raw_path_info(environ: Environ, path: str) -> str | None:
-    """Return the undecoded PATH_INFO; None where the server gives none, or a layer before us rewrote the path."""
+    """Return the undecoded PATH_INFO; None if the server gives none, or a layer before us rewrote the path."""
     target = environ.get("REQUEST_URI") or environ.get("RAW_URI")
     if not target or "%2" not in target:
         return None  # nothing to keep apart
@@ -91,7 +91,7 @@ def without_default_port(host: str, scheme: str) -> str:
 
 
 def to_idna(host: str) -> str | None:
-    """Return a host (or a pattern of one) as clients send it, non-ASCII names in Punycode; None where it is no host."""
+    """Return a host (or a pattern of one) as clients send it, non-ASCII names in Punycode; None if it is no host."""
     if host.isascii() or "<" in host:
         return host
     name, colon, port = host.partition(":")  # the port would count for the length limit of a label

@@ -143,7 +143,7 @@ class Action:
         return build_url(_router_of(exchange), _full(self.endpoint, exchange), values, exchange.environ)
 
     def _location(self, result: Any, exchange: Exchange) -> dict[str, str]:
-        """Return the address of what was made, where it has a value of the key's name, or an `id`."""
+        """Return the address of what was made, if it has a value of the key's name, or an `id`."""
         if self.item_endpoint is None or self.key is None:
             return {}
         for name in (self.key, "id"):

@@ -43,19 +43,19 @@ class Router(Registry):
     """Routes, views and hooks in Flask's way; itself a WSGI application.
 
     What a view may return: see docs/howto/views.md. A view or hook gets the request by annotation
-    (``def show(request: Request, post_id: int)``), or uses the local `request` where a `ContextMiddleware` is around or
+    (``def show(request: Request, post_id: int)``), or uses the local `request` if a `ContextMiddleware` is around or
     the router is served by itself.
 
     Args:
         import_name: ``__name__`` of the module: its ``templates/`` and ``static/`` are found, and it names the router.
-        name: the router's name; the last part of `import_name` where it isn't given.
+        name: the router's name; the last part of `import_name` if it isn't given.
         template_folder: where templates are, beside the module; None looks for none.
         template_options: options of `Templates` for them, such as ``{"debug": True}`` to see changed files at once.
         static_folder: where static files are, beside the module; until it exists, they are not found. None serves none.
         static_url_path: where static files are served; by default the name of the folder.
         static_host: the host that serves static files, with `host_matching`.
         static_max_age_seconds: for how long browsers may cache static files; by default they ask each time.
-        strict_slashes: redirect ``/a`` to ``/a/`` where the rule ends so, and don't match ``/a/`` where it doesn't.
+        strict_slashes: redirect ``/a`` to ``/a/`` if the rule ends so, and don't match ``/a/`` if it doesn't.
         merge_slashes: redirect ``/a//b`` to ``/a/b``.
         redirect_defaults: redirect to the shorter rule where the values are its defaults.
         converters: further converters by name.
@@ -209,7 +209,7 @@ class Router(Registry):
     # ------------------------------------------------------------------ a request
 
     def __call__(self, environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]:
-        """Answer one request (PEP 3333): in the onion around, or in one of its own where there is none."""
+        """Answer one request (PEP 3333): in the onion around, or in one of its own if there is none."""
         exchange = environ.get(EXCHANGE)
         if exchange is not None and exchange.environ is environ and not exchange.is_finished:
             return self.find(environ)(environ, start_response)
@@ -230,7 +230,7 @@ class Router(Registry):
         return app
 
     def match(self, environ: Environ) -> WSGIApplication | None:
-        """Return what answers a request, or None where no rule and no mount is for it.
+        """Return what answers a request, or None if no rule and no mount is for it.
 
         A path that a rule has for other methods only is answered by a 405, one that only lacks a slash by a redirect.
         """
@@ -395,7 +395,7 @@ class Router(Registry):
             _method: choose the rule of the endpoint that has this method.
             _scheme: the scheme of an external URL.
             _external: with scheme and host; needs a request, or the router's `server_name`.
-            _environ: the request at hand. The function `wsgikit.url_for` passes it.
+            _environ: the current request. The function `wsgikit.url_for` passes it.
             values: for the rule's variables; what it has none of goes into the query string. None is left out.
 
         Raises:

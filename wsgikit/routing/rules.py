@@ -48,7 +48,7 @@ def parse_rule(text: str) -> tuple[Segment, ...]:
     Raises:
         ConfigurationError: the text is no rule.
     """
-    # Only the arguments of a converter may hold a slash of their own.
+    # Only the arguments of a converter may hold their own slash.
     raw = text.split("/") if "(" not in text else _split_outside_placeholders(text)
     try:
         return tuple([_parse_segment(segment) for segment in raw])

@@ -99,7 +99,7 @@ def _finish(
 def _canonical(
     bound: BoundRule, values: dict[str, Any], method: str, binding: Binding, builder: UrlBuilder
 ) -> tuple[str, str] | None:
-    """Return domain and path of the rule that should be seen in the place of this one; None where it is itself."""
+    """Return domain and path of the rule that should be seen in the place of this one; None if it is itself."""
     writers = builder.writers_of(bound.rule.endpoint)
     if bound.rule.alias:
         originals = [writer for writer in writers if not writer.bound.rule.alias]

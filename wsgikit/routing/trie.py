@@ -56,11 +56,11 @@ class Node:
         static: the next node for a literal segment.
         branches: what dynamic parts lead on, in order of weight, None for none: lists of (test, node, kind). `_STEP`
             takes one segment and `_REST` all; a `_FORK` holds branches of equal weight in the place of its node.
-        lone: the only branch, where there is just one and it takes one segment.
+        lone: the only branch, if there is just one and it takes one segment.
         edges: the same as `branches` before they were ordered: part and node by what makes the part.
         rules: the rules that end here.
         final, otherwise: what ends the walk here, by method, and for any other method.
-        extra, extra_otherwise: the same where one slash too many is left; both are empty where no rule allows that.
+        extra, extra_otherwise: the same if one slash too many is left; both are empty if no rule allows that.
     """
 
     __slots__ = ("branches", "edges", "extra", "extra_otherwise", "final", "lone", "otherwise", "rules", "static")
@@ -184,7 +184,7 @@ def _end(method: str | None, own: list[BoundRule], with_slash: list[BoundRule]) 
 
 
 def literal_paths(rules: Iterable[BoundRule], domain: str) -> dict[str, dict[str, Rule | None]]:
-    """Return the rule of each path without placeholders and each method; None where the walk must decide.
+    """Return the rule of each path without placeholders and each method; None if the walk must decide.
 
     No other rule can come before such a one: a literal segment is before any placeholder.
     """
@@ -205,7 +205,7 @@ def literal_paths(rules: Iterable[BoundRule], domain: str) -> dict[str, dict[str
 
 
 def walk(node: Node, segments: list[str], index: int, count: int, method: str) -> BoundRule | None:
-    """Return the rule that wins for the segments from `index` on, `UNDECIDED`, or None where no rule is near."""
+    """Return the rule that wins for the segments from `index` on, `UNDECIDED`, or None if no rule is near."""
     while index < count:
         segment = segments[index]
         index += 1

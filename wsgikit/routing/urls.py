@@ -40,7 +40,7 @@ def build_url(
     if record is not None:
         if record.router is not router:
             record = None
-        elif type(record) is Mounted:  # the application at hand is mounted in the router: its own prefix is longer
+        elif type(record) is Mounted:  # the current application is mounted in the router: its own prefix is longer
             script_name = record.script_name
     if endpoint[:1] == ".":
         current = record.endpoint if record is not None else None

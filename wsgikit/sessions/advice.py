@@ -98,7 +98,7 @@ def warn_of_the_way_back(manager: SessionManager, environ: Environ, is_https: bo
 
 
 def warn_of_other_writer(manager: SessionManager) -> None:
-    """Warn of an application inside that has a session of its own under the same name."""
+    """Warn of an application inside that has its own session under the same name."""
     if manager.is_foreign:
         remedy = "To share its session, give this layer the application's secret_key"
     else:

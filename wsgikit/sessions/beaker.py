@@ -69,7 +69,7 @@ class BeakerSession(Session):
 
     @property
     def path(self) -> str:
-        """Where the browser sends the cookie back to; it is the layer's for all sessions."""
+        """The path that the browser sends the cookie back to; it is the layer's for all sessions."""
         return self._manager.writer.path
 
     @path.setter
@@ -104,7 +104,7 @@ class BeakerSession(Session):
         """Save what has changed. It would be without this."""
 
     def dirty(self) -> bool:
-        """Tell whether there is something to save."""
+        """Return whether there is something to save."""
         return self.modified
 
     def delete(self) -> None:

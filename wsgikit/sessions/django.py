@@ -113,7 +113,7 @@ class SessionStore(SessionBase):  # type: ignore[misc]  # Django has no types
         raise UpdateError
 
     def exists(self, session_key: str | None = None) -> bool:
-        """Tell whether there is a session of this key."""
+        """Return whether there is a session of this key."""
         return bool(session_key) and _store().load(store_key(session_key or "")) is not None
 
     def delete(self, session_key: str | None = None) -> None:

@@ -19,7 +19,7 @@ class SessionCommitted(HeadSentError):
     """The session was changed after the head of the response left, and its cookie with it.
 
     Attributes:
-        key: the session's key that was to be changed, or None where the change had none (`rotate`).
+        key: the session's key that was to be changed, or None if the change had none (`rotate`).
     """
 
     def __init__(self, text: str, key: str | None = None) -> None:
@@ -31,7 +31,7 @@ class SessionReadOnly(ApplicationError):
     """The session was changed after `readonly()`.
 
     Attributes:
-        key: the session's key that was to be changed, or None where the change had none (`rotate`).
+        key: the session's key that was to be changed, or None if the change had none (`rotate`).
     """
 
     def __init__(self, key: str | None = None) -> None:

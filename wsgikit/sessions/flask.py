@@ -35,7 +35,7 @@ class FlaskStoreUnavailable(ServiceUnavailable, StoreUnavailable):
         return self.text
 
     def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
-        """Return the headers of the answer: no cache shall keep it."""
+        """Return the headers of the answer: no cache should keep it."""
         return [*super().get_headers(*args, **kwargs), ("Cache-Control", "no-store")]
 
 

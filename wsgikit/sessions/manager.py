@@ -160,7 +160,7 @@ class SessionManager:
 
         Args:
             cookie_header: the request's.
-            request: how the log names the request, where there is one.
+            request: how the log names the request, if there is one.
         """
         session: Session = self.session_class()
         session._header = cookie_header
@@ -201,7 +201,7 @@ class SessionManager:
         return data
 
     def has_something_to_do(self, session: Session) -> bool:
-        """Tell whether `commit` would save or send something for a session that was touched."""
+        """Return whether `commit` would save or send something for a session that was touched."""
         return session.modified or session._is_over or session._is_due
 
     def commit(self, session: Session, *, is_https: bool = False, mount: str = "") -> list[str]:
@@ -289,13 +289,13 @@ class SessionManager:
             journal().warning(f"%s: {text}", self.name, *args)
 
     def note_failure(self, session: Session, error: StoreUnavailable) -> None:
-        """Remember that the store didn't answer; log it, where nobody else will hear of it."""
+        """Remember that the store didn't answer; log it, if nobody else will hear of it."""
         session._failure = error
         if self.on_store_error != "raise":
             self.note(session, "error", str(error))
 
     def note(self, session: Session, level: Literal["exception", "error", "warning"], text: str) -> None:
-        """Log what befell a session, with its request: at once where that is known, or else when the layer tells it."""
+        """Log what befell a session, with its request: at once if that is known, or else when the layer tells it."""
         session._notes = [*(session._notes or ()), (level, text)]
         if session._request is not None:
             self.tell(session, session._request)
@@ -308,7 +308,7 @@ class SessionManager:
 
         Args:
             session: whose notes.
-            request: the name of its request; empty where it has none.
+            request: the name of its request; empty if it has none.
         """
         notes, session._notes = session._notes, None
         for level, text in notes or ():
@@ -323,7 +323,7 @@ class SessionManager:
 
         Args:
             session: the session out here, which has changes.
-            value: what it set the cookie to; empty where it removed it.
+            value: what it set the cookie to; empty if it removed it.
         """
         if not isinstance(self.backend, CookieBackend):
             return

@@ -52,12 +52,12 @@ class SessionMiddleware(Middleware):
         store: ``"cookie"``, a URL (``memory://``, ``sqlite:///sessions.db``, ``postgresql+psycopg://…``, ``redis://…``,
             ``memcached://…``), or a `SessionStore`.
         cookie_name: the name of the cookie; ``__Host-session`` asks browsers to guard it best, over https only.
-        cookie_path: where the browser sends it back to; ``"mount"`` is where the application is mounted.
+        cookie_path: the path that the browser sends it back to; ``"mount"`` is where the application is mounted.
         cookie_domain: a domain whose subdomains get it too; None is this host only.
         cookie_secure: whether it goes over https only; ``"auto"``: as the request that sets it came.
         cookie_httponly: whether scripts can't read it.
         cookie_samesite: ``"Lax"``, ``"Strict"``, ``"None"`` (needs `cookie_secure`), or None to say nothing.
-        cookie_partitioned: whether a page that embeds this one has a jar of its own for it (needs `cookie_secure`).
+        cookie_partitioned: whether a page that embeds this one has its own jar for it (needs `cookie_secure`).
         cookie_permanent: whether a new session is `permanent`: kept by the browser when it is closed.
         cookie_max_bytes: the longest ``Set-Cookie`` value that is sent; browsers drop longer ones silently.
         cookie_format: ``"wsgikit"``; or ``"flask"``, ``"starlette"``, ``"django"``: the cookie of these, read and
@@ -194,7 +194,7 @@ class SessionMiddleware(Middleware):
         self._finish(exchange)
 
     def _quick_hooks(self) -> list[Callable[[Exchange], None]]:
-        """Make hooks that do what the two above do, with what they need at hand: most requests touch no session."""
+        """Make hooks that do what the two above do, with what they need available: most requests touch no session."""
         key = self._environ_key
         session_class = self._session_class
         shadow = self._shadow

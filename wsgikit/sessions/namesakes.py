@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def is_shared(ours: SessionManager, theirs: SessionManager) -> bool:
-    """Tell whether what one writes is a session to the other: by the same secret, in the same form and place."""
+    """Return whether what one writes is a session to the other: by the same secret, in the same form and place."""
     if isinstance(ours.backend, CookieBackend):
         now = time.time()
         return theirs.backend.knows(ours.backend.format.dump(Envelope({}, now, now, "x")))

@@ -40,7 +40,7 @@ class Session(Messages, CsrfTokens):
     _shadowed: Any = None
     """What stood under the environ key before: the session of a stack around this one."""
     _committed: Callable[[], Exchange | None] | None = None
-    """Where the response has left or is about to: gives the exchange, while there is one."""
+    """Returns the exchange once the response has left or is about to leave; None if there is none."""
     _exchange: Callable[[], Exchange | None] | None = None
     """Gives the exchange of the layer while there is one. Not a plain reference: environ has the session in it."""
     _is_save_planned = False
@@ -141,7 +141,7 @@ class Session(Messages, CsrfTokens):
         return f"<Session with {', '.join(map(repr, self._data)) or 'nothing'}>"
 
     def __wsgikit_peek__(self) -> list[str] | None:
-        """Return the keys, for a debug page; None where nobody has read the session, which this doesn't do either."""
+        """Return the keys, for a debug page; None if nobody has read the session, which this doesn't do either."""
         return None if self._data is None else list(self._data)
 
     def __wsgikit_use__(self) -> Literal["untouched", "read", "changed"]:
@@ -213,7 +213,7 @@ class Session(Messages, CsrfTokens):
         return self
 
     def copy(self) -> dict[str, Any]:
-        """Return the keys and values as a dict of its own."""
+        """Return the keys and values as its own dict."""
         return dict(self.items())
 
     __copy__ = copy
@@ -224,7 +224,7 @@ class Session(Messages, CsrfTokens):
         return deepcopy(self.copy(), memo)
 
     def has_key(self, key: str) -> bool:
-        """Tell whether the key is there."""
+        """Return whether the key is there."""
         return key in self
 
     # ------------------------------------------------------------------ what is known about it
@@ -303,7 +303,7 @@ class Session(Messages, CsrfTokens):
     # ------------------------------------------------------------------ what can be done with it
 
     def changed(self) -> None:
-        """Say that it has changed; needed only for objects that change where nobody can see it."""
+        """Say that it has changed; needed only for objects whose changes the session can't see."""
         self._writable(None)
         self._is_forced = True
 
@@ -349,7 +349,7 @@ class Session(Messages, CsrfTokens):
         return self._manager.writer.is_secure(is_https)
 
     def rollback(self) -> None:
-        """Forget the changes of this request and read the session anew."""
+        """Forget the changes of this request and read the session again."""
         if self._data is not None:
             self._reset()
             self._open()
@@ -368,7 +368,7 @@ class Session(Messages, CsrfTokens):
         return self
 
     def lock(self, timeout_seconds: float = 10.0, hold_seconds: float = 30.0) -> AbstractContextManager[Session]:
-        """Be alone with the session: read it anew, run the block, save it at its end.
+        """Be alone with the session: read it again, run the block, save it at its end.
 
         Other requests go on without; only those that lock too are kept waiting.
 
@@ -483,7 +483,7 @@ class Session(Messages, CsrfTokens):
         self._committed = _nobody
 
     def _plan_late_save(self) -> bool:
-        """Have the session saved when the request ends; return False where it has ended."""
+        """Have the session saved when the request ends; return False if it has ended."""
         if self._is_late_save_planned:
             return True
         exchange = self._committed() if self._committed is not None else None
@@ -528,7 +528,7 @@ class Session(Messages, CsrfTokens):
         return changed
 
     def _mark_saved(self, is_watched: bool) -> None:
-        """Begin anew to look for changes, where there can be any: those in a stream."""
+        """Begin again to look for changes, where there can be any: those in a stream."""
         if self.modified:
             self._was_changed = True
         if is_watched:

@@ -48,7 +48,7 @@ class Timeouts:
         self._longest = min(self.idle, self.absolute, 400 * _DAY_SECONDS)
 
     def has_ended(self, created: float, saved: float) -> bool:
-        """Tell whether a session is over."""
+        """Return whether a session is over."""
         now = time.time()
         return now - saved >= self.idle or now - created >= self.absolute
 
@@ -57,12 +57,12 @@ class Timeouts:
         return min(saved + self._longest, created + self.absolute)
 
     def max_age(self, created: float | None) -> int:
-        """Return for how many seconds the browser shall keep the cookie of a permanent session."""
+        """Return for how many seconds the browser should keep the cookie of a permanent session."""
         now = time.time()
         return max(0, int(self.ends(now if created is None else created, now) - now))
 
     def needs_refresh(self, saved: float) -> bool:
-        """Tell whether it was so long ago that the session was saved that its being used is to be noted."""
+        """Return whether it was so long ago that the session was saved that its being used is to be noted."""
         return time.time() - saved > self._refresh
 
 

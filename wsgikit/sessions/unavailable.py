@@ -35,7 +35,7 @@ def answer_unavailable(layer: Middleware, exchange: Exchange) -> None:
 
 
 def _body(layer: Middleware, exchange: Exchange) -> bytes:
-    """Return our text, or nothing where a layer outside puts a page into it, as `ErrorPagesMiddleware` does."""
+    """Return our text, or nothing if a layer outside puts a page into it, as `ErrorPagesMiddleware` does."""
     for outer in exchange.layers:
         if outer is layer:
             break

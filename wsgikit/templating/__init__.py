@@ -1,7 +1,7 @@
 """Templates by Jinja2: for routers, and for any application through a layer.
 
 A router's templates are in ``templates/`` beside its module, those of included routers after them. `render_template`
-finds them from the request at hand; with `TemplateMiddleware` any application has them, under ``wsgikit.templates``.
+finds them from the current request; with `TemplateMiddleware` any application has them, under ``wsgikit.templates``.
 """
 
 from __future__ import annotations

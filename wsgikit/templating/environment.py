@@ -250,7 +250,7 @@ class Templates:
         return full
 
     def _processors_of_router(self) -> Iterator[Callable[[], Mapping[str, Any]]]:
-        """Iterate over the context processors of the view's routers; where no view answers, of the router."""
+        """Iterate over the context processors of the view's routers; if no view answers, of the router."""
         if not has_app_context():
             return
         matched = current_exchange().environ.get(ROUTING)

@@ -1,4 +1,4 @@
-"""Templates for any application: a layer that has them at hand."""
+"""Templates for any application: a layer that provides them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from wsgikit.wsgi import TEMPLATES, WSGIApplication
 class TemplateMiddleware(Middleware):
     """Gives an application templates: for `render_template`, and as a `Templates` in ``environ["wsgikit.templates"]``.
 
-    Use it where an application uses no `Router`, or where several share templates. A router finds its own without it;
+    Use it if an application uses no `Router`, or if several share templates. A router finds its own without it;
     with it, these come first.
 
-    It stands inside `ContextMiddleware` where one is present; without it, templates have no locals.
+    It stands inside `ContextMiddleware` if one is present; without it, templates have no locals.
 
     It provides ``wsgikit.templates``.
 

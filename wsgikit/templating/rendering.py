@@ -1,4 +1,4 @@
-"""Templates of the request at hand: `render_template` and what goes with it."""
+"""Templates of the current request: `render_template` and what goes with it."""
 
 from __future__ import annotations
 

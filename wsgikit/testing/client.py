@@ -45,7 +45,7 @@ class TestClient(webtest.TestApp):  # type: ignore[misc]  # WebTest has no types
     """WebTest's ``TestApp``, stricter: always linted, each response taken whole and closed, no local left behind.
 
     ``client.get("/", status=404)``, forms, links, JSON and cookies are as in WebTest's documentation. In addition it
-    fails where the application breaks PEP 3333, where a body of `watch_bodies` isn't closed exactly once, and where
+    fails if the application breaks PEP 3333, if a body of `watch_bodies` isn't closed exactly once, and if
     a request leaves a local (`request`, `g`, …) bound.
 
     Args:
@@ -136,7 +136,7 @@ class TestClient(webtest.TestApp):  # type: ignore[misc]  # WebTest has no types
         return response
 
     def check_streams(self) -> None:
-        """Fail where a response of `stream` was not closed; the ``client_for`` fixture does so after each test.
+        """Fail if a response of `stream` was not closed; the ``client_for`` fixture does so after each test.
 
         Raises:
             AssertionError: with the first of them; all are closed.
@@ -155,11 +155,11 @@ class TestClient(webtest.TestApp):  # type: ignore[misc]  # WebTest has no types
         """Open the session of this client, to look into it or to change it; it is saved at the end of the block.
 
         It is read from the real store or cookie, and saved to it as a request would: the client has the cookie
-        afterwards. Nothing is saved where the block raises.
+        afterwards. Nothing is saved if the block raises.
 
         Args:
-            url: where the session would be used; it decides which cookies go along and whether it is https.
-            environ_key: which one, where the stack has several; the outermost by default.
+            url: a URL at which the session is used; it decides which cookies go along and whether it is https.
+            environ_key: which one, if the stack has several; the outermost by default.
 
         Raises:
             ConfigurationError: there is no such `SessionMiddleware` in the application.
@@ -175,7 +175,7 @@ class TestClient(webtest.TestApp):  # type: ignore[misc]  # WebTest has no types
 
         Args:
             user: as `login_user` takes it.
-            url: where the session is used; see `session`.
+            url: a URL at which the session is used; see `session`.
             fresh: False is a login that the cookie of "remember me" did.
 
         Raises:

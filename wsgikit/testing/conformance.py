@@ -78,7 +78,7 @@ def assert_conforms(
         expect: names of scenarios that are known to fail. They are run, and one that passes is an error too, so that
             the list stays true.
         environ: keys to add to the environ of each request, such as the credentials that open the way to the app.
-        timeout_seconds: how long one scenario may take. Each runs on a thread of its own, as on a server; with None
+        timeout_seconds: how long one scenario may take. Each runs on its own thread, as on a server; with None
             all run on the calling thread, without a limit, which is easier to debug.
 
     Raises:

@@ -86,7 +86,7 @@ def _enter_layer(layer: DatabaseMiddleware, undo: ExitStack) -> None:
     undo.enter_context(_on_one_connection(engine))
     replica = layer.replica
     if replica is not None:
-        # What a test writes shall be on the replica at once.
+        # What a test writes must be on the replica at once.
         undo.enter_context(replica.using(engine))
 
 
@@ -101,7 +101,7 @@ def _on_one_connection(engine: Engine) -> Iterator[None]:
     connection: Any = kept.dbapi_connection
     isolation_level = getattr(connection, "isolation_level", None)
     if dialect.name == "sqlite":
-        connection.isolation_level = None  # sqlite3 shall not begin or commit by itself
+        connection.isolation_level = None  # sqlite3 must not begin or commit by itself
     words: dict[str, Callable[[Any], object]] = {
         "do_begin": lambda _: None,
         "do_commit": lambda _: _move_on(connection),

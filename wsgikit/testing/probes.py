@@ -55,7 +55,7 @@ class Body:
 
 
 class Endless(Body):
-    """A body without end, that gives up with an error where somebody tries to take it whole."""
+    """A body without end, that gives up with an error if somebody tries to take it whole."""
 
     def __next__(self) -> bytes:
         if self.made >= _ENDLESS_CHUNKS:
@@ -65,7 +65,7 @@ class Endless(Body):
 
 
 class SeparateBody:
-    """A body whose iterator is another object, as that of a list is; each has a `close` of its own."""
+    """A body whose iterator is another object, as that of a list is; each has its own `close`."""
 
     def __init__(self, *chunks: bytes) -> None:
         self._chunks = chunks

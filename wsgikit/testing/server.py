@@ -56,12 +56,12 @@ class Call:
 
     @property
     def status(self) -> str:
-        """The status line, or an empty str where there is no head."""
+        """The status line, or an empty str if there is no head."""
         return self.heads[-1][0] if self.heads else ""
 
     @property
     def code(self) -> int:
-        """The status as a number, or 0 where there is no head."""
+        """The status as a number, or 0 if there is no head."""
         digits = self.status[:3]
         return int(digits) if digits.isdigit() else 0
 
@@ -104,7 +104,7 @@ class Call:
         return self
 
     def step(self) -> bool:
-        """Take the next chunk; tell whether there was one."""
+        """Take the next chunk; return whether there was one."""
         if self.error is not None or self.is_exhausted or self.is_closed:
             return False
         try:
@@ -124,7 +124,7 @@ class Call:
         return True
 
     def take(self, count: int) -> Call:
-        """Take `count` chunks, where there are that many."""
+        """Take `count` chunks, if there are that many."""
         for _ in range(count):
             if not self.step():
                 break

@@ -14,7 +14,7 @@ BODIES = "wsgikit.testing.bodies"
 
 
 def watch_bodies(app: WSGIApplication) -> WSGIApplication:
-    """Wrap the application in the middle of an onion, so that `TestClient` fails where a layer doesn't close its body.
+    """Wrap the application in the middle of an onion, so that `TestClient` fails if a layer doesn't close its body.
 
     A body that has nothing to close (a list, a tuple, what the server's file wrapper made) is passed as it is.
 

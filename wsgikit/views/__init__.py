@@ -1,4 +1,4 @@
-"""What views are written with: Flask's helpers, on the request at hand."""
+"""What views are written with: Flask's helpers, on the current request."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def flash(message: Any, category: str = "message") -> None:
         message: what to show.
         category: its kind, such as ``"error"``, for the page to style it by.
     """
-    current_exchange("flash()")  # it says what was called, where there is no request
+    current_exchange("flash()")  # it says what was called, if there is no request
     flashes = session.get(_KEY, [])
     # A new list, so that any session notices, also one that doesn't watch what is nested.
     session[_KEY] = [*flashes, (category, message)]

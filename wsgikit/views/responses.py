@@ -108,12 +108,12 @@ def send_file(
 
     Args:
         path_or_file: a path (a relative one is beside the router's module), or a binary file open for reading.
-        mimetype: the media type; guessed from the name where it isn't given.
+        mimetype: the media type; guessed from the name if it isn't given.
         as_attachment: ask the browser to save it rather than show it.
-        download_name: the name to save it under; the file's own where it isn't given.
+        download_name: the name to save it under; the file's own if it isn't given.
         conditional: answer conditional and range requests.
         etag: whether to send one made from time, size and name; or the one to send.
-        last_modified: the time to send; the file's own where it isn't given.
+        last_modified: the time to send; the file's own if it isn't given.
         max_age: for how many seconds it may be cached, or a function of the path; None leaves it to revalidation.
 
     Raises:

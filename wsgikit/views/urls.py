@@ -1,4 +1,4 @@
-"""`url_for` on the request at hand."""
+"""`url_for` on the current request."""
 
 from __future__ import annotations
 

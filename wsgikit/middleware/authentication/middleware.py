@@ -29,7 +29,7 @@ _NOT_FRESH = "Log in again: this needs a login by password."
 class AuthenticationMiddleware(Middleware):
     """Find out who the client is, for all that is further in; refuse who isn't allowed.
 
-    Use it around any application that reads ``REMOTE_USER``, and for logins of your own. Don't use it if the
+    Use it around any application that reads ``REMOTE_USER``, and for your own logins. Don't use it if the
     application's framework knows its users already, and nobody else has to.
 
     Place: inside `SessionMiddleware` if users log in by a form, outside of whatever asks for the user. Environ: needs
@@ -40,7 +40,7 @@ class AuthenticationMiddleware(Middleware):
     Args:
         app: the WSGI application to wrap.
         schemes: the ways to know a client, in order: `Basic`, `Bearer`, `SessionLogin`, `RemoteUser` of this module,
-            or a `Scheme` of your own. The first that finds credentials decides.
+            or your own `Scheme`. The first that finds credentials decides.
         required: whether each request needs a user, but for `login_url`.
         environ_key: where the user is put in environ.
 

@@ -23,7 +23,7 @@ class WrongCredentials(Exception):  # it is an answer, no error of ours
 
 
 class Scheme:
-    """One way to know a client. Derive from it for a way of your own.
+    """One way to know a client. Derive from it for your own way.
 
     Attributes:
         challenge: what ``WWW-Authenticate`` says of it (RFC 9110 §11.6.1); None if it says nothing.

@@ -80,7 +80,7 @@ class CsrfMiddleware(Middleware):
     Use it around every application whose visitors log in by cookies or by HTTP authentication. The application needs
     no change: browsers say by themselves where a request comes from (``Sec-Fetch-Site``, ``Origin``). A token in the
     form is needed only if a browser says neither, as old ones and those on a plain http network do. Don't use it for
-    an API that other sites call and that takes its credentials from a header of their own.
+    an API that other sites call and that takes its credentials from their own header.
 
     Place: inside `SessionMiddleware`, which keeps the token, outside of whatever changes something. Environ: needs
     ``wsgikit.session`` unless ``tokens="never"`` or `cookie` is given; provides ``wsgikit.csrf``, an object with

@@ -20,7 +20,7 @@ class TokenKeeper(Protocol):
     """Makes the token of a visitor, and knows it again."""
 
     def issue(self, exchange: Exchange) -> str:
-        """Return the token, masked anew at each call; it is made on first use."""
+        """Return the token, masked again at each call; it is made on first use."""
 
     def matches(self, exchange: Exchange, text: str) -> bool:
         """Return whether a text is the token, plain or masked; compared in constant time."""
@@ -55,7 +55,7 @@ class SessionTokens:
 
 
 class CookieTokens:
-    """Keeps the token in a signed cookie of its own (OWASP "Signed Double-Submit Cookie").
+    """Keeps the token in its own signed cookie (OWASP "Signed Double-Submit Cookie").
 
     Scripts can read the cookie and send its value in the header.
 

@@ -43,7 +43,7 @@ class Backend(ABC):
 
     @abstractmethod
     def save(self, session: Session, write: Callable[[str], str]) -> str | None:
-        """Save the session, end the one it took the place of; return the ``Set-Cookie`` value, where one is to be sent.
+        """Save the session, end the one it took the place of; return the ``Set-Cookie`` value, if one is to be sent.
 
         Args:
             session: what to save.
@@ -60,10 +60,10 @@ class Backend(ABC):
 
     @abstractmethod
     def knows(self, value: str) -> bool:
-        """Tell whether a cookie value is one that was written here, or elsewhere with our secret."""
+        """Return whether a cookie value is one that was written here, or elsewhere with our secret."""
 
     def can_save_late(self, session: Session) -> bool:
-        """Tell whether the session can still be saved when the head has left."""
+        """Return whether the session can still be saved when the head has left."""
         return isinstance(session._token, Kept)
 
     @abstractmethod

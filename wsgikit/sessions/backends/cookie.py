@@ -1,4 +1,4 @@
-"""Sessions in cookies, and in a store where they don't fit."""
+"""Sessions in cookies, and in a store if they don't fit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_COOKIES = 50  # verified in one request: a header of 64 KB has room for a 
 
 
 class CookieBackend(Backend):
-    """Sessions in cookies, with a store for those that don't fit, where one is given.
+    """Sessions in cookies, with a store for those that don't fit, if one is given.
 
     Args:
         cookie_format: how they are written.

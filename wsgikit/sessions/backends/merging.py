@@ -18,7 +18,7 @@ _ABSENT = b""  # no JSON is empty
 
 
 def read_record(record: Record) -> Envelope | None:
-    """Return what a record holds, or None where it holds nothing of ours."""
+    """Return what a record holds, or None if it holds nothing of ours."""
     try:
         return unpack(serializer.loads(record.data), record.accessed, True)
     except (ValueError, TypeError, ArithmeticError, RecursionError):

@@ -309,7 +309,7 @@ class StoreBackend(Backend):
 
     def _record(self, session: Session, now: float) -> Record:
         created = now if session._created is None else session._created
-        # The id isn't written: who reads the store shall not learn it.
+        # The id isn't written: who reads the store must not learn it.
         envelope = Envelope(session._data or {}, created, now, None, session._is_permanent)
         return Record(pack(envelope), now, self._timeouts.ends(created, now))
 

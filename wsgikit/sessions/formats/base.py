@@ -22,7 +22,7 @@ class Envelope:
         created: when the session began, in seconds since 1970.
         saved: when it was last written.
         id: its id, or None in formats that have none.
-        permanent: whether the browser keeps it when it is closed; None where the format doesn't say.
+        permanent: whether the browser keeps it when it is closed; None if the format doesn't say.
         is_current: whether the first secret signed it.
     """
 
@@ -50,7 +50,7 @@ class CookieFormat(ABC):
 
     Attributes:
         has_created: whether the cookie says when the session began, without which no absolute timeout can be held.
-        permanent_key: the key of the data that says whether the session is permanent, where the format has it there.
+        permanent_key: the key of the data that says whether the session is permanent, if the format has it there.
     """
 
     has_created = False
@@ -58,7 +58,7 @@ class CookieFormat(ABC):
 
     @abstractmethod
     def load(self, value: str) -> Envelope | None:
-        """Return what the cookie holds, or None where it isn't one of ours. Never raises, whatever a client sends."""
+        """Return what the cookie holds, or None if it isn't one of ours. Never raises, whatever a client sends."""
 
     @abstractmethod
     def dump(self, envelope: Envelope) -> str:
@@ -70,7 +70,7 @@ class CookieFormat(ABC):
 
 
 def compress(data: bytes, at_least: int = _WORTH_COMPRESSING_BYTES) -> bytes | None:
-    """Return the data compressed, or None where that doesn't make it smaller, or it would be too much to unpack."""
+    """Return the data compressed, or None if that doesn't make it smaller, or it would be too much to unpack."""
     if not at_least <= len(data) < _MOST_BYTES:
         return None
     compressed = zlib.compress(data)

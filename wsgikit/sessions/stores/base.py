@@ -38,21 +38,21 @@ UNREADABLE = Record(b"\xff", 0.0, math.inf)
 
 
 class SessionStore(ABC):
-    """Where sessions are kept. A store of your own subclasses this; `wsgikit.testing.assert_store_conforms` tries it.
+    """Where sessions are kept. Your own store subclasses this; `wsgikit.testing.assert_store_conforms` tries it.
 
     All methods may be called from many threads at once and after a fork. What can't be reached raises
     `StoreUnavailable`. Nothing connects before the first call.
     """
 
     is_shared = True
-    """Whether several processes see the same records. False makes the layer warn where there are several."""
+    """Whether several processes see the same records. False makes the layer warn if there are several."""
 
     waits_for_commit = False
     """Whether it can be written only when the transaction of the request is over, as an SQLite file that both use."""
 
     @abstractmethod
     def load(self, key: str) -> Record | None:
-        """Return the record, with its version, or None where there is none or it has expired."""
+        """Return the record, with its version, or None if there is none or it has expired."""
 
     @abstractmethod
     def save(self, key: str, record: Record, expected: Any = None) -> Any:
@@ -61,10 +61,10 @@ class SessionStore(ABC):
         Args:
             key: where to.
             record: what; its `version` is not looked at.
-            expected: the version that was loaded; None where there must be no record yet.
+            expected: the version that was loaded; None if there must be no record yet.
 
         Returns:
-            The new version; or None where the record there has another version, is gone, or is there against
+            The new version; or None if the record there has another version, is gone, or is there against
             expectation. Then nothing was written.
         """
 
@@ -97,7 +97,7 @@ class SessionStore(ABC):
         raise UnsupportedByStore(f"{type(self).__name__}: keys: this store can't list its sessions.")
 
     def create(self) -> None:  # noqa: B027  # most need nothing
-        """Make what the store needs to exist, such as a table; does nothing where it is there or none is needed."""
+        """Make what the store needs to exist, such as a table; does nothing if it is there or none is needed."""
 
     def close(self) -> None:  # noqa: B027  # as above
         """Give back connections. The store may be used again."""

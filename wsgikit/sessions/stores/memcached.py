@@ -137,7 +137,7 @@ class MemcachedStore(SessionStore):
             try:
                 return step(self._clients.get())
             except self._hung_up:
-                # memcached was restarted: the pool has connections to the old one. They are made anew after close().
+                # memcached was restarted: the pool has connections to the old one. They are made again after close().
                 self._clients.get().close()
                 return step(self._clients.get())
         except self._errors as error:

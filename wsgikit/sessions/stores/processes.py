@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class PerProcess(Generic[T]):
-    """Gives each process an object of its own: sockets that two processes share carry each other's answers.
+    """Gives each process its own object: sockets that two processes share carry each other's answers.
 
     Args:
         make: makes the object, in the process that will use it.

@@ -161,7 +161,7 @@ class SqlStore(SessionStore):
     def touch(self, key: str, accessed: float, expires: float) -> bool:
         t = self._table.c
         update = self._table.update().where(t.id_hash == key, t.expires > time.time())
-        # MariaDB counts the rows it changed, not those it found: the time read anew is another one in any case.
+        # MariaDB counts the rows it changed, not those it found: the time read again is another one in any case.
         return bool(self._run(lambda c: c.execute(update.values(accessed=accessed, expires=expires)).rowcount))
 
     def sweep(self, limit: int = 1000) -> int:
@@ -253,7 +253,7 @@ class SqlStore(SessionStore):
             return step(connection)
 
     def _lacks_table(self) -> bool | None:
-        """Tell whether the table is missing; None: the database doesn't answer."""
+        """Return whether the table is missing; None: the database doesn't answer."""
         try:
             return not self._try(lambda c: self._sa.inspect(c).has_table(self._table.name))
         except self._errors.SQLAlchemyError:
@@ -299,5 +299,5 @@ class SqlStore(SessionStore):
 
 
 def _is_in_memory(url: Any) -> bool:
-    """Tell whether it is an SQLite database that only this process has."""
+    """Return whether it is an SQLite database that only this process has."""
     return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")

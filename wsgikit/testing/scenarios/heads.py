@@ -116,7 +116,7 @@ def no_hop_by_hop_header_is_added(bench: Bench) -> None:
 
 @scenario
 def content_length_is_right(bench: Bench) -> None:
-    """Where there is a Content-Length, it is one number, that of the bytes sent."""
+    """If there is a Content-Length, it is one number, that of the bytes sent."""
     headers = [*TEXT, ("Content-Length", "7")]
     for body in ([b"one two"], Body(b"one ", b"two")):
         call = bench.call(answering(body, headers=headers)).finish()
@@ -222,7 +222,7 @@ def exc_info_replaces_the_head_after_an_empty_chunk(bench: Bench) -> None:
 
 @scenario
 def exc_info_is_raised_again_after_the_head(bench: Bench) -> None:
-    """A second start_response with exc_info raises that error where the head has left."""
+    """A second start_response with exc_info raises that error if the head has left."""
     error = Marker("after the first chunk")
     raised: list[BaseException] = []
 

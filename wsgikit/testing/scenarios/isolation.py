@@ -110,7 +110,7 @@ def request_inside_a_request_is_its_own(bench: Bench) -> None:
 
 @scenario
 def steps_may_be_on_other_threads(bench: Bench) -> None:
-    """Each chunk of a body may be taken, and the body closed, on a thread of its own."""
+    """Each chunk of a body may be taken, and the body closed, on its own thread."""
     body = Body(b"one ", b"two ", b"three")
     call = bench.prepare(bench.wrap(answering(body)), bench.environ())
     for work in (call.start, call.step, call.step, call.step, call.step, call.close):

@@ -48,7 +48,7 @@ def body_without_close_is_taken(bench: Bench) -> None:
 
 @scenario
 def iterable_is_iterated_once(bench: Bench) -> None:
-    """The iterable is asked for an iterator once: a second one begins anew, or is empty."""
+    """The iterable is asked for an iterator once: a second one begins again, or is empty."""
     body = SeparateBody(b"one ", b"two")
     call = bench.call(answering(body)).finish()
     _claim_content(call, b"one two")
