@@ -99,6 +99,8 @@ def _unsafe_options(stack: Stack) -> Iterator[Finding]:
         options |= getattr(layer, "_options", {})
         yield from _unsafe_switches(name, options)
         yield from _unsafe_cookie(name, options)
+        if name == "InspectorMiddleware":
+            yield _inspector(options)
         for key, value in options.items():
             if is_secret(key) and key not in public:
                 yield from _weak_secrets(name, key, value)
@@ -115,6 +117,14 @@ def _unsafe_switches(name: str, options: Mapping[str, Any]) -> Iterator[Finding]
         yield Finding(name, f"debug is on: {danger} Write debug = false.", topic="debug")
     if options.get("console") is True:
         yield Finding(name, "console is on: who reaches it can run code. Write console = false.", topic="debug")
+
+
+def _inspector(options: Mapping[str, Any]) -> Finding:
+    """Report an inspector: as a problem, if others than this machine may open it without a token."""
+    is_open = options.get("allow") != "local" and options.get("token") is None
+    text = "it shows requests of all visitors to the clients in allow"
+    remedy = "Add token, or leave the layer out." if is_open else "Leave the layer out of a public site."
+    return Finding("InspectorMiddleware", f"{text}. {remedy}", is_note=not is_open, topic="debug")
 
 
 def _unsafe_cookie(name: str, options: Mapping[str, Any]) -> Iterator[Finding]:
