@@ -120,10 +120,10 @@ def test_g_keeps_what_is_set_until_the_request_ends(stack):
 
 def test_attributes_of_the_request_can_be_set_and_deleted(stack):
     with stack.request_context("/") as exchange:
-        request.user = "ann"
-        assert exchange.request.user == "ann"
-        del request.user
-        assert not hasattr(request, "user")
+        request.account = "ann"
+        assert exchange.request.account == "ann"
+        del request.account
+        assert not hasattr(request, "account")
 
 
 OPERATIONS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow]

@@ -179,8 +179,8 @@ def test_a_failing_teardown_is_logged_and_stops_no_other(call, caplog, log, onio
     assert ended(log) == ["first teardown", "second teardown", "outer teardown"]
     assert str(answer.close_error) == "teardown 0"
     assert [record.getMessage() for record in caplog.records] == [
-        "GET /: error in first.teardown_request",
-        "GET /: error in second.teardown_request",
+        "GET /: error in first.teardown_request: OSError: teardown 0",
+        "GET /: error in second.teardown_request: OSError: teardown 1",
     ]
 
 

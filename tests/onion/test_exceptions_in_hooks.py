@@ -152,8 +152,8 @@ def test_a_handler_that_fails_after_the_first_chunk_is_logged_and_the_first_erro
     answer = call(onion(answering(Body(b"sent", ValueError("broke off"))), *layers)).finish()
     assert str(answer.error) == "broke off"
     assert [record.getMessage() for record in caplog.records] == [
-        "GET /: error in inner.run",
-        "GET /: error in a stream",
+        "GET /: error in inner.run: KeyError: 'in the handler'",
+        "GET /: error in a stream: ValueError: broke off",
     ]
 
 

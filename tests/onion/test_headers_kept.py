@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from wsgikit.context.middleware import ContextMiddleware
+from wsgikit.exceptions import ApplicationError
+from wsgikit.http.headers import Headers
 from wsgikit.onion.middleware import Middleware
 from wsgikit.testing.probes import answering
 
@@ -83,3 +85,18 @@ def test_headers_can_be_replaced_as_a_whole(call, onion):
 
     headers = call(onion(answering([b""], headers=ODD), After, Replace)).headers
     assert headers == [("Set-Cookie", "a=1"), ("Set-Cookie", "a=1")]
+
+
+@pytest.mark.parametrize("kind", [list, Headers], ids=["list", "Headers"])
+def test_headers_that_a_layer_assigns_are_checked(kind, call):
+    class Assign(Middleware):
+        def after_request(self, exchange):
+            with pytest.raises(ApplicationError, match="X-Split: expected a value without CR, LF or NUL"):
+                exchange.headers = kind([("X-Split", "a\r\nX-Evil: b")])
+
+    def app(environ, start_response):
+        start_response("200 OK", [("X-App", "1")])
+        return []
+
+    answer = call(Assign(app)).finish()
+    assert answer.heads == [("200 OK", [("X-App", "1")])]

@@ -46,7 +46,8 @@ def test_one_that_fails_is_logged_and_stops_no_other_and_is_raised(call, caplog,
     answer = call(onion(app, recording("layer")))
     assert log == ["layer before", "layer after", "first", "layer teardown"]
     assert isinstance(answer.error, ZeroDivisionError)
-    assert [record.getMessage() for record in caplog.records] == ["GET /: error in a function of on_teardown()"]
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == ["GET /: error in a function of on_teardown(): ZeroDivisionError: division by zero"]
 
 
 def test_a_function_runs_in_the_context_it_was_registered_in(call, onion):

@@ -125,7 +125,7 @@ def test_that_error_is_logged_once(call, caplog, onion):
 
     app = onion(answering(Body(b"sent", ValueError("broke off"))), CallsOnItsOwn, CallsOnItsOwn, Pass)
     call(app).finish()
-    assert [record.getMessage() for record in caplog.records] == ["GET /: error in a stream"]
+    assert [record.getMessage() for record in caplog.records] == ["GET /: error in a stream: ValueError: broke off"]
 
 
 def test_an_error_that_an_application_raises_again_in_the_next_request_is_logged_again(call, caplog, onion):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
+from wsgikit.exceptions import ProtocolError
 from wsgikit.onion.middleware import Middleware
 
 
@@ -147,3 +150,60 @@ def test_write_inside_a_body_is_a_protocol_error(call):
     error = call(Middleware(app)).finish().error
     assert type(error).__name__ == "ProtocolError"
     assert "write: the call has returned" in str(error)
+
+
+# ------------------------------------------------------------------ servers without write(): granian, hypercorn, bjoern
+
+
+def serve_without_write(app, environ):
+    """Be a server whose start_response returns None."""
+    heads = []
+    body = app(environ, lambda *head: heads.append(head))
+    try:
+        return heads, list(body), body
+    finally:
+        if hasattr(body, "close"):
+            body.close()
+
+
+@pytest.mark.parametrize("then", [[], [b"c"], [b"c", b"d"]], ids=len)
+@pytest.mark.parametrize("lazy", [False, True], ids=["list", "stream"])
+def test_write_works_on_a_server_that_has_none(then, lazy, environ, onion, log):
+    class Count(Header):
+        counts_bytes = True
+
+        def teardown_request(self, exchange):
+            log.append((exchange.outcome, exchange.bytes_sent))
+
+    def app(environ, start_response):
+        body = writing(b"a", b"b", then=then)(environ, start_response)
+        return iter(body) if lazy else body
+
+    heads, chunks, _ = serve_without_write(onion(app, Count), environ)
+    assert chunks == [b"a", b"b", *then]
+    assert heads == [("200 OK", [("X-App", "1"), ("X-Layer", "1")])]
+    assert log == [("complete", 2 + len(then))]
+
+
+def test_write_works_on_a_server_that_has_none_before_a_file(environ, onion):
+    def app(environ, start_response):
+        start_response("200 OK", [])(b"head ")
+        return environ["wsgi.file_wrapper"](io.BytesIO(b"file"))
+
+    _, chunks, _ = serve_without_write(onion(app, Header), environ)
+    assert b"".join(chunks) == b"head file"
+
+
+def test_write_after_the_call_is_refused_on_a_server_that_has_none(environ, onion):
+    def app(environ, start_response):
+        write = start_response("200 OK", [])
+        write(b"early")
+
+        def late():
+            write(b"late")
+            yield b"never"
+
+        return late()
+
+    with pytest.raises(ProtocolError, match="the call has returned"):
+        serve_without_write(onion(app, Header), environ)

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from wsgikit.onion.body import Body, UncountedBody
 from wsgikit.onion.ending import CURRENT, HANDED, OPEN, SENT
 from wsgikit.onion.exchange import Exchange, Replacement
+from wsgikit.onion.guest import PRESERVES_CONTEXT, stay
 from wsgikit.onion.hooks import HOOKS, checked_app, hook_name
 from wsgikit.onion.log import log_error
 from wsgikit.onion.route import runs_before_view
@@ -123,8 +124,12 @@ class Segment:
                         body = exchange._take(body, exchange._context if self.has_context else None)
                     exchange._body = body
                 else:
-                    context = exchange._context = copy_context()
-                    context.run(inside.turn, exchange)
+                    if PRESERVES_CONTEXT in exchange.environ:
+                        exchange._is_plain = False  # it has no context to tear down in
+                        stay(exchange, inside.turn)
+                    else:
+                        context = exchange._context = copy_context()
+                        context.run(inside.turn, exchange)
                     body = exchange._body
                     kind = type(body)
                     if kind is not list and kind is not tuple:
@@ -302,8 +307,11 @@ class Onion:
             if exchange._is_plain:
                 exchange._stage = HANDED
                 start_response(exchange._status, exchange._raw_headers)  # type: ignore[arg-type]  # a turn leaves them
-            elif exchange._stage == OPEN:
-                exchange._hand_over_head()
+            else:
+                if exchange._stage == OPEN:
+                    exchange._hand_over_head()
+                if exchange._unsent:
+                    exchange._send_unsent()
             body = exchange._body
             kind = type(body)
             if kind is not list and kind is not tuple:

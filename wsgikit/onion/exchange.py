@@ -73,6 +73,7 @@ class Exchange(Recorded):
     _is_view_entered: bool = False  # the before_view hooks ran
     _is_stead: bool = False  # what answers was returned by a handle_exception
     _written: Sequence[bytes] = ()
+    _unsent: Sequence[bytes] = ()  # written for a server that has no write()
     _pending: dict[Segment, Iterator[Any]] | None = None  # the after hooks that the response has yet to pass
     _writing: Filtered | None = None  # the filters that written data passes
     _first_written: bytes = b""  # while the layers see the head
@@ -171,7 +172,8 @@ class Exchange(Recorded):
             raise ApplicationError("exchange.headers: there is no response yet. Change headers in after_request.")
         if self._headers is None:
             self._app_headers = self._raw_headers
-        self._headers = headers if isinstance(headers, Headers) else Headers(headers)
+        checked = Headers.of(headers)  # also those of a Headers, which may have been made of unchecked ones
+        self._headers = headers if isinstance(headers, Headers) else checked
         self._raw_headers = self._headers.as_list()
 
     @property
@@ -438,13 +440,28 @@ class Exchange(Recorded):
         self._stage = HANDED
         self._was_handed = True
         if exc_info is None:
-            self._server_write = self._server(status, headers)
+            write = self._server(status, headers)
         else:
             self._exc_info = None
             try:
-                self._server_write = self._server(status, headers, exc_info)
+                write = self._server(status, headers, exc_info)
             finally:
                 exc_info = None
+        # granian, hypercorn and bjoern return None, against PEP 3333: what is written goes before the body.
+        self._server_write = write if callable(write) else self._keep_unsent
+
+    def _keep_unsent(self, data: bytes) -> None:
+        """Be the ``write()`` of a server that has none."""
+        if self._is_returned:
+            _late_write()
+        self._unsent = [*self._unsent, data]
+
+    def _send_unsent(self) -> None:
+        """Put what was written in front of the body, for a server that has no ``write()``."""
+        unsent, self._unsent = self._unsent, ()
+        self._sent = None  # it is counted with the body
+        body: Iterable[bytes] = self._body or ()
+        self._body = [*unsent, *body] if isinstance(body, (list, tuple)) else chain(unsent, body)
 
     def _check_status(self) -> None:
         """Refuse what is no text before a hook sees it. Where all is plain the engine has looked itself."""

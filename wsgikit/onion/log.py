@@ -32,9 +32,12 @@ def log_error(environ: Environ, error: BaseException, where: str) -> None:
         return
     import logging  # costs start-up time, and only failures log
 
-    exc_info = exc_info_of(error)
-    told = where if exc_info is not None else f"{where}: {cause_of(error)}"
-    logging.getLogger("wsgikit").error("%s: error %s", name_request(environ), told, exc_info=exc_info)
+    from wsgikit.options.masking import hide_credentials  # likewise
+
+    cause = hide_credentials(cause_of(error))
+    logging.getLogger("wsgikit").error(
+        "%s: error %s: %s", name_request(environ), where, cause, exc_info=exc_info_of(error)
+    )
 
 
 def mark_repeated(error: BaseException) -> None:
@@ -44,8 +47,12 @@ def mark_repeated(error: BaseException) -> None:
 
 def cause_of(error: BaseException) -> str:
     """Return the class, the text and the notes of an error on one line."""
-    lines = [str(error), *getattr(error, "__notes__", ())]
-    text = " ".join(f"{type(error).__name__}: {' '.join(lines)}".split())
+    try:
+        lines = " ".join([str(error), *getattr(error, "__notes__", ())])
+    except (Exception, SystemExit):  # noqa: BLE001  # a __str__ that raises must not hide the error
+        lines = ""
+    name = type(error).__name__
+    text = " ".join(f"{name}: {lines}".split()) if lines.strip() else name
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
