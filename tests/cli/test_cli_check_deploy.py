@@ -117,6 +117,11 @@ RISKS = {
     ),
     "no body limit": ("body_limit = off", "body limit", "note", "it is missing. Add use(BodyLimitMiddleware)"),
     "memory store": ("session.store = memory://", "stores", "PROBLEM", "store is memory:// under several workers"),
+    "counts in memory": ("rate_limit = 100/minute", "stores", "note", "store is memory:// under several workers"),
+    "cache in memory": ("cache = on", "stores", "note", "store is memory:// under several workers: each process has a"),
+    "open metrics": ("metrics.allow = 0.0.0.0/0", "inside views", "PROBLEM", "allow is every address"),
+    "inspector": ("inspector = on", "inside views", "note", "it is for development"),
+    "profiler": ("profiler = on", "inside views", "note", "it is for development"),
     "open health": ("health.allow = 0.0.0.0/0", "inside views", "PROBLEM", "allow is every address"),
 }
 

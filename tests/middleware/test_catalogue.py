@@ -65,6 +65,7 @@ ROWS = {
     "health": Row(),
     "https": Row(),
     "idempotency": Row(),
+    "inspector": Row(),
     "maintenance": Row({"flag": "/nowhere/flag"}),
     "method_override": Row(),
     "metrics": Row(),
