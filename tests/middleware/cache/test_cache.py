@@ -6,14 +6,25 @@ Cases named "cache-tests" are those of https://github.com/http-tests/cache-tests
 from __future__ import annotations
 
 import logging
+from base64 import b64encode
 from email.utils import formatdate
 from functools import partial
 
 import pytest
 
 from tests.middleware.cache.conftest import Origin, call, make_environ
-from wsgikit import CacheMiddleware, ContextMiddleware, Router, SessionMiddleware, build_stack, policy, use
+from wsgikit import (
+    AuthenticationMiddleware,
+    CacheMiddleware,
+    ContextMiddleware,
+    Router,
+    SessionMiddleware,
+    build_stack,
+    policy,
+    use,
+)
 from wsgikit.exceptions import ConfigurationError
+from wsgikit.middleware.authentication import Basic
 from wsgikit.middleware.cache.stores import MemoryCache
 from wsgikit.testing import assert_conforms
 
@@ -711,3 +722,17 @@ def test_other_methods_pass_untouched(make, origin, caplog):
     for method in ("POST", "OPTIONS", "QUERY"):
         answer = get(method=method, checked=method != "QUERY")
         assert list(answer.headers) == [("Content-Type", "text/plain"), ("X-A", "1"), ("x-a", "2")]
+
+
+def test_a_page_for_which_a_user_was_found_is_not_shared():
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Cache-Control", "max-age=60")])
+        return [environ.get("REMOTE_USER", "nobody").encode()]
+
+    scheme = Basic(verify=lambda user, password: user if password == "x" else None)
+    stack = build_stack(app, use(CacheMiddleware), use(AuthenticationMiddleware, schemes=[scheme]))
+    for _ in range(2):
+        for name in ("ada", "bob"):
+            token = b64encode(f"{name}:x".encode()).decode()
+            assert call(stack, HTTP_AUTHORIZATION=f"Basic {token}").body == name.encode()
+        assert call(stack).body == b"nobody"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 __all__ = ["has_nonce", "has_user"]
 
-from wsgikit.wsgi import CSP_NONCE, SESSION, Environ
-
-_USER = "wsgikit.user"
+from wsgikit.wsgi import CSP_NONCE, SESSION, USER, Environ
 
 
 def has_user(environ: Environ, request: Environ) -> bool:
@@ -18,7 +16,7 @@ def has_user(environ: Environ, request: Environ) -> bool:
     """
     session = environ.get(SESSION)
     is_touched = getattr(session, "accessed", False) or getattr(session, "modified", False)
-    is_found = environ.get(_USER) is not None or environ.get("REMOTE_USER") != request.get("REMOTE_USER")
+    is_found = environ.get(USER) is not None or environ.get("REMOTE_USER") != request.get("REMOTE_USER")
     return bool(is_touched) or is_found
 
 

@@ -10,10 +10,9 @@ from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from wsgikit.http.input import input_of
-from wsgikit.wsgi import SESSION, Environ
+from wsgikit.wsgi import SESSION, USER, Environ
 
 _KEY = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
-_USER = "wsgikit.user"
 _SPOOLED_BYTES = 524_288  # a larger body waits on disk
 _READ_BYTES = 65_536
 
@@ -28,7 +27,7 @@ def read_key(value: str) -> str | None:
 
 def client_of(environ: Environ) -> str | None:
     """Return who sends a request: the user, else the session; None if neither is known."""
-    user = environ.get(_USER)
+    user = environ.get(USER)
     if user is not None:
         identify = getattr(user, "get_id", None)
         name = identify() if callable(identify) else getattr(user, "id", None)
