@@ -85,7 +85,8 @@ class Conditional(Middleware):
         known = exchange.environ.get("HTTP_IF_NONE_MATCH", "").replace("W/", "").split(", ")
         if headers["ETag"].removeprefix("W/") in known:
             exchange.status = "304 Not Modified"
-            headers.discard("Content-Length")
+            for name in ("Content-Length", "Content-Type"):
+                headers.discard(name)
             exchange.body = []
 
 
@@ -122,7 +123,7 @@ def client():
     router.get("/text")(lambda: "text " * 100)
     router.post("/text", endpoint="post")(lambda: "posted")
 
-    router.post("/hook")(policy(csrf=False)(lambda: "hooked"))
+    router.post("/hook", endpoint="hook")(policy(csrf=False)(lambda: "hooked"))
 
     @router.get("/stream")
     def stream():
