@@ -109,7 +109,7 @@ def test_no_module_is_a_grab_bag():
     assert names.isdisjoint({"utils", "util", "helpers", "common", "misc", "compat"})
 
 
-# Packages of others are loaded once: it is our own modules that each child loads anew.
+# Packages of others are loaded once: it is our own modules that each child loads again.
 _IMPORT_EACH = """
 import importlib, os, sys
 for name in sys.argv[1:]:

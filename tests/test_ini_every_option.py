@@ -335,7 +335,7 @@ def facts(value: Any, depth: int = 0) -> Any:
     """What an object is made of, for a comparison: two layers of the same options have the same facts."""
     if value is None or isinstance(value, (bool, int, float, str, bytes, re.Pattern)):
         return value
-    if isinstance(value, (type, types.FunctionType, types.MethodType)):  # some are made anew for each layer
+    if isinstance(value, (type, types.FunctionType, types.MethodType)):  # some are made again for each layer
         return value.__module__, value.__qualname__
     if isinstance(value, dict):
         return [(facts(key, depth + 1), facts(item, depth + 1)) for key, item in value.items()]

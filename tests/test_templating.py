@@ -1,4 +1,4 @@
-"""Templates: what is in them, where they are found, and what is said where they aren't."""
+"""Templates: what is in them, where they are found, and what is said if they aren't."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ class Wrapper(FileWrapper):
 
 
 class Chunks(list):
-    """A list with an `__iter__` of its own, perhaps."""
+    """A list with its own `__iter__`, perhaps."""
 
 
 BODIES = [

@@ -58,7 +58,7 @@ def five_layers(app: Any, router: Any = None, url: str = "sqlite://", **options:
 
 
 def hello() -> None:
-    """DESIGN's first row: what the five layers cost where nothing of them is used."""
+    """DESIGN's first row: what the five layers cost if nothing of them is used."""
     import bottle
     import falcon
     import flask

@@ -98,7 +98,7 @@ def untouched() -> None:
 
 
 def change() -> None:
-    """DESIGN's third row: read, change and sign a session anew, as one request."""
+    """DESIGN's third row: read, change and sign a session again, as one request."""
     import falcon
     import flask
     from beaker.middleware import SessionMiddleware as Beaker

@@ -1,4 +1,4 @@
-"""Running the command line: in this process by click's runner, and servers as processes of their own."""
+"""Running the command line: in this process by click's runner, and servers as their own processes."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def run(folder):
 
 
 class Server:
-    """A server in a process of its own."""
+    """A server in its own process."""
 
     def __init__(self, process: subprocess.Popen[str], port: int) -> None:
         self.process = process

@@ -1,4 +1,4 @@
-"""Guarantee 6: each request, and each step of its stream, runs in a context of its own."""
+"""Guarantee 6: each request, and each step of its stream, runs in its own context."""
 
 from __future__ import annotations
 

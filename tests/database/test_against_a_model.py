@@ -87,7 +87,7 @@ def run(handle, operation, name, events, kind):
 
 
 def expected(request):
-    """Return what the model has at the head, or None where there is none, and at the end."""
+    """Return what the model has at the head, or None if there is none, and at the end."""
     model = Model(request)
     for number, operation in enumerate(request["view"]):
         model.run(operation, f"view {number}")

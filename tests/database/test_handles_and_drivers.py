@@ -49,7 +49,7 @@ def test_the_handle_stands_for_a_session_in_pythons_operators(wrap, sqlite, call
 
 
 class OddConnection:
-    """A driver that doesn't tell whether a transaction is open, and accepts no new attributes."""
+    """A driver that doesn't return whether a transaction is open, and accepts no new attributes."""
 
     __slots__ = ("log",)
 
@@ -128,7 +128,7 @@ def test_a_connection_that_may_be_in_mid_statement_is_not_used_again(wrap, call,
 
 
 def test_a_pool_that_was_closed_keeps_no_connection_that_comes_back(wrap, call, ok):
-    """Closing is for the shutdown: a request that still runs then shall leave nothing open."""
+    """Closing is for the shutdown: a request that still runs then should leave nothing open."""
     log = []
 
     def app(environ, start_response):
@@ -234,7 +234,7 @@ def test_statements_are_on_the_exchange_for_a_debug_page(layers, sqlite, postgre
 
 @pytest.mark.parametrize("is_asked", [True, False], ids=["asked for", "not asked for"])
 def test_a_layer_outside_asks_for_statements_with_a_list(layers, sqlite, call, is_asked, ok):
-    """Nothing is recorded where nobody asks."""
+    """Nothing is recorded if nobody asks."""
     seen = []
 
     class Asks(Middleware):

@@ -139,7 +139,7 @@ def test_pyramid_tm_inside_the_layer_steps_back(wrap, postgresql, call):
 
 @pytest.mark.parametrize("is_written", [True, False], ids=["after a write", "without a statement"])
 def test_a_doomed_transaction_is_aborted_and_the_response_goes_out(wrap, database, call, is_written):
-    """B57: so do repoze.tm2 and pyramid_tm; ``request.tm.doom()`` is how their users say that nothing shall stay."""
+    """B57: so do repoze.tm2 and pyramid_tm; ``request.tm.doom()`` is how their users say that nothing should stay."""
     seen = []
 
     def app(environ, start_response):
@@ -417,7 +417,7 @@ def test_the_marks_for_layers_inside_are_gone_when_the_request_has_ended(wrap, s
 @pytest.mark.parametrize("fails", ["view", "commit", "another resource"])
 @pytest.mark.parametrize("manager", MANAGERS)
 def test_an_error_page_reads_under_a_manager_too(layers, postgresql, call, manager, fails):
-    """D6: a manager in explicit mode has no transaction where nobody has begun one."""
+    """D6: a manager in explicit mode has no transaction if nobody has begun one."""
     postgresql.run("DROP TABLE IF EXISTS once", "CREATE TABLE once (a int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
 
     class Page(Middleware):

@@ -56,7 +56,7 @@ def test_an_exhausted_pool_lists_who_holds_its_connections(wrap, sqlite, call, o
 
 
 def test_a_slow_pool_does_not_starve_another(layers, sqlite, call):
-    """D15: each database has a pool of its own."""
+    """D15: each database has its own pool."""
 
     def app(environ, start_response):
         environ["wsgikit.db.slow"].execute(sa.text("SELECT 1"))
@@ -232,7 +232,7 @@ def test_a_request_within_its_budget_logs_nothing(wrap, sqlite, call, caplog):
 
 @pytest.mark.parametrize("retries", [0, 1])
 def test_counts_are_on_the_exchange_for_other_layers(layers, sqlite, call, retries):
-    """With ``retries`` too, where each attempt has an exchange of its own."""
+    """With ``retries`` too, where each attempt has its own exchange."""
     from wsgikit.onion.middleware import Middleware
 
     class Shows(Middleware):

@@ -25,7 +25,7 @@ def test_the_cookie_is_secure_where_the_request_is(wrap, sqlite, call, insert, o
 
 
 def test_a_cookie_is_good_for_the_database_that_was_written_to(layers, sqlite, call, insert, ok, options):
-    """D15: each has a cookie by a name of its own, and that of one under the name of the other isn't believed."""
+    """D15: each has a cookie by its own name, and that of one under the name of the other isn't believed."""
     read_elsewhere = []
 
     def app(environ, start_response):

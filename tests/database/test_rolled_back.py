@@ -204,7 +204,7 @@ def test_the_fixture_undoes_at_the_end_of_the_test(sqlite, pytester):
             assert client_for(layer).get("/").status_int == 200
         """
     )
-    # A process of its own: in this one pytester would unload what is first loaded there, and later tests load it anew.
+    # Its own process: in this one pytester would unload what is first loaded there, and later tests load it again.
     result = pytester.runpytest_subprocess("-p", "no:wsgikit", "-p", "wsgikit.testing.plugin")
     result.assert_outcomes(passed=1)
     assert sqlite.texts() == []

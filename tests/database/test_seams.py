@@ -500,7 +500,7 @@ def test_responses_without_a_body_commit_before_the_head(wrap, database, call, s
 
 
 def test_an_application_that_begins_blocks_of_its_own_is_committed_too(wrap, database, call, insert, ok, counted):
-    """``with db.begin_nested():`` around what may fail, and a commit of its own in between."""
+    """``with db.begin_nested():`` around what may fail, and its own commit in between."""
 
     def app(environ, start_response):
         handle = environ["wsgikit.db"]
@@ -559,7 +559,7 @@ def test_a_connection_that_the_server_ended_in_the_request_is_an_error_and_not_t
 
 
 def test_a_lost_connection_that_the_application_swallows_commits_no_half(wrap, postgresql, call, insert, ok):
-    """D9, D4: after it, a session would connect anew, and only what came later would be committed."""
+    """D9, D4: after it, a session would connect again, and only what came later would be committed."""
 
     def app(environ, start_response):
         handle = environ["wsgikit.db"]

@@ -431,7 +431,7 @@ GEVENT = """
 
 
 def test_greenlets_share_a_pool_without_sharing_connections(postgresql):
-    """D10, B58: the same under gevent, in a process of its own; then five greenlets are killed in mid-statement."""
+    """D10, B58: the same under gevent, in its own process; then five greenlets are killed in mid-statement."""
     requests = SOAK_REQUESTS if SOAK_REQUESTS > 5000 else 500
     code = textwrap.dedent(GEVENT.format(folder=str(Path(__file__).parent), url=postgresql.url, requests=requests))
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)

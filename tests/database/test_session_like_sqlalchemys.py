@@ -180,7 +180,7 @@ SEEN = sa.text("SELECT id, body FROM session_note ORDER BY id")
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    """A layer, and an engine that is set up alike, each with a database of its own."""
+    """A layer, and an engine that is set up alike, each with its own database."""
     folder = tmp_path_factory.mktemp("sessions")
     layers = [
         DatabaseMiddleware(
@@ -232,7 +232,7 @@ def test_it_does_what_one_of_sqlalchemys_does(pair, steps, options):
         for step, number in steps:
             mine, other_one = ours.do(step, number), theirs.do(step, number)
             if step.startswith(("commit", "begin_in")) and isinstance(other_one[1], type):
-                assert mine[1] is other_one[1]  # what may be done now but to roll back is a matter of its own
+                assert mine[1] is other_one[1]  # what may be done now but to roll back is its own matter
                 mine, other_one = ours.do("rollback", 0), theirs.do("rollback", 0)
             assert mine == other_one
             if step in ("commit", "rollback", "close", "reset", "begin_in_a_block", "commit_transaction"):

@@ -354,7 +354,7 @@ def test_a_cursor_on_the_server_survives_the_head(wrap, postgresql, call, kind):
     ],
 )
 def test_whether_a_statement_may_write_is_told_by_its_words(statement, expected):
-    """B50: where it can't be told, it may."""
+    """B50: if it can't be told, it may."""
     from wsgikit.database.connections import may_write
 
     assert may_write(statement) is expected

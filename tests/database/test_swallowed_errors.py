@@ -108,7 +108,7 @@ def test_a_deadlock_that_is_ignored_on_mariadb_commits_no_half(wrap, mariadb, ca
     """D4: MariaDB has rolled back, and begins another transaction unasked: only the second half would be left."""
     mariadb.run("INSERT INTO notes (id, text) VALUES (-1, 'a')", "INSERT INTO notes (id, text) VALUES (-2, 'b')")
     cursor = rival.cursor()
-    # Of two in each other's way the one with fewer changes is rolled back: that shall be the request.
+    # Of two in each other's way the one with fewer changes is rolled back: that must be the request.
     cursor.execute("INSERT INTO notes (text) VALUES ('other'), ('other'), ('other')")
     cursor.execute("UPDATE notes SET text = 'other' WHERE id = -2")
     waits = threading.Thread(target=lambda: cursor.execute("UPDATE notes SET text = 'other' WHERE id = -1"))

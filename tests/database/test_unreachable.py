@@ -183,7 +183,7 @@ def test_an_outage_has_one_traceback_and_a_line_with_the_cause_for_each_request(
 
 
 class LogsAndAnswers(Middleware):
-    """A layer that answers without a page of its own; the error is logged as one that nobody else sees."""
+    """A layer that answers without its own page; the error is logged as one that nobody else sees."""
 
     def handle_exception(self, exchange, error):
         log_error(exchange.environ, error, "in the test")

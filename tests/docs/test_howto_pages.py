@@ -32,10 +32,13 @@ def app(environ, start_response):
 
 def test_the_readme_puts_layers_around_an_application(monkeypatch):
     monkeypatch.setitem(sys.modules, "yourproject", types.SimpleNamespace(app=app))
-    names = run(README.replace('secret_key="…"', 'secret_key="9f2c1c5e3a8d4b7f9e6a0d1c2b3e4f5a"'))
-    answer = TestClient(names["application"]).get("/")
-    assert answer.text == "hello"
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    readme = README.replace('secret_key="…"', 'secret_key="9f2c1c5e3a8d4b7f9e6a0d1c2b3e4f5a"')
+    first, preset = run(readme.partition("presets.")[0]), run(readme)
+    for names, host in ((first, "localhost"), (preset, "example.com")):
+        client = TestClient(names["application"], extra_environ={"HTTP_HOST": host, "wsgi.url_scheme": "https"})
+        answer = client.get("/")
+        assert answer.text == "hello"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_each_layer_that_the_readme_names_is_there():

@@ -49,7 +49,7 @@ def events(monkeypatch):
         def capture_envelope(self, envelope):
             kept.extend(item.payload.json for item in envelope.items if item.type == "event")
 
-    # Its integrations patch libraries for the whole process: other tests shall not see that.
+    # Its integrations patch libraries for the whole process: other tests must not see that.
     alone = {"default_integrations": False, "auto_enabling_integrations": False, "auto_session_tracking": False}
     sentry_sdk.init(dsn="https://key@localhost/1", transport=Keeps, **alone)
     yield kept

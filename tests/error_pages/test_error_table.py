@@ -1,7 +1,7 @@
 """One table: what happens, which hooks run, what the client gets, what is logged.
 
 The table in docs/reference/error-table.md is made here, from what really happens. When a row changes on purpose, run
-this file as a program to write it anew.
+this file as a program to write it again.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class Recorder(Middleware):
 
 
 class Policy(Middleware):
-    """A layer outside that sets a strict policy of its own, with a nonce for what is inside."""
+    """A layer outside that sets its own strict policy, with a nonce for what is inside."""
 
     def before_request(self, exchange):
         exchange.environ["wsgikit.csp_nonce"] = "n0nce"

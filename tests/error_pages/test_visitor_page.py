@@ -167,7 +167,7 @@ def test_the_path_is_never_on_the_page(ask, answering):
 @pytest.mark.parametrize("status", ["404 Not Found", "500 Internal Server Error", "418 I'm a Teapot", "599 Odd"])
 def test_the_page_is_valid_html(ask, answering, status):
     got = ask(ErrorPagesMiddleware(answering(status)), **{"wsgikit.request_id": "r"})
-    root = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(got.text)  # raises where it isn't
+    root = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(got.text)  # raises if it isn't
     assert [element.tag for element in root.find("body/main")] == ["p", "h1", "p", "p", "dl"]
 
 

@@ -53,7 +53,7 @@ OUTCOMES = {
     "streams, client leaves": ["view"],
     "streams to the end": ["view", "stream"],
 }
-# What the client gets, where it isn't the same for all.
+# What the client gets, if it isn't the same for all.
 STATUS = {
     "returns 200": "200",
     "returns 400": "400",

@@ -229,7 +229,7 @@ def test_a_missing_setting_is_an_error_that_names_it():
 
 
 def test_a_real_django_site_logs_in_and_out_with_the_engine(tmp_path):
-    """In a process of its own: Django is configured once in each."""
+    """In its own process: Django is configured once in each."""
     script = f'''
 import django
 from django.conf import settings

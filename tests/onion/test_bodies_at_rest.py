@@ -121,7 +121,7 @@ def test_what_was_opened_for_the_request_is_given_back_before_the_first_byte_lea
 
 
 def test_a_list_of_another_class_is_lazy(call, log, onion, recording):
-    """It may have an `__iter__` or a `close` of its own."""
+    """It may have an `__iter__` or its own `close`."""
 
     class Chunks(list):
         def close(self):

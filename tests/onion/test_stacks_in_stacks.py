@@ -25,7 +25,7 @@ def others(app):
 
 
 def copying(app):
-    """A layer that gives the application an environ of its own."""
+    """A layer that gives the application its own environ."""
     return lambda environ, start_response: app(dict(environ), start_response)
 
 

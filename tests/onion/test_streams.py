@@ -129,7 +129,7 @@ def test_that_error_is_logged_once(call, caplog, onion):
 
 
 def test_an_error_that_an_application_raises_again_in_the_next_request_is_logged_again(call, caplog, onion):
-    """The result of a future, or an instance at module level, is raised anew by each request."""
+    """The result of a future, or an instance at module level, is raised again by each request."""
     error = ValueError("the very same")
     for _ in range(2):
         call(onion(answering(Body(b"sent", error)), Pass)).finish()

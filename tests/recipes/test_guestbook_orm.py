@@ -97,7 +97,7 @@ def test_a_name_that_is_taken_is_said_and_nothing_is_left(client, url):
 
 @pytest.mark.parametrize("field", ["username", "email"])
 def test_what_is_longer_than_its_column_is_said_on_each_database(client, url, field):
-    """PostgreSQL refuses it with an error of its own, SQLite takes it."""
+    """PostgreSQL refuses it with its own error, SQLite takes it."""
     page = register(client, **{field if field == "email" else "name": "x" * 300 + "@example.org"}, status=400)
     assert "no more than 80 and 120 characters" in page.text
     assert sql(url, "SELECT count(*) FROM users") == [0]

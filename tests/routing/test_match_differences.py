@@ -1,4 +1,4 @@
-"""Where a map answers otherwise than Werkzeug's, on purpose: one case each, with what Werkzeug does beside it."""
+"""Requests that a map answers otherwise than Werkzeug's, on purpose: one case each, with what Werkzeug does beside it."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Two oracles, both made of Werkzeug:
 
-- the whole map, where none of our deliberate differences is in play: every outcome must be equal;
+- the whole map, if none of our deliberate differences is in play: every outcome must be equal;
 - each rule alone in a map, the outcomes then put together by the rules' own weights: that is what the deliberate
   differences R4 ("a rule that doesn't match has no say") and B70 ("a refused value gives the next rule its turn")
   amount to, and it must hold for every map.
@@ -70,7 +70,7 @@ class Rest(wz.BaseConverter):
 
 
 class Grouped(wz.BaseConverter):
-    """Has groups of its own, named and not."""
+    """Has its own groups, named and not."""
 
     regex = r"(a|b)(?P<own>\d)?"
 
@@ -279,7 +279,7 @@ def number_of(outcome: tuple[Any, ...], rules: list[Any]) -> tuple[Any, ...]:
 
 
 def _has_forks(table: wz.Map) -> bool:
-    """Tell whether Werkzeug's trie has equally heavy branches, whose order depends on which rule opened them (R4)."""
+    """Return whether Werkzeug's trie has equally heavy branches, whose order depends on which rule opened them (R4)."""
     pending = [table._matcher._root]
     table.update()
     while pending:
@@ -326,7 +326,7 @@ KEPT_SLASHES = {("redirect", "404"), ("redirect", "405"), ("405", "404"), ("405"
 
 
 def _deliberate(table: Table, path: str, subdomain: str | None, mine: Any, other: Any, has_forks: bool) -> str:
-    """Name the deliberate difference that explains two outcomes; "" for none. Each has a case of its own elsewhere."""
+    """Name the deliberate difference that explains two outcomes; "" for none. Each has its own case elsewhere."""
     if mine[0] == "match" and table.specs[mine[1]].options.get("alias"):
         return "an alias that has no original for these values answers itself"
     alone = [Alone(table, number) for number in range(len(table.specs))]
@@ -377,7 +377,7 @@ class Alone:
         return bool(_refusals)
 
     def answer(self, path: str, method: str, subdomain: str | None) -> tuple[Any, tuple[Any, ...]] | None:
-        """Return rank and outcome; None where the rule has no say."""
+        """Return rank and outcome; None if the rule has no say."""
         if self.is_build_only or self.refuses(path, subdomain):
             return None
         outcome = their_outcome(self.map, path, method, subdomain)

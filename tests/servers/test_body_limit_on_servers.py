@@ -128,7 +128,7 @@ def test_a_chunked_body_without_end_is_ended_and_its_worker_is_free_again(server
     with connect(port) as endless:
         endless.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         endless.sendall(chunk * 26)  # 106,496 bytes
-        if kind == "waitress":  # reads to the end first, up to a limit of its own
+        if kind == "waitress":  # reads to the end first, up to its own limit
             endless.sendall(b"0\r\n\r\n")
         assert answer_of(endless) == 413
         assert ask(port) == 200

@@ -138,7 +138,7 @@ def machine_for(layer, is_server_side):
             assert set(request.session) == set(request.data)
 
         def roll_back(self, request, key, value):
-            # With a store, a rollback reads anew what is there by then; the model says so too.
+            # With a store, a rollback reads again what is there by then; the model says so too.
             request.session.rollback()
             row = request.row
             cookie = request.session._header

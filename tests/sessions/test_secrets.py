@@ -179,7 +179,7 @@ def test_b37_ids_are_256_random_bits(secret, spy):
     assert len(ids) == 1000
     numbers = [int.from_bytes(decode_base64(session_id.encode())) for session_id in ids]
     assert max(numbers).bit_length() == 256
-    for bit in range(256):  # each is a coin of its own: 500 of 1000, and equal to its neighbours half of the time
+    for bit in range(256):  # each is its own coin: 500 of 1000, and equal to its neighbours half of the time
         for other in (None, bit - 1, bit - 8, bit - 128):
             heads = sum((number >> bit ^ (0 if other is None else number >> other % 256)) & 1 for number in numbers)
             assert 380 < heads < 620, (bit, other)  # 7.6 standard deviations

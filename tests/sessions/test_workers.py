@@ -72,7 +72,7 @@ if STORE not in ("cookie", "memory://"):
 
 
 class Visitor:
-    """Sends requests, several at once where a test wants it, and keeps the cookie that came last."""
+    """Sends requests, several at once if a test wants it, and keeps the cookie that came last."""
 
     def __init__(self, port):
         self.port = port

@@ -26,8 +26,8 @@ APP = """
 def run_with_plugin(pytester):
     def run(code):
         pytester.makepyfile(APP + code)
-        # A process of its own: in this one pytester would unload what is first loaded there, and later tests load anew.
-        # The plugin by its module: it isn't found twice where the installed wsgikit has the entry point.
+        # Its own process: in this one pytester would unload what is first loaded there, and later tests load again.
+        # The plugin by its module: it isn't found twice if the installed wsgikit has the entry point.
         return pytester.runpytest_subprocess("-q", "-p", "no:wsgikit", "-p", "wsgikit.testing.plugin")
 
     return run

@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "howto" / "testing.md"
 
 def test_examples_of_the_page_pass(pytester):
     pytester.makepyfile("\n\n".join(re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)))
-    # A process of its own: in this one pytester would unload what is first loaded there, and later tests load it anew.
+    # Its own process: in this one pytester would unload what is first loaded there, and later tests load it again.
     result = pytester.runpytest_subprocess("-q")
     result.assert_outcomes(passed=8)
 

@@ -1,4 +1,4 @@
-"""abort, redirect, jsonify, flash, make_response, send_file, url_for: Flask's helpers on the request at hand."""
+"""abort, redirect, jsonify, flash, make_response, send_file, url_for: Flask's helpers on the current request."""
 
 from __future__ import annotations
 

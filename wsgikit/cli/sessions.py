@@ -25,7 +25,7 @@ _KEY = re.compile(r"[0-9a-f]{64}")  # a SHA-256: what stands in the store
 
 
 class Place(NamedTuple):
-    """Where sessions are: a store, with the layer's manager where TARGET has the layer."""
+    """Where sessions are: a store, with the layer's manager if TARGET has the layer."""
 
     store: SessionStore | None
     manager: SessionManager | None

@@ -16,7 +16,7 @@ from wsgikit.options import load_dotted
 from wsgikit.options.dotted import failure
 from wsgikit.wsgi import Environ, StartResponse, WSGIApplication
 
-# What is looked for where only a module is named: first what is likely to be around the others.
+# What is looked for if only a module is named: first what is likely to be around the others.
 USUAL_NAMES = ("stack", "application", "app")
 _CALLED = re.compile(r"(?P<name>[\w.:]+)\(\)\Z")
 

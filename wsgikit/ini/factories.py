@@ -247,7 +247,7 @@ def _name_of(factory: Any) -> str:
     return str(getattr(factory, "__qualname__", type(factory).__qualname__))
 
 
-# ---------------------------------------------------------------------- what may be written where no layer says it
+# ---------------------------------------------------------------------- what may be written if no layer says it
 
 
 def app_section(_: object, *, app: str) -> None:

@@ -1,7 +1,7 @@
 """Our own loader in front of PasteDeploy: the same meaning, the places of mistakes, and `%` signs that may stay.
 
 PasteDeploy remains the reference for what a file means. This loader is its own `ConfigLoader` with checks before each
-step, so that a mistake is told in one line, with the file, the line, the section and the key.
+step, so that a mistake is reported in one line, with the file, the line, the section and the key.
 """
 
 from __future__ import annotations
@@ -321,7 +321,7 @@ class _Placed:
             ) from error
 
     def _check_known(self, positional: int, texts: dict[str, str], error: Exception) -> None:
-        """Say what is wrong where a factory was called with keys that it doesn't take."""
+        """Describe what is wrong if a factory was called with keys that it doesn't take."""
         if not isinstance(error, TypeError) or takes_any_option(self.factory):
             return
         known = [option.name for option in describe_options(self.factory, positional)]

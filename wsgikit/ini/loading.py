@@ -20,7 +20,7 @@ from wsgikit.wsgi import WSGIApplication
 def load_app(path: str, name: str = "main", settings: Mapping[str, str] | None = None) -> WSGIApplication:
     """Load the application that an ini file describes, layers and all.
 
-    It means what ``paste.deploy.loadapp("config:…")`` makes of it, with three differences: a mistake is told in one
+    It means what ``paste.deploy.loadapp("config:…")`` makes of it, with three differences: a mistake is reported in one
     line that names its place, a ``%`` that begins no ``%(name)s`` may stand as it is, and `settings` hold everywhere.
 
     Args:

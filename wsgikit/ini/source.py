@@ -119,7 +119,7 @@ def find_modules_in(folder: str) -> None:
 
 
 def shown_path(path: str) -> str:
-    """Return a path as short as it can be given: relative where it lies below the working folder."""
+    """Return a path as short as it can be given: relative if it lies below the working folder."""
     relative = os.path.relpath(path)
     return os.path.abspath(path) if relative.startswith(os.pardir) else relative
 

@@ -71,7 +71,7 @@ def resolve(annotation: Any, home: Mapping[str, Any]) -> Any:
     if isinstance(annotation, str):
         try:
             # The text comes from the program's own source. typing.get_type_hints would give up on all
-            # parameters where one names something that is imported for type checkers only.
+            # parameters if one names something that is imported for type checkers only.
             annotation = eval(annotation, {}, _Names(home))
         except Exception:  # noqa: BLE001 - an annotation is for readers; one that fails tells us nothing
             return Any

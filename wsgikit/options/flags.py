@@ -8,7 +8,7 @@ from wsgikit.exceptions import ConfigurationError, complaint
 
 
 def check_flags(where: str, **flags: object) -> None:
-    """Raise where one of the options is neither True nor False.
+    """Raise an error if one of the options is neither True nor False.
 
     ``debug=os.environ.get("DEBUG")`` would be on with ``DEBUG=0``, for ``"0"`` is a true value in Python.
 

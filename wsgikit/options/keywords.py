@@ -11,7 +11,7 @@ from types import FunctionType
 def check_keywords(
     factory: Callable[..., object], options: Mapping[str, object], where: str, *, positional: int = 1
 ) -> None:
-    """Raise where `factory` could not be called with an application and these options.
+    """Raise an error if `factory` can't be called with an application and these options.
 
     Args:
         factory: a middleware class, a `functools.partial`, a function or a lambda that takes an application.
@@ -30,7 +30,7 @@ def check_keywords(
 
 
 def _is_plainly_right(factory: Callable[..., object], options: Mapping[str, object], positional: int) -> bool:
-    """Return whether a class or function surely takes the options; where this says False, a closer look is due."""
+    """Return whether a class or function surely takes the options. False means that a closer look is needed."""
     is_class = isinstance(factory, type)
     function = factory.__init__ if is_class else factory
     if not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):

@@ -59,7 +59,7 @@ class Option:
 def signature_of(factory: Callable[..., object]) -> inspect.Signature | None:
     """Return the signature that a call of `factory` has to meet, or None if it can't be known.
 
-    For a class this is that of its ``__init__``: a metaclass with a ``__call__`` of its own would hide it.
+    For a class this is that of its ``__init__``: the ``__call__`` of a metaclass would hide it.
     """
     try:
         if isinstance(factory, type) and _has_own_call(factory):
@@ -132,7 +132,7 @@ def unknown_option(
 def listed_options(known: list[str], suggestion: str) -> tuple[str, str]:
     """Return what was expected in place of an unknown option, and what is to be said at the end.
 
-    The list of all may be long: where one of them was probably meant, that is said before it.
+    The list of all may be long: a name that was probably meant comes before it.
     """
     names = ", ".join(known)
     if suggestion and known:
@@ -208,12 +208,12 @@ def _options_of_typed_dict(typed_dict: type) -> Iterator[Option]:
     required: frozenset[str] = getattr(typed_dict, "__required_keys__", frozenset())
     for name, annotation in typed_dict.__annotations__.items():
         resolved = resolve(annotation, home)
-        # Where annotations are postponed, Python itself doesn't see these two.
+        # If annotations are postponed, Python itself doesn't see these two.
         is_required = name in required
         if typing.get_origin(resolved) in (typing.Required, typing.NotRequired):
             is_required = typing.get_origin(resolved) is typing.Required
             resolved = typing.get_args(resolved)[0]
-        # A key that may be left out has no default of its own: what happens then is up to who receives the rest.
+        # A key that may be left out has no default: the function that receives the rest decides.
         yield Option(name, resolved, REQUIRED if is_required else None)
 
 

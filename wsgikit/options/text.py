@@ -2,7 +2,7 @@
 
 If several types are allowed they are tried in this order, whatever the order in the annotation: the words of a
 `Literal` or an enum, none, on/off, number (with the units that the option's name allows), an object by its dotted name,
-mappings and lists, paths, text. Where text is allowed, a dotted name is one only with its colon. If nothing is
+mappings and lists, paths, text. If text is allowed, a dotted name is one only with its colon. If nothing is
 declared, or `Any`, a value is what it looks like: none, on/off, a number, a dotted name with a colon, text.
 """
 
@@ -72,7 +72,7 @@ class _Reader:
         self.is_item = is_item
 
     def read(self, text: str, annotation: Any) -> Any:
-        """Make a value of `text`; raise `Unfit` where no member of the annotation fits."""
+        """Make a value of `text`; raise `Unfit` if no member of the annotation fits."""
         members = tuple(kind for member in members_of(annotation) for kind in _GUESSES.get(member, (member,)))
         found = resolve_source(text, self.name, self.where, self.here, self.is_item)
         text = text.strip() if found is None else found
@@ -143,7 +143,7 @@ class _Reader:
         made_as, arguments = typing.cast("tuple[type, tuple[Any, ...]]", split_collection(member))
         items = _split(text, commas=not is_secret(self.name))
         if has_text and len(items) < 2:
-            return _unfit()  # one text is meant where one text will do
+            return _unfit()  # if one text is allowed, one text is meant
         arguments = arguments or (str, Ellipsis)
         if made_as is tuple and arguments[-1] is not Ellipsis and typing.get_origin(member) is tuple:
             if len(arguments) != len(items):

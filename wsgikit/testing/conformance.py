@@ -52,7 +52,7 @@ def conformance_scenarios() -> tuple[Scenario, ...]:
     """Return the scenarios, for a test that is parametrized over them.
 
     Each has a ``name`` and a ``rule``, and is run by ``assert_conforms(factory, only={scenario.name})``.
-    ``passes_webtest_lint`` is among them where WebTest is installed.
+    ``passes_webtest_lint`` is among them if WebTest is installed.
     """
     return ALL_SCENARIOS
 
@@ -68,12 +68,12 @@ def assert_conforms(
 ) -> None:
     """Run every scenario on a middleware, ours or anyone's, and raise one error that lists all that failed.
 
-    A middleware may do what it is for: add headers, make pages of errors, set cookies. Where its purpose conflicts
+    A middleware may do what it is for: add headers, make pages of errors, set cookies. If its purpose conflicts
     with a scenario (a dispatcher moves ``PATH_INFO``), name that one in `skip` or `expect`.
 
     Args:
         factory: takes a WSGI app and returns the middleware around it. It is called once or twice in each scenario.
-        only: names of scenarios to run; all where it is empty.
+        only: names of scenarios to run; all if it is empty.
         skip: names of scenarios not to run.
         expect: names of scenarios that are known to fail. They are run, and one that passes is an error too, so that
             the list stays true.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 _SAVEPOINT = "wsgikit_test"
-# In these a savepoint outside of a transaction would be one of its own.
+# In these a savepoint outside of a transaction would begin its own transaction.
 _BEGIN = {"sqlite3": "BEGIN", "pymysql": "START TRANSACTION", "MySQLdb": "START TRANSACTION"}
 _BEGINS_BY_ITSELF = ("psycopg", "psycopg2")  # unless it was told not to
 
@@ -36,7 +36,7 @@ def rolled_back(*apps: Any) -> Iterator[None]:
 
     Args:
         apps: stacks, or anything that layers wrap one another in; each `DatabaseMiddleware` in them is meant. Also
-            SQLAlchemy engines, for models that have one of their own.
+            SQLAlchemy engines, for models that have their own engine.
 
     Raises:
         ConfigurationError: there is no database in what was given.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def client_for() -> Iterator[Callable[..., TestClient]]:
-    """A function that makes a `TestClient` for an application; the test fails where it leaves a stream unclosed.
+    """A function that makes a `TestClient` for an application; the test fails if it leaves a stream unclosed.
 
     Its further options are those of `TestClient`::
 

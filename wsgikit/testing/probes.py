@@ -48,7 +48,7 @@ class Body:
         return chunk
 
     def close(self) -> None:
-        """Count, and fail where it was told to."""
+        """Count, and fail if it is configured to."""
         self.closes += 1
         if self._close_error is not None:
             raise self._close_error

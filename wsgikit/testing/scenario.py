@@ -31,7 +31,7 @@ class ClaimError(AssertionError):
 
 
 def claim(holds: bool, expected: str, seen: object) -> None:
-    """Fail the scenario where the claim does not hold."""
+    """Fail the scenario if the claim does not hold."""
     if not holds:
         raise ClaimError(expected, str(seen))
 

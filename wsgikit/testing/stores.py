@@ -26,7 +26,7 @@ class StoreScenario(NamedTuple):
     Attributes:
         name: its name, for `only` and `skip`.
         rule: the rule, in a sentence.
-        run: tries it; raises where the store breaks it.
+        run: tries it; raises an error if the store breaks it.
     """
 
     name: str
@@ -43,7 +43,7 @@ def assert_store_conforms(factory: StoreFactory, *, only: Collection[str] = (), 
 
     Args:
         factory: returns the store; called once for each rule. It needn't be empty: keys are random.
-        only: names of rules to try; all where it is empty.
+        only: names of rules to try; all if it is empty.
         skip: names of rules not to try.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any
 
 from wsgikit.context.locals import current_exchange, session
 
-_KEY = "_flashes"  # Flask's: where its cookie is shared, both sides see the messages
+_KEY = "_flashes"  # Flask's: if its cookie is shared, both sides see the messages
 
 
 def flash(message: Any, category: str = "message") -> None:

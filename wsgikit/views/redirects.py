@@ -32,7 +32,7 @@ def redirect(location: str, code: int = 302, *, external: bool = False, allowed_
         UnsafeRedirect: it would leave the site.
         ValueError: the code is no redirect's.
     """
-    from wsgikit.http.request import Response  # webob is loaded where a response object is needed
+    from wsgikit.http.request import Response  # webob is loaded when a response object is needed
 
     if code not in (300, 301, 302, 303, 305, 307, 308):
         raise ValueError(f"redirect: code: expected 301, 302, 303, 307 or 308, got {code!r}.")

@@ -46,7 +46,7 @@ def jsonify(*args: Any, **kwargs: Any) -> Response:
     Raises:
         TypeError: both values and keywords were given.
     """
-    from wsgikit.http.request import Response  # webob is loaded where a response object is needed
+    from wsgikit.http.request import Response  # webob is loaded when a response object is needed
 
     if args and kwargs:
         raise TypeError("jsonify: arguments: expected either args or kwargs, got both.")
@@ -102,7 +102,7 @@ def send_file(
     last_modified: datetime | int | float | None = None,
     max_age: int | Callable[[str | None], int | None] | None = None,
 ) -> Response:
-    """Return a response with a file: conditional, in ranges where asked for, by the server's own means if it has some.
+    """Return a response with a file: conditional, in ranges if asked for, by the server's own means if it has some.
 
     Never pass a path that a visitor has a say in: that is for `send_from_directory`.
 
