@@ -1,4 +1,4 @@
-"""Requests that a map answers otherwise than Werkzeug's, on purpose: one case each, with what Werkzeug does beside it."""
+"""Requests that a map answers otherwise than Werkzeug, on purpose: one case each, with what Werkzeug does."""
 
 from __future__ import annotations
 
