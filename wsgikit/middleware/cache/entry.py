@@ -57,7 +57,7 @@ _VALIDATED_SECONDS = 86_400.0  # how long a stale response with a validator is w
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the options of the layer say of responses: see `CacheMiddleware`."""
+    """The options of the layer about responses: see `CacheMiddleware`."""
 
     default_seconds: int | None = None
     stale_while_revalidate_seconds: int = 0

@@ -18,7 +18,7 @@ from wsgikit.wsgi import Environ
 T = TypeVar("T")
 
 _TIMEOUT_SECONDS = 2.0  # after this the application is asked
-_MARK_SECONDS = 600  # for how long a removal is remembered: longer than an application takes for a page
+_MARK_SECONDS = 600  # for how long a removal is remembered: no application needs so long to make a page
 _BATCH = 500
 
 # Save in one step, unless something was purged since the application was asked: KEYS page, epoch, removals of the page;

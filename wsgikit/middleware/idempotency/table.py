@@ -119,7 +119,7 @@ class KeptResponses:
     def reserve(
         self, engine: Engine, record: str, fingerprint: str, lease_seconds: float
     ) -> Reservation | Kept | Taken:
-        """Reserve a key in a transaction of its own, or return what has become of the request that had it first."""
+        """Reserve a key in a separate transaction, or return what has become of the request that had it first."""
         self._prepare(engine)
         token = os.urandom(16).hex()
         for _ in range(_TRIES):
