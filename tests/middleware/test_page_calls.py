@@ -398,6 +398,9 @@ def test_a_parameter_annotated_as_request_or_exchange_gets_it(calls):
         (b'{"call": "f", "args": {"x": NaN}}', 400),
         (b'{"call": "f", "args": {"x": "\\ud800"}}', 400),
         (b'{"call": "f", "args": {"x": "\xff"}}', 400),
+        (b'{"call": "f", "args": {"x": "\xed\xa0\x80"}}', 400),
+        ('{"call": "f", "args": {"x": "\\udfff"}}'.encode("utf-16-le"), 400),
+        ('{"call": "f", "args": {"\\ud800": 1}}'.encode(), 400),
         (b'{"call": "f", "args": {"x": ' + b"1" * 5000 + b"}}", 400),
         (b'{"call": "f", "args": {"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}", 400),
         (b'{"call": "f", "args": {"x": ' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001 + b"}", 400),
@@ -651,14 +654,15 @@ def environ_of(name):
 def test_a_client_that_left_ends_the_generator(calls, steps):
     ended = []
 
-    @calls.function
-    def f():
+    def endless():
         try:
             while True:
                 yield 1
         finally:
             ended.append(True)
 
+    kept = endless()  # a reference, so that the garbage collector doesn't close it
+    calls.add("f", lambda: kept)
     body = Site(calls).stack(environ_of("f"), lambda *_: None)
     step = iter(body)
     for _ in range(steps):
@@ -896,7 +900,9 @@ def test_an_upload_gets_its_arguments_and_files(uploads):
 def test_files_that_do_not_fit_are_a_422(uploads, args, files, loc):
     answer = upload(Site(uploads), "keep", args, *(files or [("x", "", b"")]))
     assert answer.status_int == 422
-    assert answer.json["errors"][0]["loc"] == loc
+    locs = [tuple(error["loc"]) for error in answer.json["errors"]]
+    assert tuple(loc) in locs
+    assert len(locs) == len(set(locs))
 
 
 @pytest.mark.parametrize("query", ["", "?call", "?call=keep&call=any", "?" + "&" * 200, "?x=1"])

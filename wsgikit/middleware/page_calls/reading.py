@@ -75,7 +75,7 @@ def parse_json(body: bytes) -> Any:
     """
     try:
         value = json_text.loads(body)
-        if b"\\u" in body:
+        if b"\\" in body or not body.isascii():
             json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair can't be stored or sent
     except (ValueError, RecursionError) as error:
         raise BadRequest("The call can't be read as JSON.") from error
