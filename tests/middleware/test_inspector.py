@@ -384,6 +384,28 @@ def test_requests_leave_nothing_behind(stack):
     assert LOGS._by_thread == {}
 
 
+def test_a_recording_keeps_neither_exchange_nor_environ(stack):
+    """It is kept for long, and its size is counted: it may not hold what isn't counted."""
+    import gc
+
+    from wsgikit.onion.exchange import Exchange
+
+    client = Client(stack)
+    for path in ("/orders/1", "/broken", "/missing", "/stream"):
+        client.get(path).close()
+    for recording in stack.find(InspectorMiddleware)._history.newest_first():
+        seen, waiting = set(), [recording.__dict__]
+        while waiting:
+            value = waiting.pop()
+            if id(value) in seen or isinstance(value, (type, type(gc), type(lambda: 0))):
+                continue
+            seen.add(id(value))
+            assert not isinstance(value, Exchange)
+            assert not (isinstance(value, dict) and "wsgi.input" in value)
+            waiting += gc.get_referents(value)
+            assert len(seen) < 2000, "it leads to much of the process"
+
+
 def test_log_records_of_other_threads_and_times_are_not_taken(client):
     factory = logging.getLogRecordFactory()
     logger.warning("before")

@@ -154,7 +154,7 @@ def run_waitress(
         notice_seconds: how long requests are still taken after SIGTERM, if there is a `HealthMiddleware`.
     """
     try:
-        import waitress  # an extra
+        from waitress.server import create_server  # an extra
     except ImportError as error:
         raise _not_installed("waitress") from error
     logger = logging.getLogger("waitress")
@@ -165,7 +165,7 @@ def run_waitress(
     try:
         with _ended_by_sigterm(app, notice_seconds, lambda: _has_sent_all(sockets)):
             # waitress would delete forwarded headers: ProxyHeadersMiddleware, which decides whom to trust, needs them.
-            server = waitress.create_server(
+            server = create_server(
                 app, sockets, host=host, port=port, threads=threads, clear_untrusted_proxy_headers=False
             )
             server.print_listen("Serving on http://{}:{}")

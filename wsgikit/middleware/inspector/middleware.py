@@ -150,14 +150,17 @@ class InspectorMiddleware(Middleware):
             recording.route = route.rule
             recording.policy = exchange.policy
         recording.layers, recording.left_out = self._layers_inside(exchange)
-        recording.verdict = environ.get(CSRF)
+        verdict = environ.get(CSRF)
+        if verdict is not None:  # the object itself leads to environ
+            recording.verdict = (getattr(verdict, "allowed", False), getattr(verdict, "reason", "?"))
         recording.session_use = session_use(environ)
         if recording.session_use in ("read", "changed"):
             recording.session = _session_of(environ, self.show_session)
         error = exchange.error
         if error is not None:
             recording.error = f"{type(error).__name__}: {error}"[:500]
-            recording.traceback = "".join(traceback.format_exception(*(exc_info_of(error) or (error,))))[-20_000:]
+            shown = exc_info_of(error) or (type(error), error, error.__traceback__)
+            recording.traceback = "".join(traceback.format_exception(*shown))[-20_000:]
 
     def _layers_inside(self, exchange: Exchange) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the layers that the request was in, outermost first, and those whose scope it is outside of."""

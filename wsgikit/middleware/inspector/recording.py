@@ -116,7 +116,7 @@ class Recording:
     response: Pairs = ()
     session_use: str | None = None
     session: dict[str, str] | None = None
-    verdict: object = None  # of CsrfMiddleware
+    verdict: tuple[bool, str] | None = None  # of CsrfMiddleware: whether it allowed the request, and why
     policy: Mapping[str, Any] | None = None
     is_committed = False
     error: str | None = None

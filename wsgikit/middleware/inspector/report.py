@@ -172,11 +172,10 @@ def _describe_error(recording: Recording, redactor: Redactor) -> dict[str, str] 
 
 def _decisions_of(recording: Recording) -> dict[str, str]:
     """Return what layers decided about the request, with the reason."""
-    verdict = recording.verdict
-    if verdict is None:
+    if recording.verdict is None:
         return {}
-    is_allowed = getattr(verdict, "allowed", False)
-    return {"csrf": f"{'allowed' if is_allowed else 'refused'}: {getattr(verdict, 'reason', '?')}"}
+    is_allowed, reason = recording.verdict
+    return {"csrf": f"{'allowed' if is_allowed else 'refused'}: {reason}"}
 
 
 def _describe_span(span: Span, recording: Recording) -> dict[str, Any]:
