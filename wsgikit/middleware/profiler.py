@@ -7,7 +7,7 @@ __all__ = ["ProfilerMiddleware", "take_parameter"]
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.http.addresses import parse_allow
@@ -68,6 +68,8 @@ class ProfilerMiddleware(Middleware):
         stack = build_stack(app, use(ProfilerMiddleware))
     """
 
+    teardown_needs_state: ClassVar[bool] = True
+
     def __init__(
         self,
         app: WSGIApplication,
@@ -94,8 +96,8 @@ class ProfilerMiddleware(Middleware):
         """Begin a profile if the request asks for one."""
         environ = exchange.environ
         if self._is_query:
-            query = environ.get("QUERY_STRING") or ""
-            if _PARAMETER not in query:
+            query = environ.get("QUERY_STRING")
+            if not query or _PARAMETER not in query:
                 return None
             kind, rest = take_parameter(query)
         else:
@@ -116,8 +118,11 @@ class ProfilerMiddleware(Middleware):
 
     def after_request(self, exchange: Exchange) -> WSGIApplication | None:
         """Answer with the profile."""
-        profiler, kind = exchange.state.get(self, (None, ""))
-        if profiler is None or not profiler.is_running:
+        known = exchange.known_state
+        if known is None or self not in known:
+            return None
+        profiler, kind = known[self]
+        if not profiler.is_running:
             return None
         body = exchange.body
         if exchange.is_streaming and body is not None:
@@ -128,9 +133,8 @@ class ProfilerMiddleware(Middleware):
     def teardown_request(self, exchange: Exchange) -> None:
         """Stop a profile that an error has ended."""
         known = exchange.known_state
-        profiler, _ = (known or {}).get(self, (None, ""))
-        if profiler is not None and profiler.is_running:
-            profiler.stop()
+        if known is not None and self in known and known[self][0].is_running:
+            known[self][0].stop()
 
 
 def _read(body: Iterable[bytes]) -> None:
