@@ -235,6 +235,19 @@ def test_the_policy_replaces_the_nearest_limit_and_never_the_outer_one(limits, p
     assert (answer[0][:3], answer[1].isdigit()) == (status, status == "200")
 
 
+@pytest.mark.parametrize(("limits", "expected"), [([100], 1024), ([500, 50], 500)])
+def test_the_policy_is_the_limit_that_the_view_sees_unless_an_outer_one_is_lower(limits, expected):
+    router = Router(name="site")
+
+    @router.post("/")
+    @policy(body_limit="1KiB")
+    def view(request: Request):
+        return str(request.max_content_length)
+
+    layers = [use(BodyLimitMiddleware, max_body_bytes=n, name=f"limit{i}") for i, n in enumerate(limits)]
+    assert call(build_stack(router, *layers), b"x") == ("200 OK", str(expected).encode())
+
+
 def test_a_stack_inside_another_may_only_lower_the_limit():
     inner = build_stack(site(), use(BodyLimitMiddleware, max_body_bytes=500))
     outer = build_stack(inner, use(BodyLimitMiddleware, max_body_bytes=100))

@@ -100,6 +100,12 @@ def test_a_wait_of_less_than_a_second_is_rounded_up():
     assert refused.headers["Retry-After"] == "1"
 
 
+def test_the_wait_is_that_of_the_limit_that_was_exceeded():
+    client = client_of(limits="2/minute; 100/day")
+    statuses(client, 2)
+    assert int(client.get("/", status=429).headers["Retry-After"]) <= 60
+
+
 def test_a_page_of_error_pages_carries_the_headers():
     stack = build_stack(
         hello, use(ContextMiddleware), use(ErrorPagesMiddleware), use(RateLimitMiddleware, limits="1/minute")
