@@ -206,7 +206,7 @@ def _statements(exchange: Exchange, redactor: Redactor) -> Iterator[tuple[str, f
 
 def _with_nested(exchange: Exchange) -> Iterator[Exchange]:
     """Yield the exchanges of this request: a layer of others between ours makes a second one."""
-    for nested in exchange._nested or ():
+    for nested in exchange.nested:
         yield from _with_nested(nested)
     yield exchange
 

@@ -151,6 +151,11 @@ class Recorded(Ending):
         # Those of an attempt are the inner ones of the exchange that it is an attempt of.
         return around.layers if self._is_attempt else (*around.layers, *self._own_layers())
 
+    @property
+    def nested(self) -> tuple[Exchange, ...]:
+        """The exchanges inside this one that end with it, in the order they began."""
+        return tuple(self._nested or ())
+
     def _own_layers(self) -> tuple[Middleware, ...]:
         layers = self._onion.layers
         if all(layer.__wsgikit_scope__ is None for layer in layers):
