@@ -1,4 +1,4 @@
-"""The log of sessions. Imported where something is written: `logging` costs start-up time."""
+"""The log of sessions. Imported when something is written: `logging` costs start-up time."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class SessionMiddleware(Middleware):
     """Remembers visitors: gives each request a session that is read when it is touched and saved when it has changed.
 
-    Use it where requests of one visitor belong together: logins, carts, messages to be shown once. Don't use it for an
+    Use it if requests of one visitor belong together: logins, carts, messages to be shown once. Don't use it for an
     API whose clients send a token with each request, and don't put data in it that has to outlive the visit.
 
     Place it inside `ErrorPagesMiddleware` and `ContextMiddleware`, outside of everything that uses the session. It
@@ -403,7 +403,7 @@ class SessionMiddleware(Middleware):
     def __wsgikit_beside__(self, place: str, other: Middleware, other_place: str) -> None:
         """Look at a layer of an application that is mounted beside this one's: it may be a session of the same name."""
         if isinstance(other, SessionMiddleware):
-            from wsgikit.sessions.namesakes import warn_of_namesakes  # only where applications are mounted
+            from wsgikit.sessions.namesakes import warn_of_namesakes  # only if applications are mounted
 
             warn_of_namesakes(self.manager, place, other.manager, other_place)
 

@@ -1,4 +1,4 @@
-"""Two sessions of one name on one host, where the browser keeps one cookie for both."""
+"""Two sessions of one name on one host: the browser keeps one cookie for both."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ class Templates:
 
     @contextmanager
     def _naming_places(self) -> Iterator[None]:
-        """Say of a template that is missing, be it one that another extends or includes, where it was looked for."""
+        """Name the folders in which a missing template, or one that another extends or includes, was looked for."""
         try:
             yield
         except MissingTemplate:

@@ -25,7 +25,7 @@ class Conflict(NamedTuple):
     """Two requests of one session changed it at the same time; told to ``on_conflict``.
 
     Attributes:
-        kind: ``"merged"``: both survive, and where both changed a key, this request's value stays;
+        kind: ``"merged"``: both survive, and if both changed a key, this request's value stays;
             ``"destroyed"``: the session was ended or got another id meanwhile, and this request's changes are dropped.
         keys: ``merged``: the keys that both changed; ``destroyed``: those that this request changed.
     """

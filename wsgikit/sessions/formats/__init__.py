@@ -18,7 +18,7 @@ _NAMES = ("wsgikit", "flask", "starlette", "django")
 def make_format(
     where: str, name: str, secrets: Sequence[bytes], cookie_name: str, *, encrypt: bool, digest: str
 ) -> CookieFormat:
-    """Return the format of this name. The foreign ones are imported only where they are asked for.
+    """Return the format of this name. The foreign ones are imported only if they are asked for.
 
     Raises:
         ConfigurationError: no such format, or a combination that makes no sense.

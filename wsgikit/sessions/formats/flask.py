@@ -103,7 +103,7 @@ def _text(key: object, path: str) -> str:
 
 def _markup(text: str) -> Any:
     try:
-        from markupsafe import Markup  # where Flask is, it is; the layer works without
+        from markupsafe import Markup  # installed with Flask; the layer works without it
     except ImportError:
         return text
     return Markup(text)
