@@ -16,6 +16,10 @@ from harness import requester
 
 from wsgikit import (
     AccessLogMiddleware,
+    DeadlineMiddleware,
+    HealthMiddleware,
+    InspectorMiddleware,
+    MaintenanceMiddleware,
     MetricsMiddleware,
     ProfilerMiddleware,
     RequestIdMiddleware,
@@ -62,6 +66,10 @@ LAYERS: dict[str, tuple[Any, float]] = {
     "server timing, not shown": (use(ServerTimingMiddleware, allow="10.0.0.0/8"), 2),
     "server timing, shown": (use(ServerTimingMiddleware, allow="127.0.0.1"), 2),
     "profiler, not asked for": (use(ProfilerMiddleware), 0.3),
+    "health": (use(HealthMiddleware), 0.3),
+    "maintenance, off": (use(MaintenanceMiddleware, flag="/nowhere/flag"), 0.3),
+    "deadline": (use(DeadlineMiddleware), 1),
+    "inspector": (use(InspectorMiddleware), 30),
 }
 
 
