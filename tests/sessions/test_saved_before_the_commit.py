@@ -296,6 +296,81 @@ def test_a_repeated_request_begins_with_the_session_as_it_was(
     engine.dispose()
 
 
+class ChangesOnTheWayIn(Middleware):
+    """A layer between the session and the database, which changes the session before the commit is claimed."""
+
+    def before_request(self, exchange):
+        environ = exchange.environ
+        if environ["PATH_INFO"] != "/look":
+            environ["wsgikit.session"].setdefault("seen", []).append(environ.get("test.value", 1))
+
+
+@pytest.mark.parametrize("store", ["cookie", "memory"])
+def test_a_session_changed_on_the_way_in_is_saved_before_the_commit(client_of, engine, store, caplog):
+    caplog.set_level(logging.CRITICAL, "wsgikit")
+    kept = "cookie" if store == "cookie" else MemoryStore()
+    client = client_of(insert, engine, "session outside", layers=[use(ChangesOnTheWayIn)], store=kept)
+    response = client.post("/", status=500, extra_environ={"test.value": object()})
+    assert "Set-Cookie" not in response.headers
+    assert rows(engine) == 0
+    assert len(client.post("/").headers.getall("Set-Cookie")) == 1
+    assert rows(engine) == 1
+
+
+def test_a_repeated_request_keeps_what_was_changed_on_the_way_in(client_of, tmp_path, caplog):
+    caplog.set_level(logging.CRITICAL, "wsgikit")
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/rows.db")
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"CREATE TABLE {TABLE} (v INTEGER)"))
+    seen = []
+
+    def view(environ):
+        session = environ["wsgikit.session"]
+        if environ["PATH_INFO"] == "/look":
+            seen.append(session.copy())
+            return
+        session["n"] = session.get("n", 0) + 1
+        insert(environ)
+        if environ["wsgikit.db.attempt"] < 3:
+            raise Deadlock
+
+    database = {"retries": 2, "retry_methods": ["POST"], "retry_backoff_seconds": 0}
+    client = client_of(view, engine, "session outside", database, layers=[use(ChangesOnTheWayIn)], store=MemoryStore())
+    client.post("/")
+    client.get("/look")
+    assert seen == [{"seen": [1], "n": 1}]
+    assert client.post("/", status=500, extra_environ={"test.value": object()}).status_int == 500
+    assert rows(engine) == 1
+    engine.dispose()
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("store", ["cookie", "memory"])
+def test_a_session_is_saved_if_the_status_rolls_the_rows_back(secret, tmp_path, order, store):
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/rows.db")
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"CREATE TABLE {TABLE} (v INTEGER)"))
+
+    def app(environ, start_response):
+        session = environ["wsgikit.session"]
+        seen = session.copy()
+        if environ["PATH_INFO"] == "/form":
+            insert(environ)
+            session["errors"] = ["too long"]
+        start_response("200 OK" if seen else "422 Unprocessable Content", [("Content-Type", "text/plain")])
+        return [str(seen).encode()]
+
+    options = {} if store == "cookie" else {"store": MemoryStore()}
+    layers = [use(SessionMiddleware, secret_key=secret, **options), use(DatabaseMiddleware, engine=engine)]
+    stack = build_stack(app, *(layers if order == "session outside" else layers[::-1]))
+    client = TestApp(stack)
+    client.post("/form", status=422)
+    assert rows(engine) == 0
+    assert client.get("/look").text == "{'errors': ['too long']}"
+    stack.close()
+    engine.dispose()
+
+
 def test_a_repeated_request_whose_session_cannot_be_saved_leaves_no_row(client_of, tmp_path, caplog):
     caplog.set_level(logging.CRITICAL, "wsgikit")
     engine = sa.create_engine(f"sqlite:///{tmp_path}/rows.db")

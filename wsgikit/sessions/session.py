@@ -431,14 +431,14 @@ class Session(Messages, CsrfTokens):
 
     def _plan_save(self) -> None:
         """Have the session saved before a database layer commits: a save that fails then leaves no row behind."""
+        self._is_save_planned = True
         exchange = self._exchange() if self._exchange is not None else None
         if exchange is None or self._committed is not None:
-            self._is_save_planned = True
-        elif exchange._root()._is_commit_claimed:  # if not, the next change asks again
-            self._is_save_planned = True
-            # A request that is repeated may have an exchange for each attempt.
-            innermost: Exchange = exchange.environ.get(EXCHANGE, exchange)
-            innermost.before_commit(self._save_early)
+            return
+        # A database layer further in may claim the commit later. Without one, this runs when the session is saved.
+        # A request that is repeated may have an exchange for each attempt.
+        innermost: Exchange = exchange.environ.get(EXCHANGE, exchange)
+        innermost.before_commit(self._save_early)
 
     def _save_early(self, exchange: Exchange) -> Callable[[], None] | None:
         save = self._manager.save_early
@@ -454,7 +454,6 @@ class Session(Messages, CsrfTokens):
         def put_back() -> None:
             self.__dict__.clear()
             self.__dict__.update(kept)
-            self._is_save_planned = False
             if data is not None:
                 self._data = deepcopy(data)
             if self._changed is not None:
