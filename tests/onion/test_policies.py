@@ -195,6 +195,12 @@ def test_the_same_holds_for_a_router_served_by_itself():
         TestClient(admin_router(login=True)).get("/")
 
 
+@pytest.mark.parametrize("layers", [(), (use(Obey),)], ids=["bare", "with the layer"])
+def test_automatic_options_needs_no_layer_that_obeys(layers):
+    response = TestClient(build_stack(admin_router(login=True), *layers)).request("/", method="OPTIONS")
+    assert {name.strip() for name in response.headers["Allow"].split(",")} == {"GET", "HEAD", "OPTIONS"}
+
+
 def test_what_asks_for_nothing_needs_no_layer():
     assert TestClient(build_stack(admin_router(csrf=False, cache=60))).get("/").text == "secret"
 

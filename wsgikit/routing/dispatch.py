@@ -148,10 +148,12 @@ class Matched(Match):
 
     def _before_view(self, exchange: Exchange, method: str) -> WSGIApplication | None:
         """Run the before_view hooks of the layers, unless the answer comes from no view; return their answer."""
+        return exchange.run_before_view() if self._has_view(method) else None
+
+    def _has_view(self, method: str) -> bool:
+        """Return whether a view answers the request: no error page, no automatic OPTIONS."""
         rule = self.rule
-        if rule is None or self.error is not None or (method == "OPTIONS" and rule.has_automatic_options):
-            return None
-        return exchange.run_before_view()
+        return rule is not None and self.error is None and not (method == "OPTIONS" and rule.has_automatic_options)
 
     # ------------------------------------------------------------------ with hooks, results and errors
 
@@ -169,8 +171,9 @@ class Matched(Match):
         number = 0 if inclusion is None else around.index(inclusion) + 1
         if number < len(around):
             return around[number].answer(environ, start_response)
-        if self.plan.has_policy and self.error is None:
-            check_obeyed(self.plan.where, self.plan.policy_for(environ["REQUEST_METHOD"]), environ[EXCHANGE])
+        method = environ["REQUEST_METHOD"]
+        if self.plan.has_policy and self._has_view(method):
+            check_obeyed(self.plan.where, self.plan.policy_for(method), environ[EXCHANGE])
         return self.answer(environ)(environ, start_response)
 
     def answer(self, environ: Environ, error: Exception | None = None, result: Any = NOT_CALLED) -> WSGIApplication:
