@@ -10,7 +10,7 @@ import pytest
 from werkzeug.exceptions import NotFound
 
 from wsgikit.http.files import FileAnswer, content_disposition, send_from_folder
-from wsgikit.http.folders import find_file, is_public_path, walk_files
+from wsgikit.http.folders import find_file, find_siblings, is_public_path, walk_files
 from wsgikit.http.representation import content_type_of
 
 
@@ -71,6 +71,16 @@ def test_a_file_is_not_found(folder, path):
 @pytest.mark.parametrize("path", ["a.txt", "css/site.css", "in/site.css", "circle/a.txt", ".well-known/x"])
 def test_a_file_is_found(folder, path):
     assert find_file(str(folder), path) == str(folder / path)
+
+
+def test_only_files_of_the_same_folder_are_compressed_forms(folder, tmp_path):
+    file = str(folder / "a.txt")
+    (folder / "a.txt.gz").symlink_to(tmp_path / "secret.txt")
+    (folder / "a.txt.br").mkdir()
+    assert find_siblings(file, 0) == {}
+    (folder / "packed").write_bytes(b"packed")
+    (folder / "a.txt.zst").symlink_to(folder / "packed")
+    assert find_siblings(file, 0) == {"zstd": f"{file}.zst"}
 
 
 def test_a_folder_that_is_a_symlink_itself_is_served(folder, tmp_path):

@@ -6,6 +6,7 @@ __all__ = ["CODINGS", "find_file", "find_siblings", "is_public_path", "walk_file
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 
 CODINGS = {"zstd": ".zst", "br": ".br", "gzip": ".gz"}
@@ -70,7 +71,10 @@ def walk_files(root: str) -> Iterator[tuple[str, str]]:
 
 
 def find_siblings(file: str, modified: float) -> dict[str, str]:
-    """Return the compressed forms that lie beside a file, by content coding. One older than the file is left out.
+    """Return the compressed forms that lie beside a file, by content coding.
+
+    One older than the file is left out, and so is a symlink to another folder than the file's: it may lead out of what
+    visitors may have.
 
     Args:
         file: the file.
@@ -83,6 +87,11 @@ def find_siblings(file: str, modified: float) -> dict[str, str]:
         except OSError:
             continue
         # Whole seconds: archives and some file systems keep no fractions.
-        if int(status.st_mtime) >= int(modified):
+        is_current = stat.S_ISREG(status.st_mode) and int(status.st_mtime) >= int(modified)
+        if is_current and _folder_of(file + ending) == _folder_of(file):
             found[coding] = file + ending
     return found
+
+
+def _folder_of(file: str) -> str:
+    return os.path.dirname(os.path.realpath(file))

@@ -450,3 +450,10 @@ def test_a_development_server_that_is_not_running_is_named(vite):
     response = Client(StaticMiddleware(app, dev_server=url)).get("/static/main.ts")
     assert response.status_code == 502
     assert "npm run dev" in response.text
+
+
+def test_a_compressed_form_that_is_a_symlink_out_of_the_root_is_not_sent(folder, client):
+    (folder / "app.css.gz").symlink_to(folder.parent / "secret.txt")
+    os.utime(folder.parent / "secret.txt", (2_000_000_000, 2_000_000_000))
+    response = client().get("/static/app.css", headers={"Accept-Encoding": "gzip"})
+    assert (response.text, response.headers.get("Content-Encoding")) == ("a{}", None)
