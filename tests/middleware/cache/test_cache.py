@@ -17,6 +17,7 @@ from wsgikit import (
     AuthenticationMiddleware,
     CacheMiddleware,
     ContextMiddleware,
+    CsrfMiddleware,
     Router,
     SessionMiddleware,
     build_stack,
@@ -249,6 +250,26 @@ def test_a_page_with_a_nonce_is_not_stored(make, origin, is_used, calls):
     for _ in range(2):
         get(**{"wsgikit.csp_nonce": Nonce()})
     assert origin.calls == calls
+
+
+@pytest.mark.parametrize("place", ["cookie", "session"])
+@pytest.mark.parametrize("has_cookie", [False, True], ids=["new visitor", "known visitor"])
+@pytest.mark.parametrize("directives", ["max-age=60", "public, max-age=60"])
+def test_a_page_with_a_csrf_token_is_not_stored(place, has_cookie, directives):
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Cache-Control", directives)])
+        return [environ["wsgikit.csrf"].get_token().encode()]
+
+    tokens = {
+        "cookie": [use(CsrfMiddleware, cookie="csrf", secret_key=SECRET)],
+        "session": [use(SessionMiddleware, secret_key=SECRET), use(CsrfMiddleware)],
+    }
+    stack = build_stack(app, use(CacheMiddleware), *tokens[place])
+    cookie = call(stack)["Set-Cookie"].partition(";")[0]
+    page = call(stack, **({"HTTP_COOKIE": cookie} if has_cookie else {}))
+    assert page["Vary"] == "Cookie"
+    assert page["Cache-Status"] == "wsgikit; fwd=uri-miss"
+    assert call(stack)["Set-Cookie"].partition("=")[0] == cookie.partition("=")[0]
 
 
 def test_default_seconds_are_for_visitors_without_cookies(make, origin):

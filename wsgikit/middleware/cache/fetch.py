@@ -25,10 +25,10 @@ class Fetch:
         stale: the entry that is validated, or sent if the application fails.
         is_stripped: whether the conditions of the client were taken out, to be evaluated here.
         has_user: whether the session was read or a user was found: known when the response is there.
-        has_nonce: whether the page has a nonce, likewise.
+        has_secret: whether the page has a nonce or the token of a form, likewise.
     """
 
-    __slots__ = ("flight", "has_nonce", "has_user", "is_stripped", "key", "mark", "reason", "request", "stale")
+    __slots__ = ("flight", "has_secret", "has_user", "is_stripped", "key", "mark", "reason", "request", "stale")
 
     def __init__(
         self, key: PageKey, request: Environ, flight: Flight, mark: Any, reason: str, stale: Entry | None
@@ -41,7 +41,7 @@ class Fetch:
         self.stale = stale
         self.is_stripped = False
         self.has_user = False
-        self.has_nonce = False
+        self.has_secret = False
 
 
 def with_policy(pairs: Sequence[tuple[str, str]], wanted: Any, has_user: bool) -> Sequence[tuple[str, str]]:

@@ -46,7 +46,7 @@ class Keeper:
         """
         if self._limits.default_seconds is None and says_nothing(pairs):
             return None
-        if wanted is False or fetch.has_nonce or (wanted and fetch.has_user):
+        if wanted is False or fetch.has_secret or (wanted and fetch.has_user):
             return None
         return to_entry(
             fetch.request, status, pairs, time.time(), self._limits, self._key_headers, has_user=fetch.has_user

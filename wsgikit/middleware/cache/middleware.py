@@ -17,7 +17,7 @@ from wsgikit.middleware.cache.fetch import Fetch, with_policy
 from wsgikit.middleware.cache.flights import Flights
 from wsgikit.middleware.cache.invalidation import changed_pages
 from wsgikit.middleware.cache.keeper import Keeper
-from wsgikit.middleware.cache.privacy import has_nonce, has_user
+from wsgikit.middleware.cache.privacy import has_secret, has_user
 from wsgikit.middleware.cache.refresh import refresh
 from wsgikit.middleware.cache.request import (
     ask_to_validate,
@@ -48,11 +48,11 @@ class CacheMiddleware(Middleware):
 
     The application decides: what has ``Cache-Control: max-age=60``, ``s-maxage`` or ``Expires`` is stored, by URL and
     ``Vary``. Nothing is guessed. Never stored are responses that are ``private`` or ``no-store``; those with
-    ``Set-Cookie`` or a nonce of the Content-Security-Policy; those to requests with ``Authorization`` or a
-    ``REMOTE_USER`` unless they are ``public``; and those for which the session was read, unless they say ``public`` or
-    ``Vary: Cookie``. One request fetches a page, and others of the same process wait for it or get the stale one. A
-    POST, PUT or DELETE that succeeds removes the page of its URL. ``If-None-Match`` and ranges are answered from the
-    stored response.
+    ``Set-Cookie``, a nonce of the Content-Security-Policy or a token of `CsrfMiddleware`; those to requests with
+    ``Authorization`` or a ``REMOTE_USER`` unless they are ``public``; and those for which the session was read, unless
+    they say ``public`` or ``Vary: Cookie``. One request fetches a page, and others of the same process wait for it or
+    get the stale one. A POST, PUT or DELETE that succeeds removes the page of its URL. ``If-None-Match`` and ranges are
+    answered from the stored response.
 
     Use it for pages that many visitors see alike. Leave it out if each page depends on the visitor, or if a CDN or
     proxy in front caches already. Streams are stored when they came to their end; files of the server's
@@ -283,7 +283,7 @@ class CacheMiddleware(Middleware):
             self._flights.end(fetch.flight, "failed")
             status = f"wsgikit; hit; fwd={fetch.reason}; fwd-status={code}"
             return answer_with(stale, fetch.request, status)
-        fetch.has_user, fetch.has_nonce = has_user(environ, fetch.request), has_nonce(environ)
+        fetch.has_user, fetch.has_secret = has_user(environ, fetch.request), has_secret(environ)
         wanted = exchange.policy.get("cache")
         if stale is not None and code == 304:
             entry = self._keeper.freshen(fetch, stale, exchange.header_list, wanted)
@@ -326,7 +326,7 @@ class CacheMiddleware(Middleware):
         environ = exchange.environ
 
         def save(body: bytes) -> None:
-            if not has_nonce(environ) and has_user(environ, fetch.request) == fetch.has_user:
+            if not has_secret(environ) and has_user(environ, fetch.request) == fetch.has_user:
                 self._keeper.save(fetch, entry, body)
 
         self._flights.release(fetch.flight)

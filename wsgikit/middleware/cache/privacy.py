@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["has_nonce", "has_user"]
+__all__ = ["has_secret", "has_user"]
 
-from wsgikit.wsgi import CSP_NONCE, SESSION, USER, Environ
+from wsgikit.wsgi import CSP_NONCE, CSRF, SESSION, USER, Environ
 
 
 def has_user(environ: Environ, request: Environ) -> bool:
@@ -20,7 +20,9 @@ def has_user(environ: Environ, request: Environ) -> bool:
     return bool(is_touched) or is_found
 
 
-def has_nonce(environ: Environ) -> bool:
-    """Return whether the page has a nonce, which must never be sent twice."""
+def has_secret(environ: Environ) -> bool:
+    """Return whether the page has a nonce or the token of a form, which no other visitor may get."""
     nonce = environ.get(CSP_NONCE)
-    return nonce is not None and bool(getattr(nonce, "is_used", True))
+    if nonce is not None and getattr(nonce, "is_used", True):
+        return True
+    return bool(getattr(environ.get(CSRF), "is_token_issued", False))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wsgikit.middleware.cache.entry import Entry
 from wsgikit.middleware.cache.fetch import Fetch, with_policy
 from wsgikit.middleware.cache.keeper import Keeper
-from wsgikit.middleware.cache.privacy import has_nonce, has_user
+from wsgikit.middleware.cache.privacy import has_secret, has_user
 from wsgikit.middleware.cache.request import ask_to_validate
 from wsgikit.onion.log import log_error
 from wsgikit.wsgi import HeaderList, WSGIApplication
@@ -36,7 +36,7 @@ def refresh(app: WSGIApplication, exchange: Exchange, fetch: Fetch, stale: Entry
         if answer is None:
             return
         status, headers, body = answer
-        fetch.has_user, fetch.has_nonce = has_user(environ, fetch.request), has_nonce(environ)
+        fetch.has_user, fetch.has_secret = has_user(environ, fetch.request), has_secret(environ)
         wanted = exchange.policy.get("cache")
         if status[:3] == "304":
             keeper.freshen(fetch, stale, headers, wanted)

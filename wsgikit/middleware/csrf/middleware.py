@@ -28,15 +28,19 @@ class Verdict:
     """Whether a request may change something, and why. It is under ``wsgikit.csrf``.
 
     A token is looked for when the verdict is first read, so that a body isn't read for a view that is exempt.
+
+    Attributes:
+        is_token_issued: whether the response has a token of this visitor, so that no shared cache may store it.
     """
 
-    __slots__ = ("_awaits_token", "_exchange", "_layer", "_reason")
+    __slots__ = ("_awaits_token", "_exchange", "_layer", "_reason", "is_token_issued")
 
     def __init__(self, layer: CsrfMiddleware, exchange: Exchange, reason: str, awaits_token: bool = False) -> None:
         self._layer = layer
         self._exchange = exchange
         self._reason = reason
         self._awaits_token = awaits_token
+        self.is_token_issued = False
 
     @property
     def reason(self) -> str:
@@ -58,7 +62,9 @@ class Verdict:
 
     def get_token(self) -> str:
         """Return the token for a form of this visitor; another text at each call."""
-        return self._layer.tokens.issue(self._exchange)
+        token = self._layer.tokens.issue(self._exchange)
+        self.is_token_issued = bool(token)
+        return token
 
     @property
     def is_report_only(self) -> bool:

@@ -86,22 +86,23 @@ class CookieTokens:
     def issue(self, exchange: Exchange) -> str:
         """Return the token, masked; have the cookie set if the visitor has none."""
         state = exchange.state
-        token = state.get(self) or self._sent(exchange)
+        token: str | None = state.get(self)
         if token is None:
-            if exchange.is_head_sent:
-                raise HeadSentError(
-                    "csrf_token: the head of the response has left without its cookie. "
-                    "Call csrf_token() before the first chunk."
-                )
-            token, line = self.make_cookie(is_https=exchange.environ["wsgi.url_scheme"] == "https")
-            state[self] = token
-
-            def set_cookie(exchange: Exchange) -> None:
-                exchange.headers.add("Set-Cookie", line)
-                exchange.headers.vary("Cookie")
-
-            exchange.on_response(set_cookie)
+            token = state[self] = self._sent(exchange) or self._make(exchange)
+            if not exchange.is_head_sent:
+                exchange.on_response(_vary)
         return mask_token(token)
+
+    def _make(self, exchange: Exchange) -> str:
+        """Make a token, and have its cookie set."""
+        if exchange.is_head_sent:
+            raise HeadSentError(
+                "csrf_token: the head of the response has left without its cookie. "
+                "Call csrf_token() before the first chunk."
+            )
+        token, line = self.make_cookie(is_https=exchange.environ["wsgi.url_scheme"] == "https")
+        exchange.on_response(lambda exchange: exchange.headers.add("Set-Cookie", line))
+        return token
 
     def matches(self, exchange: Exchange, text: str) -> bool:
         """Return whether a text is the token of the cookie."""
@@ -119,3 +120,8 @@ class CookieTokens:
             if self._signer.unsign(value.encode("latin-1", "replace")) is not None:
                 return value
         return None
+
+
+def _vary(exchange: Exchange) -> None:
+    """Keep caches from sending a page with a token to other visitors."""
+    exchange.headers.vary("Cookie")
