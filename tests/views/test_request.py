@@ -314,7 +314,7 @@ def test_paths_may_be_left_out_of_environ():
     environ = environ_of()
     del environ["PATH_INFO"], environ["SCRIPT_NAME"]
     request = Request(environ)
-    assert (request.path, request.path_info, request.script_name, request.url) == ("", "", "", "http://localhost")
+    assert (request.path, request.path_info, request.script_name, request.url) == ("", "", "", "http://localhost/")
 
 
 def test_a_path_that_an_application_left_as_text_can_be_read():

@@ -263,13 +263,13 @@ class _Sent:
     """Counts the responses of an application that have not been sent whole. The development server would drop them."""
 
     def __init__(self, app: WSGIApplication) -> None:
-        self._app = app
+        self.app = app
         self.running: set[object] = set()
 
     def __call__(self, environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]:
         body = _SentBody(self.running)
         try:
-            body.take(self._app(environ, start_response))
+            body.take(self.app(environ, start_response))
         except BaseException:
             body.leave()
             raise
