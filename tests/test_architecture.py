@@ -15,7 +15,7 @@ import pytest
 import wsgikit
 
 PACKAGE = Path(wsgikit.__file__).parent
-CORE = ["flask_hints", "exceptions", "wsgi", "options", "crypto", "http", "onion"]
+CORE = ["flask_hints", "exceptions", "wsgi", "signals", "options", "crypto", "http", "onion"]
 ROOMS = ["context", "sessions", "database", "routing", "error_pages", "middleware"]
 UPPER = ["views", "templating"]
 TOP = ["sijax", "presets", "ini", "cli", "testing"]

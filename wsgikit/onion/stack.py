@@ -241,7 +241,9 @@ class Stack:
         """
         from wsgikit.onion.visit import make_environ, visit  # for scripts and tests only
 
-        return visit(self.layers, {**make_environ(path), STACK: self, **environ}, self._leaving())
+        return visit(
+            self.layers, {**make_environ(path), STACK: self, **environ}, self._steps("enter"), self._steps("leave")
+        )
 
     def app_context(self) -> AbstractContextManager[Exchange]:
         """Enter the application without a request: `g`, `db` and `current_app` can be used, `request` can't.
@@ -251,12 +253,17 @@ class Stack:
         """
         from wsgikit.onion.visit import make_environ, visit  # for scripts and tests only
 
-        return visit(self.layers, {**make_environ("/"), STACK: self, NO_REQUEST: True}, self._leaving())
+        return visit(
+            self.layers,
+            {**make_environ("/"), STACK: self, NO_REQUEST: True},
+            self._steps("enter"),
+            self._steps("leave"),
+        )
 
-    def _leaving(self) -> list[Callable[[Exchange], object]]:
-        """Return what the parts of the stack do at the end of such a context, as a router's `teardown_request`."""
-        found = (getattr(part, "__wsgikit_leave__", None) for part in (self.app, *reversed(self.layers)))
-        return [leave for leave in found if leave is not None]
+    def _steps(self, name: str) -> list[Callable[[Exchange], object]]:
+        """Return what the parts of the stack do to enter or leave such a context, as a router's `teardown_request`."""
+        found = (getattr(part, f"__wsgikit_{name}__", None) for part in (self.app, *reversed(self.layers)))
+        return [step for step in found if step is not None]
 
     def warmup(self) -> None:
         """Load what the first request would have to load: modules, rules, templates. Call it before a server forks.

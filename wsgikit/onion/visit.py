@@ -25,13 +25,17 @@ from wsgikit.wsgi import EXCHANGE, Environ
 
 @contextmanager
 def visit(
-    layers: Iterable[Any], environ: Environ, leaving: Sequence[Callable[[Exchange], object]] = ()
+    layers: Iterable[Any],
+    environ: Environ,
+    entering: Sequence[Callable[[Exchange], object]] = (),
+    leaving: Sequence[Callable[[Exchange], object]] = (),
 ) -> Iterator[Exchange]:
     """Enter those of the layers that provide something, and leave them at the end of the block.
 
     Args:
         layers: of one stack, outermost first.
         environ: a complete environ; layers write to it.
+        entering: called when the layers are entered, before the block.
         leaving: called at the end of the block, before the layers are left.
 
     Raises:
@@ -51,6 +55,8 @@ def visit(
             for layer in visited.layers:
                 entered.append(layer)
                 layer.before_request(exchange)
+            for enter in entering:
+                enter(exchange)
             yield exchange
             exchange.is_complete = True
         except Exception as error:

@@ -10,13 +10,15 @@ the layer returns it, the engine calls it.
     after_this_request       in the order they were asked for
     after_request            inwards out, each router's last one first
     teardown_request         the same, when the request has ended
+
+The signals of `wsgikit.signals` are sent at the same points as Flask's.
 """
 
 from __future__ import annotations
 
 __all__ = ["Matched", "make_response"]
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +45,8 @@ from wsgikit.routing.bodies import ClosedOnce, capture
 from wsgikit.routing.invoke import Wants, as_sync, name_of, place_of, wants_of, with_wants
 from wsgikit.routing.match import Match
 from wsgikit.routing.plan import Plan
-from wsgikit.wsgi import EXCHANGE, REQUEST_LIMITS, THROW_ERRORS, Environ, StartResponse, WSGIApplication
+from wsgikit.signals import RECEIVERS, has_receivers, send_signal
+from wsgikit.wsgi import EXCHANGE, NO_REQUEST, REQUEST_LIMITS, THROW_ERRORS, Environ, StartResponse, WSGIApplication
 
 if TYPE_CHECKING:
     from wsgikit.http.response import Response
@@ -103,7 +106,7 @@ class Matched(Match):
             exchange.note_route(self)
         if exchange.has_views and (app := self._before_view(exchange, method)) is not None:
             return app(environ, start_response)
-        if not plan.is_plain or method == "OPTIONS":
+        if not plan.is_plain or method == "OPTIONS" or (RECEIVERS and any(RECEIVERS)):
             return self.answer_inside(None, environ, start_response)
         values = self.values
         body: Any
@@ -192,7 +195,7 @@ class Matched(Match):
                 limit_input(environ, max_bytes)
         if plan.router.request_class is not None:
             exchange.known_request = _other_request(plan.router.request_class, environ, plan.limits)
-        if plan.teardown and error is None:
+        if (plan.teardown or any(RECEIVERS)) and error is None:
             exchange.on_teardown(partial(self.tear_down, exchange))
         try:
             try:
@@ -219,12 +222,15 @@ class Matched(Match):
 
     def _note(self, error: Exception | None) -> None:
         """Keep an error for the functions that tear down, if there are any."""
-        if self.plan.teardown:
+        if self.plan.teardown or RECEIVERS:
             self.raised = error
 
     def _run(self, exchange: Exchange) -> Any:
         plan = self.plan
         environ = exchange.environ
+        if RECEIVERS:
+            _send("appcontext_pushed", plan)
+            _send("request_started", plan)
         for function, wants in plan.preprocessors:
             _call(function, wants, exchange, plan.endpoint, self.values)
         for function, wants in plan.before:
@@ -281,6 +287,7 @@ class Matched(Match):
         """
         if http_answer(error) is not None:
             return self._http_answer(error, exchange)
+        _send("got_request_exception", self.plan, exception=error)
         if exchange.environ.get(THROW_ERRORS):
             return None
         return self._failed(error, exchange)
@@ -309,7 +316,7 @@ class Matched(Match):
 
     def _finish(self, result: Any, exchange: Exchange) -> WSGIApplication:
         plan = self.plan
-        if not plan.after and self.after is None:
+        if not plan.after and self.after is None and not has_receivers("request_finished"):
             if type(result) is str:
                 body = result.encode()
                 return partial(send_parts, OK, [_HTML_TYPE, ("Content-Length", str(len(body)))], [body])
@@ -340,8 +347,11 @@ class Matched(Match):
             response = _checked(as_sync(function)(response), function)
         for function, wants in plan.after:
             response = _checked(_call(function, wants, exchange, response), function)
-        if response is not original and not callable(response):
+        is_heard = has_receivers("request_finished")
+        if response is not original and (is_heard or not callable(response)):
             response = plan.router.make_response(response, exchange.environ, plan.where)
+        if is_heard:
+            _send("request_finished", plan, response=response)
         return response
 
     def _prepared(self, result: Any) -> WSGIApplication:
@@ -364,20 +374,34 @@ class Matched(Match):
         return partial(send_parts, *with_head(line, head, chunks, status, headers, plan.where))
 
     def tear_down(self, exchange: Exchange) -> None:
-        """Run the functions of `teardown_request`; the first error is raised when all have run."""
+        """Run the functions of `teardown_request`, then send the signals; raise the first error at the end."""
         error = self.raised or (exchange.error if not exchange.is_complete else None)
         self.raised = None
         first: BaseException | None = None
-        for function, wants in self.plan.teardown:
+        for name, call in self._teardown_calls(exchange, error):
             try:
-                _call(function, wants, exchange, error)
+                call()
             except Exception as another:  # noqa: BLE001  # the others run; the first is raised
                 if first is None:
                     first = another
                 else:
-                    log_error(exchange.environ, another, f"in teardown_request ({name_of(function)})")
+                    log_error(exchange.environ, another, f"in {name}")
         if first is not None:
             raise first
+
+    def _teardown_calls(
+        self, exchange: Exchange, error: BaseException | None
+    ) -> Iterator[tuple[str, Callable[[], object]]]:
+        """Yield what is to be called at the end of a request, each with its name for the log."""
+        plan = self.plan
+        for function, wants in plan.teardown:
+            yield f"teardown_request ({name_of(function)})", partial(_call, function, wants, exchange, error)
+        if not RECEIVERS:
+            return
+        if NO_REQUEST not in exchange.environ:
+            yield "request_tearing_down", partial(_send, "request_tearing_down", plan, exc=error)
+        yield "appcontext_tearing_down", partial(_send, "appcontext_tearing_down", plan, exc=error)
+        yield "appcontext_popped", partial(_send, "appcontext_popped", plan)
 
 
 _response_class: type[Response] | None = None
@@ -426,6 +450,10 @@ def _call(function: Callable[..., Any], wants: Wants, exchange: Exchange, *args:
         return function(*args)
     # What is asked for by annotation may stand anywhere: the others keep their order.
     return function(*args, **with_wants({}, wants, exchange))
+
+
+def _send(name: str, plan: Plan, **values: Any) -> None:
+    send_signal(name, plan.router, as_sync, **values)
 
 
 def _call_handler(handler: Callable[..., Any], error: Exception, exchange: Exchange) -> Any:

@@ -69,6 +69,10 @@ class RouterMiddleware(Middleware):
     def __wsgikit_router__(self) -> Router:
         return self.router
 
+    def __wsgikit_enter__(self, exchange: Exchange) -> None:
+        """Send the signal `appcontext_pushed` at the start of `Stack.request_context` or `app_context`."""
+        self.router.__wsgikit_enter__(exchange)
+
     def __wsgikit_leave__(self, exchange: Exchange) -> None:
         """Run the functions of `teardown_request` at the end of `Stack.request_context` or `app_context`."""
         self.router.__wsgikit_leave__(exchange)

@@ -25,6 +25,7 @@ from wsgikit.routing.answers import http_answer
 from wsgikit.routing.dispatch import Matched, make_response
 from wsgikit.routing.fitting import misfits
 from wsgikit.routing.hooks import Hooks
+from wsgikit.routing.invoke import as_sync
 from wsgikit.routing.keywords import refuses_unknown
 from wsgikit.routing.match import Match, Miss
 from wsgikit.routing.matcher import RouteMap
@@ -33,6 +34,7 @@ from wsgikit.routing.registry import Registry, Target
 from wsgikit.routing.rules import Rule
 from wsgikit.routing.static import StaticView, is_missing
 from wsgikit.routing.urls import build_url
+from wsgikit.signals import send_signal
 from wsgikit.wsgi import EXCHANGE, ROUTING, ROUTING_ARGS, Environ, StartResponse, WSGIApplication
 
 if TYPE_CHECKING:
@@ -195,6 +197,10 @@ class Router(Registry):
     @property
     def __wsgikit_router__(self) -> Router:
         return self
+
+    def __wsgikit_enter__(self, exchange: Exchange) -> None:
+        """Send the signal `appcontext_pushed` at the start of `Stack.request_context` or `app_context`."""
+        send_signal("appcontext_pushed", self, as_sync)
 
     def __wsgikit_leave__(self, exchange: Exchange) -> None:
         """Run the functions of `teardown_request` at the end of `Stack.request_context` or `app_context`."""

@@ -16,7 +16,9 @@ from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint
 from wsgikit.http.json_provider import JsonProvider
 from wsgikit.options.flags import check_flags
 from wsgikit.routing.dispatch import Matched
+from wsgikit.routing.invoke import as_sync
 from wsgikit.routing.router import Router
+from wsgikit.signals import RECEIVERS, find_sender, send_signal
 from wsgikit.views.flashes import get_flashed_messages
 from wsgikit.views.security import csp_nonce, csrf_field, csrf_token
 from wsgikit.views.urls import url_for
@@ -224,15 +226,28 @@ class Templates:
 
     def _streamed(self, template: jinja2.Template, context: dict[str, Any]) -> Iterator[str]:
         # The context is made now, not when the first piece is sent: what is missing is an error of the view.
-        return self._pieces(template, self.context(context))
+        full = self.context(context)
+        self._send("before_render_template", template, full)
+        return self._pieces(template, full)
 
     def _pieces(self, template: jinja2.Template, context: dict[str, Any]) -> Iterator[str]:
         with self._naming_places():
             yield from template.generate(context)
+        self._send("template_rendered", template, context)
 
     def _guarded(self, template: jinja2.Template, context: dict[str, Any]) -> str:
+        full = self.context(context)
+        self._send("before_render_template", template, full)
         with self._naming_places():
-            return template.render(self.context(context))
+            text = template.render(full)
+        self._send("template_rendered", template, full)
+        return text
+
+    def _send(self, name: str, template: jinja2.Template, context: dict[str, Any]) -> None:
+        """Send a signal of a template, from the router of the request."""
+        if RECEIVERS:
+            sender = find_sender(current_exchange().environ) if has_app_context() else self.router
+            send_signal(name, sender, as_sync, template=template, context=context)
 
     def context(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Return the context for a template: the locals, what processors add, and over them what the view gives."""

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from wsgikit.context.locals import current_exchange, session
+from wsgikit.routing.invoke import as_sync
+from wsgikit.signals import RECEIVERS, find_sender, send_signal
 
 _KEY = "_flashes"  # Flask's: if its cookie is shared, both sides see the messages
 
@@ -19,10 +21,13 @@ def flash(message: Any, category: str = "message") -> None:
         message: what to show.
         category: its kind, such as ``"error"``, for the page to style it by.
     """
-    current_exchange("flash()")  # it says what was called, if there is no request
+    exchange = current_exchange("flash()")  # it says what was called, if there is no request
     flashes = session.get(_KEY, [])
     # A new list, so that any session notices, also one that doesn't watch what is nested.
     session[_KEY] = [*flashes, (category, message)]
+    if RECEIVERS:
+        sender = find_sender(exchange.environ)
+        send_signal("message_flashed", sender, as_sync, message=message, category=category)
 
 
 def get_flashed_messages(with_categories: bool = False, category_filter: Iterable[str] = ()) -> list[Any]:
