@@ -109,6 +109,7 @@ if TYPE_CHECKING:
     from wsgikit.views import make_response as make_response
     from wsgikit.views import next_url as next_url
     from wsgikit.views import redirect as redirect
+    from wsgikit.views import secure_filename as secure_filename
     from wsgikit.views import send_file as send_file
     from wsgikit.views import send_from_directory as send_from_directory
     from wsgikit.views import url_for as url_for
@@ -170,8 +171,8 @@ _HOMES = {
     ),
     "wsgikit.views": (
         "abort after_this_request check_preconditions csp_nonce csrf_field csrf_token flash get_flashed_messages"
-        " jsonify login_required login_user logout_user make_response next_url redirect send_file send_from_directory"
-        " url_for"
+        " jsonify login_required login_user logout_user make_response next_url redirect secure_filename send_file"
+        " send_from_directory url_for"
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}

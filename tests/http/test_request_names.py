@@ -81,7 +81,7 @@ def test_names_of_both_keep_webobs_meaning(name):
 # ---------------------------------------------------------------------- JSON
 
 
-@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", '{"a": [NaN]}'])
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "-1E400", '{"a": [NaN]}'])
 def test_a_number_that_is_no_json_is_a_400(text):
     ours, _ = both(method="POST", data=text, content_type="application/json")
     with pytest.raises(werkzeug.exceptions.BadRequest):

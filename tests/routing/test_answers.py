@@ -574,7 +574,7 @@ def test_a_number_that_is_none_in_json_is_not_sent(number):
         provider.dumps({"a": [number]})
 
 
-@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", '{"a": [NaN]}'])
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "-1E400", '{"a": [NaN]}'])
 def test_a_number_that_is_none_in_json_is_not_taken(text):
     with pytest.raises(ValueError, match="expected a finite one"):
         JsonProvider().loads(text)

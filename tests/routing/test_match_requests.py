@@ -165,7 +165,10 @@ def test_allowed_methods_are_those_of_all_rules_of_the_path() -> None:
         ({"HTTP_HOST": ".example.com"}, ""),
         ({"HTTP_HOST": "x" * 64 + ".example.com"}, ""),
         ({"HTTP_HOST": "x" * 63 + ".example.com"}, "x" * 63 + ".example.com"),
-        ({"HTTP_HOST": "example.com.:81"}, "example.com.:81"),
+        ({"HTTP_HOST": "example.com.:81"}, "example.com:81"),
+        ({"HTTP_HOST": ""}, ""),
+        ({"HTTP_HOST": "1.2.3.400"}, ""),
+        ({"HTTP_HOST": "a.example:99999"}, ""),
         ({}, ""),
     ],
 )

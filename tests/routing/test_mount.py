@@ -108,6 +108,24 @@ def test_a_mount_may_be_for_one_host(client):
     assert app.get_any("/x", headers={"Host": "www.example.org"}).status_int == 404
 
 
+@pytest.mark.parametrize(
+    ("mounted", "host", "expected"),
+    [
+        ("API.example.org", "api.EXAMPLE.org.", 200),
+        ("api.example.org:8080", "api.example.org:8080", 200),
+        ("api.example.org:8080", "api.example.org:81", 404),
+        ("bücher.example", "xn--bcher-kva.example", 200),
+        ("[::1]", "[0:0::1]:8080", 200),
+        ("api.example.org", "api.example.org:x", 404),
+        ("api.example.org", "api.example.org/", 404),
+    ],
+)
+def test_a_mount_compares_hosts_as_browsers_do(client, mounted, host, expected):
+    router = Router("x")
+    router.mount("/", where, host=mounted)
+    assert client(router).get_any("/x", headers={"Host": host}).status_int == expected
+
+
 def test_a_mount_may_keep_the_path(client):
     router = Router("x")
     router.mount("/foo", where, keep_path=True)

@@ -9,6 +9,7 @@ from webtest import TestApp
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BuildError
 
+import wsgikit
 from wsgikit.context.middleware import ContextMiddleware
 from wsgikit.exceptions import ApplicationError, OutsideRequestError
 from wsgikit.http.request import Response
@@ -25,6 +26,7 @@ from wsgikit.views import (
     jsonify,
     make_response,
     redirect,
+    secure_filename,
     send_file,
     send_from_directory,
     url_for,
@@ -45,6 +47,8 @@ SAFE = {
     "a relative path": "next",
     "this host": "http://localhost/next",
     "this host with its default port": "http://localhost:80/next",
+    "this host in other letters": "http://LOCALHOST/next",
+    "this host with the dot of the root": "http://localhost./next",
     "a query": "?page=2",
     "other letters": "/grüße",
     "a colon in the query": "/login?next=http://evil.example/",
@@ -63,6 +67,8 @@ UNSAFE = {
     "user info": "http://localhost@evil.example/",
     "user info with this host": "http://evil.example\\@localhost/",
     "another port": "http://localhost:8000/",
+    "port zero": "http://localhost:0/",
+    "a host that only Python reads as this one": "http://ⓛocalhost/",
     "a suffix of the host": "http://localhost.evil.example/",
     "a scheme without host": "http:evil.example",
     "one slash": "http:/evil.example",
@@ -99,6 +105,27 @@ def test_the_error_of_a_redirect_says_what_allows_it():
 def test_a_redirect_leaves_the_site_where_it_is_told_that_it_may(options):
     response = answered(lambda: redirect("https://example.org/x", 303, **options))
     assert (response.status_int, response.headers["Location"]) == (303, "https://example.org/x")
+
+
+@pytest.mark.parametrize("host", ["localhost:80/x", "a b", "evil.example@localhost", ""])
+def test_a_redirect_to_a_host_of_a_broken_host_header_is_refused(host):
+    response = answered(lambda: redirect("http://localhost/"), extra_environ={"HTTP_HOST": host})
+    assert response.status_int == 400
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [  # the cases of Werkzeug's tests/test_utils.py
+        ("My cool movie.mov", "My_cool_movie.mov"),
+        ("../../../etc/passwd", "etc_passwd"),
+        ("i contain cool \xfcml\xe4uts.txt", "i_contain_cool_umlauts.txt"),
+        ("__filename__", "filename"),
+        ("foo$&^*)bar", "foobar"),
+        ("..", ""),
+    ],
+)
+def test_a_secure_filename_has_no_folders(name, expected):
+    assert wsgikit.secure_filename(name) == secure_filename(name) == expected
 
 
 def test_a_redirect_from_https_to_http_leaves_the_site():

@@ -31,12 +31,12 @@ from typing import Any, TypeAlias
 
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.http.hosts import host_of, is_loopback, is_loopback_or_ip
+from wsgikit.wsgi import PROXY_ORIGINAL
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 LOOPBACK: tuple[Network, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
-_PROXY_ORIGINAL = "wsgikit.proxy.original"  # what ProxyHeadersMiddleware removed or replaced
 _WERKZEUG_ORIGINAL = "werkzeug.proxy_fix.orig"
 _CLIENT_HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_CF_CONNECTING_IP", "HTTP_TRUE_CLIENT_IP")
 # Beginnings of the headers that proxies, load balancers, tunnels and content delivery networks add.
@@ -124,7 +124,7 @@ def peer_of(environ: Mapping[str, Any]) -> str | None:
     A layer that trusts a proxy (`ProxyHeadersMiddleware`, Werkzeug's ``ProxyFix``) replaces ``REMOTE_ADDR`` by the
     client that a header names, and keeps the server's value. The server's value is returned.
     """
-    for key in (_PROXY_ORIGINAL, _WERKZEUG_ORIGINAL):
+    for key in (PROXY_ORIGINAL, _WERKZEUG_ORIGINAL):
         original = environ.get(key)
         if isinstance(original, Mapping) and original.get("REMOTE_ADDR") is not None:
             return str(original["REMOTE_ADDR"])
@@ -134,7 +134,7 @@ def peer_of(environ: Mapping[str, Any]) -> str | None:
 
 def has_proxy_header(environ: Mapping[str, Any]) -> bool:
     """Return whether the request came through a proxy, by its headers or by what a layer removed from them."""
-    return bool(environ.get(_PROXY_ORIGINAL)) or any(key.startswith(_PROXY_HEADERS) for key in environ)
+    return bool(environ.get(PROXY_ORIGINAL)) or any(key.startswith(_PROXY_HEADERS) for key in environ)
 
 
 def forwarded_addresses(environ: Mapping[str, Any]) -> Iterator[str]:
@@ -143,7 +143,7 @@ def forwarded_addresses(environ: Mapping[str, Any]) -> Iterator[str]:
     Headers that a layer removed are read from ``wsgikit.proxy.original``. Any client can send such a header: an address
     here is a reason to refuse, and never alone one to allow.
     """
-    original = environ.get(_PROXY_ORIGINAL)
+    original = environ.get(PROXY_ORIGINAL)
     sources = (environ, original) if isinstance(original, Mapping) else (environ,)
     for source in sources:
         for key in _CLIENT_HEADERS:
@@ -243,7 +243,7 @@ def debug_refusal(environ: Mapping[str, Any], networks: Iterable[Network]) -> st
     addresses = [*forwarded_addresses(environ)]
     if not addresses:
         return "a proxy is in between that doesn't name its client"
-    if environ.get(_PROXY_ORIGINAL):  # the client that ProxyHeadersMiddleware found
+    if environ.get(PROXY_ORIGINAL):  # the client that ProxyHeadersMiddleware found
         addresses.append(str(environ.get("REMOTE_ADDR")))
     for address in addresses:
         if not is_in(address, allowed):

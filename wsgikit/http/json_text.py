@@ -5,14 +5,22 @@ from __future__ import annotations
 __all__ = ["dumps", "loads"]
 
 import json
+from math import isinf
 from typing import Any, NoReturn
 
 
 def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"JSON: number: expected a finite one (RFC 8259 §6), got {name}.")
+    raise ValueError(f"JSON: number: expected a finite one (RFC 8259 §6), got {name[:40]}.")
 
 
-_decode = json.JSONDecoder(parse_constant=_refuse).decode
+def _read_float(text: str) -> float:
+    number = float(text)
+    if isinf(number):  # `dumps` could not write it again (RFC 8259 §6 allows a limit)
+        _refuse(text)
+    return number
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse, parse_float=_read_float).decode
 
 
 def loads(text: str | bytes) -> Any:

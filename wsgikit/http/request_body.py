@@ -18,7 +18,7 @@ from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityToo
 from werkzeug.http import parse_options_header
 
 from wsgikit.http.fields import Fields
-from wsgikit.http.input import SpoolReader, declared_length, input_of
+from wsgikit.http.input import SpoolReader, declared_length, input_of, limit_input
 from wsgikit.http.lenient_request import LenientRequest
 from wsgikit.http.media_types import is_form, media_type_of
 from wsgikit.wsgi import EXCHANGE, REQUEST_LIMITS
@@ -59,7 +59,8 @@ class BodyRequest(LenientRequest):
         max_form_memory_size: the most bytes of a form's text that are kept in memory; None sets no limit.
         max_form_parts: the most parts of a multipart form; None sets no limit.
 
-    Each limit may be set on one request, before its body is read; past it `RequestEntityTooLarge` (413) is raised. A
+    Each limit may be set on one request, before its body is read; past it `RequestEntityTooLarge` (413) is raised. It
+    then holds for every reader of the body: copies of the request, ``wsgi.input``, an application behind. A
     `Router` sets them for the requests it matches (`max_content_length=…`).
     """
 
@@ -67,11 +68,12 @@ class BodyRequest(LenientRequest):
     request_body_tempfile_limit = 500_000
 
     def _limit(self, name: str, default: int | None) -> int | None:
-        own = self.__dict__.get(name, self)
-        if own is not self:
-            return own  # type: ignore[no-any-return]  # only the setters below put it there
         limits = self.environ.get(REQUEST_LIMITS)
         return limits.get(name, default) if limits else default
+
+    def _set_limit(self, name: str, value: int | None) -> None:
+        # In environ, so that it also holds for copies of the request and for other requests made from this environ.
+        self.environ[REQUEST_LIMITS] = {**(self.environ.get(REQUEST_LIMITS) or {}), name: value}
 
     @property
     def max_content_length(self) -> int | None:
@@ -80,7 +82,9 @@ class BodyRequest(LenientRequest):
 
     @max_content_length.setter
     def max_content_length(self, value: int | None) -> None:
-        self.__dict__["max_content_length"] = value
+        self._set_limit("max_content_length", value)
+        if value is not None and not self.environ.get("webob.is_body_seekable"):
+            limit_input(self.environ, value)
 
     @property
     def max_form_memory_size(self) -> int | None:
@@ -89,7 +93,7 @@ class BodyRequest(LenientRequest):
 
     @max_form_memory_size.setter
     def max_form_memory_size(self, value: int | None) -> None:
-        self.__dict__["max_form_memory_size"] = value
+        self._set_limit("max_form_memory_size", value)
 
     @property
     def max_form_parts(self) -> int | None:
@@ -98,7 +102,7 @@ class BodyRequest(LenientRequest):
 
     @max_form_parts.setter
     def max_form_parts(self, value: int | None) -> None:
-        self.__dict__["max_form_parts"] = value
+        self._set_limit("max_form_parts", value)
 
     # ------------------------------------------------------------------ the body by webob's names
 

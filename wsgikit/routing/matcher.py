@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import RLock
 from typing import Any
 
+from wsgikit.http.hosts import without_default_port
 from wsgikit.options.flags import check_flags
 from wsgikit.routing.binding import bind_rule, make_converter
 from wsgikit.routing.build import BuildError, UrlBuilder, with_script_name
@@ -22,7 +23,7 @@ from wsgikit.routing.converters import DEFAULT_CONVERTERS, BaseConverter
 from wsgikit.routing.match import BAD_REQUEST, NOT_FOUND, Match, Miss
 from wsgikit.routing.parts import BoundRule, DynamicPart
 from wsgikit.routing.redirects import Binding
-from wsgikit.routing.request_path import ENCODED_SLASH, decode_wsgi, host_of, path_of, to_idna, without_default_port
+from wsgikit.routing.request_path import ENCODED_SLASH, decode_wsgi, host_of, path_of, to_idna
 from wsgikit.routing.rules import Rule, Segment
 from wsgikit.routing.settle import settle
 from wsgikit.routing.trie import Node, grow, literal_paths, walk

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from wsgikit.exceptions import ConfigurationError, complaint
+from wsgikit.http.hosts import host_of, parse_host
 from wsgikit.onion.route import runs_before_view
 from wsgikit.onion.stack import close_all, walk
 from wsgikit.options.flags import check_flags
@@ -94,7 +95,8 @@ class Mount:
         self.prefix = self.text.encode().decode("latin-1")
         self.app = app
         self.name = name
-        self.host = host.lower() if host else None
+        known = parse_host(host) if host else None
+        self.host = str(known) if known else host.lower() if host else None
         self.keep_path = keep_path
 
     @property
@@ -106,8 +108,8 @@ class Mount:
         """Return whether the request is for this mount's host."""
         if self.host is None:
             return True
-        host = (environ.get("HTTP_HOST") or environ.get("SERVER_NAME", "")).lower()
-        return bool(host == self.host or re.sub(r":\d+$", "", host) == self.host)
+        host = host_of(environ)
+        return host is not None and self.host in (str(host), str(host._replace(port=None)))
 
     def call(self, router: Router, environ: Environ, start_response: StartResponse, length: int) -> Iterable[bytes]:
         """Answer with the application.

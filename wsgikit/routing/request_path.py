@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["ENCODED_SLASH", "decode_wsgi", "host_of", "path_of", "quote_query", "to_idna", "without_default_port"]
+__all__ = ["ENCODED_SLASH", "decode_wsgi", "host_of", "path_of", "quote_query", "to_idna"]
 
 import re
 from urllib.parse import quote, unquote_to_bytes
 
+from wsgikit.http.hosts import host_of as read_host
+from wsgikit.http.hosts import without_default_port
 from wsgikit.routing.parts import ENCODED_SLASH
 from wsgikit.wsgi import Environ
 
 _ENCODED_SLASH_BYTES = re.compile(r"%2[fF]")
-# RFC 1035 §2.3.4: a label has 1 to 63 characters. Others can't be written into the Location of a redirect.
-_LABEL = r"[A-Za-z0-9_-]{1,63}"
-_HOST = re.compile(rf"({_LABEL}(\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(:\d+)?", re.ASCII)
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def decode_wsgi(text: str) -> str | None:
@@ -72,22 +70,12 @@ def _raw_path_info(environ: Environ, path: str) -> str | None:
 
 
 def host_of(environ: Environ) -> str:
-    """Return the host of the request in lower case, without the port that its scheme has anyway."""
-    host: str = environ.get("HTTP_HOST") or ""
-    scheme: str = environ.get("wsgi.url_scheme", "http")
-    if not host:
-        host = environ.get("SERVER_NAME", "")
-        port = environ.get("SERVER_PORT", "")
-        if host and port:
-            host = f"{host}:{port}"
-    # What is no host names none; so no rule and no URL gets to see it.
-    return without_default_port(host.lower(), scheme) if _HOST.fullmatch(host) else ""
+    """Return the host of the request in lower case, without the port that its scheme has anyway; empty if it is none.
 
-
-def without_default_port(host: str, scheme: str) -> str:
-    """Return a host without the port that the scheme has anyway."""
-    port = _DEFAULT_PORTS.get(scheme)
-    return host if port is None else host.removesuffix(port)
+    What is no host names none, so no rule and no URL sees it.
+    """
+    host = read_host(environ)
+    return "" if host is None else without_default_port(str(host), environ.get("wsgi.url_scheme", "http"))
 
 
 def to_idna(host: str) -> str | None:

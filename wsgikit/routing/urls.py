@@ -55,7 +55,7 @@ def build_url(
                 break
             outer = outer.parent
     host = host_of(environ)
-    if not host and external and environ.get("HTTP_HOST"):
+    if not host and external and "HTTP_HOST" in environ:
         raise BadRequest("The Host header of the request names no host, and a URL was to begin with it.")
     return _build(router, endpoint, values, script_name, host, environ, anchor, method, scheme, external)
 

@@ -27,10 +27,13 @@ __all__ = [
     "next_url",
     "paginate",
     "redirect",
+    "secure_filename",
     "send_file",
     "send_from_directory",
     "url_for",
 ]
+
+from werkzeug.utils import secure_filename
 
 from wsgikit.http.json_provider import JsonProvider
 from wsgikit.routing.method_view import MethodView, View

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from wsgikit.context.locals import current_exchange
 from wsgikit.exceptions import BadRequest, OutsideRequestError, complaint
+from wsgikit.http.hosts import Host, host_of, parse_host
 
 if TYPE_CHECKING:
     from wsgikit.http.request import Response
@@ -94,12 +95,14 @@ def _is_same_site(location: str, allowed: set[str]) -> bool:
         return False
     if parts.scheme == "http" and environ["wsgi.url_scheme"] == "https":
         return False
-    own = (environ.get("HTTP_HOST") or "{SERVER_NAME}:{SERVER_PORT}".format(**environ)).lower()
-    return _with_port(host, parts.scheme) == _with_port(own, environ["wsgi.url_scheme"])
+    own = host_of(environ)
+    # Browsers turn other letters into ASCII by rules that differ from Python's, so such a host is none of ours.
+    other = parse_host(host) if host.isascii() else None
+    if own is None or other is None:
+        return False
+    return _origin(other, parts.scheme) == _origin(own, environ["wsgi.url_scheme"])
 
 
-def _with_port(host: str, scheme: str) -> str:
-    _, colon, port = host.rpartition(":")
-    if colon and port.isdecimal():
-        return host
-    return f"{host}:{443 if scheme == 'https' else 80}"
+def _origin(host: Host, scheme: str) -> tuple[str, int]:
+    default = 443 if scheme == "https" else 80
+    return host.name, default if host.port is None else host.port
