@@ -78,6 +78,9 @@ def matches(path, method="GET", script_name="", **scope):
         ("/admin/*", "/admin/../public", True),
         ("/admin/*", "/public//../admin/x", True),
         ("*.map", "/a%2Emap", True),
+        ("/admin/*", "admin/x", True),  # waitress hands on "GET admin/x HTTP/1.1", and Werkzeug adds the slash
+        ("/admin", "admin", True),
+        ("/admin/*", "x/../admin", True),
     ],
 )
 def test_only_matches_a_path_in_any_reading(pattern, path, expected):
@@ -98,6 +101,7 @@ def test_only_matches_a_path_in_any_reading(pattern, path, expected):
         ("/public/*", "/public//x", True),
         ("/public/*", "//public/x", False),
         ("/public/*", "/public/a%20b", True),
+        ("/public/*", "public/x", False),
     ],
 )
 def test_unless_spares_a_path_only_in_every_reading(pattern, path, spared):
@@ -125,6 +129,11 @@ def test_unless_spares_a_path_only_in_every_reading(pattern, path, spared):
 )
 def test_methods_lists_and_callables(scope, method, path, expected):
     assert matches(path, method, **scope) is expected
+
+
+def test_a_path_without_its_slash_is_read_below_the_prefix_of_the_application():
+    assert matches("admin/x", script_name="/app", only="/app/admin/*")
+    assert matches("admin/x", script_name="/app", unless="/appadmin/*")
 
 
 def test_the_prefix_that_the_application_is_mounted_at_counts():

@@ -4,8 +4,8 @@ A pattern is a path (``"/api/*"`` for all below ``/api`` and ``/api`` itself, ``
 exact), a method (``"POST"``), or both (``"POST /api/*"``). A callable of environ decides by itself.
 
 A path can be written in several ways that an application reads as one: ``//``, ``.``, ``..``, a backslash, a second
-percent-encoding. `only` matches if any way of reading the path does, and `unless` only if all do, so that no spelling
-of a path takes a layer out that should be in.
+percent-encoding, no slash at its beginning. `only` matches if any way of reading the path does, and `unless` only if
+all do, so that no spelling of a path takes a layer out that should be in.
 """
 
 from __future__ import annotations
@@ -159,6 +159,16 @@ def readings_of(path: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(readings))
 
 
+def _readings_in(environ: Environ) -> tuple[str, ...]:
+    """Return the paths that applications may read the path of a request as."""
+    script, path = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")
+    readings = readings_of(script + path or "/")
+    if path[:1] in ("/", ""):
+        return readings
+    # A server hands on a request line such as "GET admin HTTP/1.1", and most routers add the slash.
+    return (*readings, *readings_of(f"{script}/{path}"))
+
+
 def _compile(where: str, option: str, patterns: Patterns, combine: Callable[[Iterable[bool]], bool]) -> Predicate:
     """Return a function that tells of an environ whether one of the patterns matches it.
 
@@ -187,8 +197,8 @@ def _compile(where: str, option: str, patterns: Patterns, combine: Callable[[Ite
             return True
         fitting = [test for wanted, test in paths if wanted is None or wanted == method]
         if fitting:
-            path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-            if combine(any(test(reading) for test in fitting) for reading in readings_of(path or "/")):
+            readings = _readings_in(environ)
+            if combine(any(test(reading) for test in fitting) for reading in readings):
                 return True
         return any(function(environ) for function in functions)
 
