@@ -400,9 +400,9 @@ three: `tests/frameworks/test_database_matrix.py`.
 """
 FOOT = """\
 - *the exception*: it leaves the framework, and becomes a page where `ErrorPagesMiddleware` is around it. The others
-  answer with a page of their own, and no layer outside ever sees the exception. The page's status rolls back.
+  answer with their own page, and no layer outside ever sees the exception. The page's status rolls back.
 - The view's row is committed before the head of the response leaves. What a stream writes is a second transaction,
-  committed at the end of the body, and rolled back where the stream raises or the client leaves.
+  committed at the end of the body, and rolled back if the stream raises or the client leaves.
 - Raised redirects are redirects: they commit. Django has none that can be raised.
 
 ## Who holds what while a slow client downloads

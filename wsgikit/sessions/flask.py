@@ -14,6 +14,7 @@ from wsgikit.exceptions import ConfigurationError, a_kind
 from wsgikit.sessions.adapted import AdaptedManager
 from wsgikit.sessions.errors import StoreUnavailable
 from wsgikit.sessions.manager import SessionManager
+from wsgikit.sessions.privacy import make_private
 from wsgikit.sessions.session import Session
 from wsgikit.sessions.stream import WatchedBody
 from wsgikit.sessions.unavailable import RETRY_SECONDS, UNAVAILABLE_TEXT
@@ -110,8 +111,10 @@ class SessionInterface(FlaskSessionInterface):
                 close()
             response.status, response.headers, response.response = page.status, page.headers, page.response
             return
-        for line in lines:
-            response.headers.add("Set-Cookie", line)
+        if lines:
+            headers = response.headers.to_wsgi_list()
+            make_private(headers)
+            response.headers = type(response.headers)([*headers, *(("Set-Cookie", line) for line in lines)])
 
     def manager(self, app: Flask) -> SessionManager:
         """Return what manages an app's sessions: made at its first request, when its configuration is complete."""

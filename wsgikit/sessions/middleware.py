@@ -23,6 +23,7 @@ from wsgikit.sessions.backends import Conflict
 from wsgikit.sessions.errors import StoreUnavailable
 from wsgikit.sessions.formats import FormatName
 from wsgikit.sessions.manager import OnOversize, OnStoreError, SessionManager
+from wsgikit.sessions.privacy import make_private
 from wsgikit.sessions.session import Session
 from wsgikit.sessions.stores.base import SessionStore
 from wsgikit.sessions.unavailable import answer_unavailable, reply_unavailable
@@ -42,8 +43,9 @@ class SessionMiddleware(Middleware):
     needs no environ keys and provides ``wsgikit.session`` (or `environ_key`), a `Session`.
 
     A request that doesn't touch its session costs nothing, reads nothing and sends nothing. A response made from it
-    says ``Vary: Cookie``. Changes are saved before the head leaves, unless the status is 500 or above or an exception
-    came through; a redirect that is raised is saved.
+    says ``Vary: Cookie``. One that sets the cookie is made ``private`` if shared caches might keep it. Changes are
+    saved before the head leaves, unless the status is 500 or above or an exception came through; a redirect that is
+    raised is saved.
 
     Args:
         app: the WSGI application to wrap.
@@ -280,13 +282,13 @@ class SessionMiddleware(Middleware):
             # The response is another one than that which the session was saved for. What is in a store stays there, and
             # a new session is of no use without its cookie.
             if is_kept or self.manager.backend.can_save_late(session):
-                headers.extend([("Set-Cookie", line) for line in session._sent])
+                _add_cookies(exchange, session._sent)
             return
         session._is_dropped = not is_kept
         early = session._early
         if early is not None and not (is_kept and session.modified):
             if is_kept or self.manager.backend.can_save_late(session):
-                headers.extend([("Set-Cookie", line) for line in early])
+                _add_cookies(exchange, early)
             session._sent = early
         elif is_kept:
             are_cookies_set = "set-cookie" in names
@@ -351,7 +353,7 @@ class SessionMiddleware(Middleware):
             if ours:  # one line for a session, whoever wrote another (RFC 6265 §4.1.1)
                 kept = [h for h in exchange.headers if h[0].lower() != "set-cookie" or h[1] not in ours]
                 exchange.headers[:] = kept
-            exchange.headers.as_list().extend([("Set-Cookie", line) for line in lines])
+            _add_cookies(exchange, lines)
             warn_of_the_way_back(self.manager, environ, is_https)
 
     def _lines_inside(self, session: Session, exchange: Exchange) -> tuple[list[str], list[str]]:
@@ -421,6 +423,13 @@ class SessionMiddleware(Middleware):
                             f"got {ours!r} twice. Give one of them another {option}."
                         )
             app = app.app
+
+
+def _add_cookies(exchange: Exchange, lines: list[str]) -> None:
+    if lines:
+        headers = exchange.headers.as_list()
+        make_private(headers)
+        headers.extend([("Set-Cookie", line) for line in lines])
 
 
 def _value_of(line: str) -> str:

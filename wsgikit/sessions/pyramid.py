@@ -16,6 +16,7 @@ from wsgikit.http.headers import merge_vary
 from wsgikit.sessions.adapted import AdaptedManager
 from wsgikit.sessions.errors import StoreUnavailable
 from wsgikit.sessions.manager import SessionManager
+from wsgikit.sessions.privacy import make_private
 from wsgikit.sessions.session import Session
 from wsgikit.sessions.stream import WatchedBody
 from wsgikit.sessions.unavailable import RETRY_SECONDS, UNAVAILABLE_TEXT
@@ -113,5 +114,7 @@ def _commit(manager: SessionManager, session: Session, request: Any, response: A
             close()
         response.status, response.headers, response.app_iter = page.status, page.headers, page.app_iter
         return
+    if lines:
+        make_private(response.headerlist)
     for line in lines:
         response.headers.add("Set-Cookie", line)
