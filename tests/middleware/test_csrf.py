@@ -9,6 +9,7 @@ import pytest
 from wsgikit import (
     ContextMiddleware,
     ErrorPagesMiddleware,
+    Middleware,
     Router,
     SessionMiddleware,
     build_stack,
@@ -177,6 +178,23 @@ def test_the_token_ends_with_the_session_it_belongs_to():
     with client.session() as session:
         session.rotate()
     client.post("/save", {"csrf_token": token}, status=403)
+
+
+def test_a_method_that_a_layer_further_in_changes_is_judged():
+    class MethodFromQuery(Middleware):
+        def before_request(self, exchange):
+            exchange.environ["REQUEST_METHOD"] = exchange.environ["QUERY_STRING"]
+
+    router = Router(name="site")
+
+    @router.route("/", methods=["GET", "DELETE"])
+    def view():
+        return "ran"
+
+    client = TestClient(build_stack(router, use(CsrfMiddleware, tokens="never"), use(MethodFromQuery)))
+    assert "cross-site" in client.get("/?DELETE", extra_environ=CROSS, status=403).text
+    assert client.get("/?DELETE", extra_environ=SAME).text == "ran"
+    assert client.get("/?GET", extra_environ=CROSS).text == "ran"
 
 
 def test_a_token_in_the_query_does_not_count():

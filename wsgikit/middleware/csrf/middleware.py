@@ -173,9 +173,12 @@ class CsrfMiddleware(Middleware):
     def before_view(self, exchange: Exchange) -> WSGIApplication | None:
         """Refuse what another site sent, unless the view is exempt."""
         environ = exchange.environ
-        if environ["REQUEST_METHOD"] in SAFE_METHODS:
+        method = environ["REQUEST_METHOD"]
+        if method in SAFE_METHODS:
             return None
         verdict: Verdict = environ[CSRF]
+        if verdict.reason == "safe-method":  # a layer further in has made another method of it
+            verdict = environ[CSRF] = Verdict(self, exchange, *self._judge(environ, method))
         if exchange.policy.get("csrf") is False:
             verdict.exempt()
             return None
