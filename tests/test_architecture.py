@@ -18,7 +18,7 @@ PACKAGE = Path(wsgikit.__file__).parent
 CORE = ["flask_hints", "exceptions", "wsgi", "signals", "options", "crypto", "http", "onion"]
 ROOMS = ["context", "sessions", "database", "routing", "error_pages", "middleware"]
 UPPER = ["views", "templating"]
-TOP = ["sijax", "presets", "ini", "cli", "testing"]
+TOP = ["sijax", "serverless", "presets", "ini", "cli", "testing"]
 # A group imports from those to its left. Members of ROOMS never import each other; those of the other groups may, from
 # left to right, but for the last: cli shows what ini loads.
 LEVEL = {
