@@ -285,3 +285,19 @@ def test_s6_a_save_sweeps_with_the_probability_that_was_asked_for(browse, clock,
     assert len(spy._records) == 2
     browse(view, store=spy, sweep_probability=1).send("/w")
     assert len(spy._records) == 2  # the one that had expired is gone, this one is new
+
+
+@pytest.mark.parametrize("permanent", [False, True])
+def test_reading_refreshes_a_session_in_flasks_format_only_if_it_is_permanent(browse, clock, permanent):
+    def view(session, environ):
+        if environ["PATH_INFO"] == "/w":
+            session["n"] = 1
+            session.permanent = permanent
+        return session.get("n")
+
+    browser = browse(view, idle_timeout_seconds=1000, cookie_format="flask")
+    browser.send("/w")
+    clock.move(900)
+    assert ("Set-Cookie" in browser.send("/r").headers) is permanent
+    clock.move(900)
+    assert browser.send("/r").text == ("1" if permanent else "")

@@ -188,7 +188,9 @@ class SessionManager:
             session._is_read_only = True
             return session._fill(None, None)
         if not session._is_new:
-            session._is_due = self.timeouts.needs_refresh(session._saved or 0)
+            # Flask refreshes permanent sessions only (`SESSION_REFRESH_EACH_REQUEST`).
+            may_refresh = self.permanent_key is None or session._is_permanent
+            session._is_due = may_refresh and self.timeouts.needs_refresh(session._saved or 0)
             if session._is_due and not session._is_save_planned:
                 session._plan_save()
         else:
