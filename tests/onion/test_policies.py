@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from bottle import Bottle
 from flask import Flask
@@ -193,6 +195,40 @@ def test_a_view_whose_login_no_layer_obeys_does_not_run(layers):
 def test_the_same_holds_for_a_router_served_by_itself():
     with pytest.raises(ApplicationError, match="policy: login"):
         TestClient(admin_router(login=True)).get("/")
+
+
+class Hidden:
+    @policy(login=True)
+    def __call__(self):
+        return "secret"
+
+
+@policy(login=True)
+def secret():
+    return "secret"
+
+
+@pytest.mark.parametrize(
+    "view", [lambda: secret(), partial(secret), Hidden()], ids=["decorator without wraps", "partial", "object"]
+)
+@pytest.mark.parametrize("layers", [[use(Obey)], [use(ContextMiddleware), use(Obey)]], ids=["bare", "with locals"])
+def test_a_policy_that_the_router_cannot_see_is_an_error(view, layers):
+    router = Router(name="site")
+    router.add_url_rule("/", "view", view)
+    with pytest.raises(ApplicationError, match=r"login: expected a view of wsgikit's Router.*functools\.wraps"):
+        TestClient(build_stack(router, *layers)).get("/")
+
+
+def test_a_view_may_call_another_view_of_the_router():
+    router = Router(name="site")
+
+    @router.get("/other")
+    @policy(login=True)
+    def other():
+        return "other"
+
+    router.get("/")(lambda: other())
+    assert TestClient(build_stack(router, use(ContextMiddleware), use(Obey))).get("/").text == "other"
 
 
 @pytest.mark.parametrize("layers", [(), (use(Obey),)], ids=["bare", "with the layer"])

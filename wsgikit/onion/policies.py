@@ -193,10 +193,7 @@ def _announcing(view: V, own: ViewPolicy) -> V:
 
 def _announce(view: Callable[..., Any], own: ViewPolicy) -> None:
     exchange = CURRENT.get(None)
-    if exchange is None:
-        if own.is_routed:
-            return
-    elif exchange.route is not None:
+    if own.is_routed and (exchange is None or exchange.route is not None):
         return
     for name in own:
         if KEYS[name][0] == "request":
@@ -205,8 +202,9 @@ def _announce(view: Callable[..., Any], own: ViewPolicy) -> None:
                     f"policy of {getattr(view, '__qualname__', view)}",
                     name,
                     "a view of wsgikit's Router",
-                    "a view of another framework, which no layer knows in time",
-                    f"Limit the layer instead: use(…, unless=…) leaves out paths for which {name} is wanted otherwise",
+                    "a view of another framework, or inside of a function that hides its policy",
+                    f"Limit the layer instead: use(…, unless=…) leaves out paths for which {name} is wanted otherwise. "
+                    "Use functools.wraps in a decorator between the policy and the route",
                 )
             )
     if exchange is not None:
