@@ -100,13 +100,16 @@ def split_stage(event: Mapping[str, Any]) -> tuple[str, str]:
     """
     context = event.get("requestContext") or {}
     path: str = event["rawPath"] if is_version_2(event) else event["path"]
-    prefix = f"/{context.get('stage', '')}"
-    if is_version_2(event):
-        is_own_domain = ".execute-api." in context.get("domainName", "")
-        if is_own_domain and (path == prefix or path.startswith(f"{prefix}/")):
-            return prefix, path[len(prefix) :] or "/"
-    elif not is_from_alb(event) and len(prefix) > 1 and context.get("path") == prefix + path:
+    stage = context.get("stage")
+    if not stage:  # a load balancer has none
+        return "", path
+    prefix = f"/{stage}"
+    if context.get("path") == prefix + path:  # a REST API has it in this path only
         return prefix, path
+    # An HTTP API has it in every path, also with payload format 1.0.
+    is_own_domain = ".execute-api." in (context.get("domainName") or "")
+    if is_own_domain and (path == prefix or path.startswith(f"{prefix}/")):
+        return prefix, path[len(prefix) :] or "/"
     return "", path
 
 

@@ -211,6 +211,22 @@ def test_a_stage_is_the_prefix_only_if_the_url_has_it(path, domain, expected):
     assert split_stage({"version": "2.0", "rawPath": path, "requestContext": context}) == expected
 
 
+@pytest.mark.parametrize(
+    ("path", "path_of_context", "expected"),
+    [
+        ("/prod/a", "/prod/a", ("/prod", "/a")),
+        ("/prod/a", "/prod/prod/a", ("/prod", "/prod/a")),
+        ("/a", "/prod/a", ("/prod", "/a")),
+    ],
+    ids=["HTTP API", "REST API with a path like the stage", "REST API"],
+)
+def test_the_stage_of_version_1_is_found_for_both_kinds_of_api(path, path_of_context, expected):
+    """The paths of an HTTP API: serverless-http's pull request 143; of a REST API: LocalStack's 12296."""
+    domain = "id.execute-api.eu-west-1.amazonaws.com"
+    context = {"stage": "prod", "path": path_of_context, "domainName": domain}
+    assert split_stage({"path": path, "requestContext": context}) == expected
+
+
 def test_a_path_of_version_1_under_a_custom_domain_has_no_prefix():
     context = {"stage": "prod", "path": "/shop/a"}
     assert split_stage({"path": "/shop/a", "requestContext": context}) == ("", "/shop/a")
