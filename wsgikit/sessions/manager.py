@@ -4,12 +4,14 @@ from __future__ import annotations
 
 __all__ = ["OnOversize", "OnStoreError", "SessionManager"]
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from wsgikit.crypto.signing import Signer
 from wsgikit.exceptions import ConfigurationError, complaint
 from wsgikit.http.cookies import CookieWriter, SameSite, cookie_finder
+from wsgikit.onion.log import mark_repeated
 from wsgikit.options.flags import check_flags
 from wsgikit.options.secrets import Secret, check_secrets
 from wsgikit.sessions.advice import UnsignedCookies, warn_of_weak_secrets
@@ -118,6 +120,8 @@ class SessionManager:
         self.backend: Backend
         self.store: SessionStore | None = None
         self.permanent_key: str | None = None
+        self._failures = 0  # of the store, since it last answered
+        self._down_since = 0.0
         if store == "cookie":
             formats = make_format(where, cookie_format, secrets, cookie_name, encrypt=encrypt, digest=cookie_digest)
             if not formats.has_created and absolute_timeout_seconds is not None:
@@ -187,6 +191,8 @@ class SessionManager:
                 raise
             session._is_read_only = True
             return session._fill(None, None)
+        if self._failures:
+            self._note_recovery()
         if not session._is_new:
             # Flask refreshes permanent sessions only (`SESSION_REFRESH_EACH_REQUEST`).
             may_refresh = self.permanent_key is None or session._is_permanent
@@ -293,8 +299,18 @@ class SessionManager:
     def note_failure(self, session: Session, error: StoreUnavailable) -> None:
         """Remember that the store didn't answer; log it, if nobody else will hear of it."""
         session._failure = error
+        if self._failures:
+            mark_repeated(error)  # its traceback is that of the first one, which was logged
+        else:
+            self._down_since = time.monotonic()
+        self._failures += 1
         if self.on_store_error != "raise":
             self.note(session, "error", str(error))
+
+    def _note_recovery(self) -> None:
+        failures, self._failures = self._failures, 0
+        seconds = time.monotonic() - self._down_since
+        journal().warning("%s: the store answers again: %d failures in %.0f s", self.name, failures, seconds)
 
     def note(self, session: Session, level: Literal["exception", "error", "warning"], text: str) -> None:
         """Log what befell a session, with its request: at once if that is known, or else when the layer tells it."""
