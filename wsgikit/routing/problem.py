@@ -52,8 +52,13 @@ class Problem(HTTPException):
         return {**problem, **self.members}
 
     def get_body(self, environ: Any = None, scope: Any = None) -> str:
-        """Return the problem as JSON."""
-        return json.dumps(self.as_dict(), default=str)
+        """Return the problem as JSON; NaN and infinite numbers, which JSON doesn't have (RFC 8259 §6), are null."""
+        problem = self.as_dict()
+        try:
+            return json.dumps(problem, default=str, allow_nan=False)
+        except ValueError:
+            finite = json.loads(json.dumps(problem, default=str), parse_constant=lambda _name: None)
+            return json.dumps(finite)
 
     def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
         """Return the headers of the response."""
