@@ -79,7 +79,7 @@ class LenientRequest(webob.Request):
         self.environ["HTTP_HOST"] = value
 
     @host.deleter
-    def host(self) -> None:
+    def host(self) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # stubs
         self.environ.pop("HTTP_HOST", None)
 
     @property

@@ -141,7 +141,7 @@ class Response(webob.Response):
 
     @headerlist.deleter
     def headerlist(self) -> None:
-        self.headerlist = []
+        self.headerlist = []  # pyright: ignore[reportIncompatibleVariableOverride]  # stubs
 
     @property
     def status(self) -> str:
@@ -324,7 +324,7 @@ class Response(webob.Response):
 
     @cache_control.deleter
     def cache_control(self) -> None:
-        self.cache_control = {}
+        self.cache_control = {}  # pyright: ignore[reportIncompatibleVariableOverride]  # stubs
 
     @property
     def is_streamed(self) -> bool:

@@ -10,8 +10,8 @@ __all__ = ["IniLoader"]
 
 import importlib.metadata
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from paste.deploy.loadwsgi import APP, FILTER, FILTER_APP, SERVER, ConfigLoader, NicerConfigParser, loadcontext
 
@@ -25,6 +25,9 @@ from wsgikit.options.dotted import reason_of
 from wsgikit.options.parsing import unknown_key
 from wsgikit.options.signature import takes_any_option
 from wsgikit.options.words import comment_hint
+
+if TYPE_CHECKING:
+    from wsgikit.wsgi import WSGIApplication
 
 _KIND_WORDS = {APP: "an application", FILTER: "a filter", SERVER: "a server"}
 
@@ -47,7 +50,7 @@ class IniLoader(ConfigLoader):  # type: ignore[misc]  # PasteDeploy has no types
         self.filename = path
         defaults = {"here": self.file.folder, "__file__": os.path.abspath(path)}
         self.parser = NicerConfigParser(path, defaults=defaults)
-        self.parser.optionxform = str
+        self.parser.optionxform = str  # pyright: ignore[reportAttributeAccessIssue]  # as PasteDeploy does
         self.parser.read_string(self.file.text, path)
         self._settings = dict(settings or {})
         self._visiting = [] if visiting is None else visiting
@@ -286,14 +289,15 @@ class _Placed:
         if isinstance(self.factory, IniFactory):
             return self.factory.call(given, texts, self.place)
         limit = take_scope(texts, self.place.where) if self.is_filter else None
-        made = self._make(given, texts)
+        made: Any = self._make(given, texts)
         if not callable(made) and self.kind is not SERVER:
             raise ConfigurationError(f"{self.place.where('use')}: use: {self._not_callable(made, len(given))}")
         if limit is None:
             return made
         if len(given) > 1:  # a filter_app_factory: the application is the first argument
-            return limit(made, given[0])
-        return lambda app: limit(made(app), app)
+            return limit(cast("WSGIApplication", made), given[0])
+        wrap = cast("Callable[[WSGIApplication], WSGIApplication]", made)
+        return lambda app: limit(wrap(app), app)
 
     @property
     def is_filter(self) -> bool:

@@ -40,6 +40,9 @@ Leveled = tuple[int, Callable[..., Any]]
 Teardowns = tuple[tuple[Callable[..., Any], ...], tuple[Callable[..., Any], ...]]
 
 
+_NO_HOOKS: Iterator[Leveled] = iter(())  # it is at its end, so that all requests can share it
+
+
 class Segment:
     """Layers that share a context, as flat lists of those hooks that they override.
 
@@ -93,6 +96,7 @@ class Segment:
         if self.has_context:
             CURRENT.set(exchange)
         level = -1
+        hooks = _NO_HOOKS
         on_the_way_in = True
         try:
             for level, hook in self.before:
@@ -102,7 +106,7 @@ class Segment:
                     exchange._root()._answerer = hook
                     exchange._entry = (self, level, level)
                     exchange._teardown = self.teardown_from[level]
-                    self.receive(exchange, app if callable(app) else checked_app(app, hook))
+                    self.receive(exchange, checked_app(app, hook))
                     after = self.after_from[level]
                     break
             else:

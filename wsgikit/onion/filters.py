@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["BodyFilter", "Filtered", "as_filter", "feed_first", "filter_list"]
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from wsgikit.exceptions import ApplicationError, complaint
 
@@ -15,9 +15,11 @@ class BodyFilter(Protocol):
 
     def feed(self, chunk: bytes, /) -> bytes:
         """Return what takes the place of a chunk, which isn't empty. It may be empty."""
+        ...
 
     def finish(self) -> bytes:
         """Return what follows the last chunk; it may be empty."""
+        ...
 
     def abandon(self) -> object:
         """Give back what the filter holds: the rest of the body is not sent."""
@@ -45,9 +47,9 @@ def as_filter(given: Any) -> BodyFilter:
         ApplicationError: it is neither a function nor an object with the three methods.
     """
     if all(callable(getattr(given, name, None)) for name in ("feed", "finish", "abandon")):
-        return given  # type: ignore[no-any-return]  # it has the methods
+        return cast("BodyFilter", given)
     if callable(given):
-        return _Function(given)
+        return cast("BodyFilter", _Function(cast("Callable[[bytes], bytes]", given)))
     expected = "a function of a chunk, or an object with feed(chunk), finish() and abandon()"
     raise ApplicationError(complaint("exchange.filter_body", "filter", expected, given))
 

@@ -20,7 +20,7 @@ __all__ = [
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint, did_you_mean
 from wsgikit.onion.ending import CURRENT
@@ -93,7 +93,7 @@ def policy(**keys: Any) -> Callable[[V], V]:
         own.inner = inner
         if isinstance(view, type):
             setattr(view, _ATTRIBUTE, own)
-            return view
+            return cast("V", view)
         try:
             setattr(view, _ATTRIBUTE, own)  # a route decorator below this one has registered the function itself
         except AttributeError:

@@ -235,7 +235,7 @@ class Recorded(Ending):
                 vars(self.namespace).update(names)
             record = root._record
             if record is not None:
-                record.commits, record.lasting, record.passing = (functions.copy() for functions in kept)
+                record.commits, record.lasting, record.passing = map(list.copy, kept)
                 record.committed, record.undos = [], []
 
         return begin

@@ -436,7 +436,7 @@ class Registry(HookRegistry):
                 functions += router.app_hooks.url_defaults
             target = self._targets.get(endpoint)
             if target is not None and type(target.view) is StaticView:
-                functions.append(target.view.add_version)
+                functions.append(target.view.add_version)  # pyright: ignore[reportFunctionMemberAccess]  # the type was compared
             for owner in reversed(target.owners if target is not None else ()):
                 functions += owner.router.hooks.url_defaults
             known = self._defaults[endpoint] = tuple(functions)

@@ -283,7 +283,7 @@ class Router(Registry):
         self._start_serving()
         self._make_plan_of_misses()
         self.map.allowed_methods("/")  # compiles the rules
-        rules: Iterable[Any] = self.map.iter_rules()
+        rules: Any = self.map.iter_rules()
         for rule in rules:
             if rule.plan is None and rule.endpoint in self._targets:
                 self._plan_rule(rule)

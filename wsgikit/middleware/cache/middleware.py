@@ -93,7 +93,7 @@ class CacheMiddleware(Middleware):
     """
 
     response_policy: ClassVar[tuple[str, ...]] = ("cache",)
-    outside_of: ClassVar[tuple[str, ...]] = ("SessionMiddleware",)
+    outside_of: ClassVar[tuple[str | type, ...]] = ("SessionMiddleware",)
     teardown_needs_state: ClassVar[bool] = True
 
     def __init__(

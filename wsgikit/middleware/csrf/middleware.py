@@ -145,7 +145,7 @@ class CsrfMiddleware(Middleware):
             raise ConfigurationError(f"{where}: secret_key: expected cookie= beside it. {remedy}.")
         listed = (trusted_origins,) if isinstance(trusted_origins, str) else tuple(trusted_origins)
         self.trusted_origins = frozenset(required_origin(one, where, "trusted_origins") for one in listed)
-        self.mode = tokens
+        self.mode: Literal["fallback", "never", "always"] = tokens
         self.field = field
         self.header = header
         self.cookie = cookie

@@ -21,9 +21,11 @@ class TokenKeeper(Protocol):
 
     def issue(self, exchange: Exchange) -> str:
         """Return the token, masked again at each call; it is made on first use."""
+        ...
 
     def matches(self, exchange: Exchange, text: str) -> bool:
         """Return whether a text is the token, plain or masked; compared in constant time."""
+        ...
 
 
 class NoTokens:

@@ -99,8 +99,8 @@ class IdempotencyMiddleware(Middleware):
         )
     """
 
-    inside_of: ClassVar[tuple[str, ...]] = ("SessionMiddleware", "AuthenticationMiddleware", "CsrfMiddleware")
-    outside_of: ClassVar[tuple[str, ...]] = ("DatabaseMiddleware",)
+    inside_of: ClassVar[tuple[str | type, ...]] = ("SessionMiddleware", "AuthenticationMiddleware", "CsrfMiddleware")
+    outside_of: ClassVar[tuple[str | type, ...]] = ("DatabaseMiddleware",)
     teardown_needs_state: ClassVar[bool] = True
 
     def __init__(

@@ -84,7 +84,7 @@ class KeptResponses:
                 f"{where}: expected the package SQLAlchemy, which isn't installed. "
                 "Install it with: pip install 'wsgikit[database]'."
             ) from error
-        self._sa = sa
+        self._sa: Any = sa
         self._where = where
         self._ttl_seconds = ttl_seconds
         self._ready: WeakSet[Engine] = WeakSet()

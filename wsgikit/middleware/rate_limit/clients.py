@@ -9,7 +9,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint, did_you_mean
 from wsgikit.http.addresses import parse_address
@@ -69,7 +69,7 @@ def make_client_key(where: str, key: Any, ipv6_prefix: int) -> tuple[ClientKey, 
     if key in _WORDS:
         return {"address": by_address, "session": by_session, "user": by_user}[key], key != "address"
     if callable(key):
-        return key, False
+        return cast("ClientKey", key), False
     expected = "'address', 'session', 'user', the name of a header or a function of the exchange"
     remedy = did_you_mean(key, _WORDS, likeness=0.7) if isinstance(key, str) else ""
     if not isinstance(key, str) or not _TOKEN.fullmatch(key) or remedy:

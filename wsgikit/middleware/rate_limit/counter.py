@@ -97,7 +97,7 @@ def parse_ban(where: str, text: str) -> Ban:
     match = _BAN.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise ConfigurationError(complaint(where, "ban", "a ban such as '10/minute for 1h'", text))
-    items = parse_limits(where, "ban", match[1])
+    items: Any = parse_limits(where, "ban", match[1])
     seconds = check_duration(where, "ban_seconds", match[2])
     if len(items) > 1:
         raise ConfigurationError(complaint(where, "ban", "one limit", text))

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 from wsgikit.exceptions import ApplicationError, ConfigurationError, complaint
@@ -248,7 +248,7 @@ def _headers(where: str, headers: object) -> Callable[[str], Mapping[str, str]]:
         return lambda path: pairs
     if not callable(headers):
         raise ConfigurationError(complaint(where, "headers", "a mapping or a function of the path", headers))
-    return headers
+    return cast("Callable[[str], Mapping[str, str]]", headers)
 
 
 def _dev_server(url: str | None) -> WSGIApplication | None:
