@@ -179,7 +179,7 @@ def test_an_error_before_the_first_chunk_is_a_whole_page_and_one_record(server, 
     assert "Something went wrong" in body
     assert "raised-" not in body
     server.wait_for(f"TEARDOWN {path}")
-    written = server.wait_for(f"ValueError: raised-{path[1:]}")
+    written = server.wait_for(f"\nValueError: raised-{path[1:]}")  # the last line of the traceback
     assert records_of(written, f"raised-{path[1:]}") == 1
     error_id = body.partition("<dd><code>")[2].partition("</code>")[0]
     assert f"error_id={error_id} " in written
@@ -198,7 +198,7 @@ def test_an_error_in_the_stream_appends_nothing_and_is_one_record(server):
         assert (status, content_types) == (200, ["text/plain"])
         assert body in ("onetwo", "one"), "what was sent, and nothing after it"
     server.wait_for("TEARDOWN /stream")
-    written = server.wait_for("ValueError: raised-stream")
+    written = server.wait_for("\nValueError: raised-stream")
     assert records_of(written, "raised-stream") == 1
     assert "broke off after the head was sent" in written
     assert server.get("/fine")[::2] == (200, "fine")
@@ -208,7 +208,7 @@ def test_an_error_in_close_does_not_spoil_what_was_sent(server):
     status, _, body, is_whole = server.get("/close")
     assert (status, body, is_whole) == (200, "onetwo", True)
     server.wait_for("TEARDOWN /close")
-    server.wait_for("ValueError: raised-in-close")
+    server.wait_for("\nValueError: raised-in-close")
     assert server.get("/fine")[::2] == (200, "fine")
 
 
