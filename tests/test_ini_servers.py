@@ -166,7 +166,9 @@ def test_the_debugger_is_refused_on_an_address_that_others_reach(host, started):
     ],
 )
 def test_a_server_that_is_not_installed_names_the_extra(module, run, monkeypatch):
-    monkeypatch.setitem(sys.modules, module, None)
+    package = module.partition(".")[0]
+    for loaded in {module, *(name for name in sys.modules if name.partition(".")[0] == package)}:
+        monkeypatch.setitem(sys.modules, loaded, None)
     with pytest.raises(ConfigurationError) as raised:
         run()
     assert str(raised.value) == (
