@@ -222,7 +222,7 @@ class Matched(Match):
 
     def _note(self, error: Exception | None) -> None:
         """Keep an error for the functions that tear down, if there are any."""
-        if self.plan.teardown or RECEIVERS:
+        if self.plan.teardown or any(RECEIVERS):
             self.raised = error
 
     def _run(self, exchange: Exchange) -> Any:
